@@ -2,22 +2,22 @@
 // libraries of test/clients and test/runtimes, and says so when one is missing.
 import { availableParallelism } from 'node:os';
 import { configDefaults, defineConfig } from 'vitest/config';
-import { longOnesFirst } from './test/support/long-ones-first.js';
 import { INSTALLED } from './test/support/packed-kit.js';
+import { slowTestsFirst } from './test/support/slow-tests-first.js';
 
 const shared = {
-  globalSetup: ['test/support/sqlite-template.ts', 'test/support/signing-keys.ts', 'test/support/requirements.ts'],
+  globalSetup: ['test/support/sqlite-template.ts', 'test/support/signing-keys.ts', 'test/support/required-services.ts'],
   env: { SIGNET_TEST_STORES: 'all' },
   pool: 'forks' as const,
   testTimeout: 60_000,
   hookTimeout: 60_000,
 };
-/** Tests that replace a module for everybody else, or load whole worlds of their own. */
+/** Tests that replace a module for every other test, or load servers of their own. */
 const ALONE = ['test/base/safe-fetch.test.ts', 'test/flows/clients/**'];
 
 /** On the kit that was packed and installed, not on its source. */
 const KIT = 'test/kit/**/*.test.ts';
-const LONG = [
+const SLOW = [
   'sign-in/timing.all',
   'agent-authorization/timing.all',
   'crash/kill.all',
@@ -31,13 +31,13 @@ const LONG = [
 
 export default defineConfig({
   test: {
-    sequence: { sequencer: longOnesFirst(LONG) },
-    maxWorkers: Math.max(2, availableParallelism() - 1), // much of a test is waiting
+    sequence: { sequencer: slowTestsFirst(SLOW) },
+    maxWorkers: Math.max(2, availableParallelism() - 1), // tests mostly wait
     projects: [
       {
         test: {
           ...shared,
-          name: 'house',
+          name: 'shared',
           include: ['test/**/*.test.ts'],
           exclude: [...configDefaults.exclude, 'test/clients/**', KIT, ...ALONE],
           isolate: false,

@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest';
 import { Browser } from './support/browser.js';
 import { startFresh } from './support/fresh-start.js';
 import { openMailServer } from './support/mail-server.js';
-import { startServerProcess, until } from './support/server-process.js';
+import { startServerProcess, waitUntil } from './support/server-process.js';
 
 const REDIRECT = 'https://acme.example/cb';
 const { folder, settings, cli, json } = startFresh();
@@ -24,10 +24,10 @@ describe('beside a running server', () => {
     expect(await introspect(client.client_secret)).toBe(200);
 
     const { client_secret: renewed } = await json('client', 'rotate-secret', client.client_id);
-    await until('the old secret is refused', async () => (await introspect(client.client_secret)) === 401, 3000);
+    await waitUntil('the old secret is refused', async () => (await introspect(client.client_secret)) === 401, 3000);
     expect(await introspect(renewed)).toBe(200);
     await json('client', 'delete', client.client_id);
-    await until('the client is refused', async () => (await introspect(renewed)) === 401, 3000);
+    await waitUntil('the client is refused', async () => (await introspect(renewed)) === 401, 3000);
 
     const kids = async () => {
       const { keys } = (await (await fetch(`${server.origin}/oauth/jwks`)).json()) as { keys: { kid: string }[] };
@@ -35,9 +35,17 @@ describe('beside a running server', () => {
     };
     const before = await kids();
     const { kids: added } = await json('keys', 'rotate');
-    await until('the new keys are published', async () => (await kids()).length === before.length + added.length, 3000);
+    await waitUntil(
+      'the new keys are published',
+      async () => (await kids()).length === before.length + added.length,
+      3000,
+    );
     await json('keys', 'rotate', '--now');
-    await until('the old keys are withdrawn', async () => !(await kids()).some((kid) => before.includes(kid)), 3000);
+    await waitUntil(
+      'the old keys are withdrawn',
+      async () => !(await kids()).some((kid) => before.includes(kid)),
+      3000,
+    );
     const stages = (await json('keys', 'list')).filter((key: { signs: boolean }) => key.signs);
     expect(stages.map((key: { kid: string }) => key.kid).sort()).toEqual((await kids()).sort());
   }, 45_000);
@@ -59,19 +67,19 @@ describe('beside a running server', () => {
     const scopes = ['--scope', 'notes:read=Read your notes.', '--extra-scope', 'notes:write=Change your notes.'];
     const made = await json('resource', 'create', api, '--name', 'Notes', ...scopes, '--ttl', '5m');
     expect(made).toMatchObject({ identifier: api, access_token_ttl: 300, clients: null });
-    await until('the API is known', async () => (await ask()).expires_in === 300, 3000);
+    await waitUntil('the API is known', async () => (await ask()).expires_in === 300, 3000);
     expect((await ask()).scope).toBe('notes:read');
     await json('resource', 'update', api, '--client', 'another', '--ttl', 'default');
     const { stdout } = await cli('resource', 'update', api, '--client', 'another', '--client', client.client_id);
     expect(stdout.match(/^unknown .*$/gm)).toEqual(['unknown     another: no such client exists yet']);
     await json('resource', 'update', api, '--client', 'another');
-    await until('it is closed to the client', async () => (await ask()).error === 'invalid_target', 3000);
+    await waitUntil('it is closed to the client', async () => (await ask()).error === 'invalid_target', 3000);
     await json('resource', 'update', api, '--all-clients');
-    await until('it is open again', async () => (await ask()).expires_in === 28_800, 3000);
+    await waitUntil('it is open again', async () => (await ask()).expires_in === 28_800, 3000);
     const listed = await json('resource', 'list');
     expect(listed.map(({ identifier }: { identifier: string }) => identifier)).toContain(api);
     await json('resource', 'delete', api);
-    await until('it is gone', async () => (await ask()).error === 'invalid_target', 3000);
+    await waitUntil('it is gone', async () => (await ask()).error === 'invalid_target', 3000);
     const { code, stderr } = await cli(
       'resource',
       'create',
@@ -101,7 +109,7 @@ describe('beside a running server', () => {
     });
     const { client_id: id } = (await answer.json()) as { client_id: string };
     const dryRun = () => json('client', 'prune', '--dry-run');
-    await until('it is due', async () => (await dryRun()).length === 1, 10_000);
+    await waitUntil('it is due', async () => (await dryRun()).length === 1, 10_000);
     expect(await dryRun()).toMatchObject([{ client_id: id, client_name: 'Newcomer', reason: 'unused' }]);
     expect(await json('client', 'prune')).toMatchObject([{ client_id: id }]);
     const left = (await json('client', 'list')).map((client: { client_id: string }) => client.client_id);
@@ -111,7 +119,7 @@ describe('beside a running server', () => {
   test('a new setup link is valid, and so is the one from the start', async () => {
     const server = await startServerProcess(settings);
     settings.ISSUER = server.origin;
-    await until('the link is shown', () => server.stderr().includes('/setup?token='));
+    await waitUntil('the link is shown', () => server.stderr().includes('/setup?token='));
     const first = /http\S+token=\S+/.exec(server.stderr())![0];
     const { link } = await json('setup', 'link');
     expect(link).not.toBe(first);

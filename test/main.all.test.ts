@@ -8,16 +8,16 @@ import {
   type ServerProcess,
   startServerProcess,
   temporaryFolder,
-  until,
+  waitUntil,
 } from './support/server-process.js';
 import { type OpenStore, stores } from './support/stores.js';
-import { openWire, type Wire } from './support/tcp-proxy.js';
+import { openTcpProxy, type TcpProxy } from './support/tcp-proxy.js';
 
 const PASSWORD = 'correct horse battery';
 const [, postgresql, postgresqlAndRedis] = stores;
 let folder: ReturnType<typeof temporaryFolder>;
 let data: OpenStore;
-let wires: Wire[] = [];
+let wires: TcpProxy[] = [];
 
 beforeEach(() => {
   folder = temporaryFolder();
@@ -82,27 +82,27 @@ describe('two processes', () => {
   beforeEach(async () => {
     data = await postgresql!.openBlank();
     server = await startServerProcess({ ...settingsFor(data), WEB_CONCURRENCY: '2' });
-    await until('both run', () => workersOf(server).length === 2);
+    await waitUntil('both run', () => workersOf(server).length === 2);
   });
 
   test('both serve requests, a killed one is replaced, and all stop together', async () => {
     expect(server.lines().filter((line) => line.msg === 'listening')).toHaveLength(1);
     expect(server.lines().filter((line) => /administrator created/.test(line.msg))).toHaveLength(1);
     const [first, second] = workersOf(server);
-    await until('all answer', async () => (await fetch(`${server.origin}/readyz`)).status === 200);
+    await waitUntil('all answer', async () => (await fetch(`${server.origin}/readyz`)).status === 200);
 
     process.kill(first!, 'SIGKILL');
-    await until('another took its place', () => {
+    await waitUntil('another took its place', () => {
       const now = workersOf(server);
       return now.length === 2 && !now.includes(first!) && now.includes(second!);
     });
-    await until('it answers', () => manyAnswer(server, 20));
+    await waitUntil('it answers', () => manyAnswer(server, 20));
     const replacement = workersOf(server).find((pid) => pid !== second)!;
     process.kill(second!, 'SIGKILL'); // so that only the new one is left to answer
-    await until('it alone answers', () => manyAnswer(server, 5));
+    await waitUntil('it alone answers', () => manyAnswer(server, 5));
     expect(workersOf(server)).toContain(replacement);
 
-    await until('two again', () => workersOf(server).length === 2 && !workersOf(server).includes(second!));
+    await waitUntil('two again', () => workersOf(server).length === 2 && !workersOf(server).includes(second!));
     const workers = workersOf(server);
     server.kill('SIGTERM');
     expect(await server.ended).toEqual({ code: 0, signal: null });
@@ -136,8 +136,8 @@ describe('while a store is down', () => {
     '%s: answers 503 in time, and recovers',
     async (name) => {
       data = await postgresqlAndRedis!.open();
-      const postgresqlWire = await openWire(data.databaseUrl);
-      const redisWire = await openWire(data.redisUrl!);
+      const postgresqlWire = await openTcpProxy(data.databaseUrl);
+      const redisWire = await openTcpProxy(data.redisUrl!);
       wires = [postgresqlWire, redisWire];
       const wire = name === 'Redis' ? redisWire : postgresqlWire;
       const settings = settingsFor({ ...data, databaseUrl: postgresqlWire.url, redisUrl: redisWire.url });
@@ -168,7 +168,11 @@ describe('while a store is down', () => {
 
         wire.accept(true);
         wire.cut();
-        await until('it is ready again', async () => (await fetch(`${server.origin}/readyz`)).status === 200, 20_000);
+        await waitUntil(
+          'it is ready again',
+          async () => (await fetch(`${server.origin}/readyz`)).status === 200,
+          20_000,
+        );
         const again = await new Browser(server.origin).signIn('root@example.com', PASSWORD);
         expect(again.url.pathname).not.toBe('/login');
       }
@@ -180,8 +184,8 @@ describe('while a store is down', () => {
 
   test('the server still stops in time', async () => {
     data = await postgresqlAndRedis!.open();
-    const postgresqlWire = await openWire(data.databaseUrl);
-    const redisWire = await openWire(data.redisUrl!);
+    const postgresqlWire = await openTcpProxy(data.databaseUrl);
+    const redisWire = await openTcpProxy(data.redisUrl!);
     wires = [postgresqlWire, redisWire];
     const server = await startServerProcess(
       settingsFor({ ...data, databaseUrl: postgresqlWire.url, redisUrl: redisWire.url }),
@@ -194,13 +198,13 @@ describe('while a store is down', () => {
   }, 60_000);
 
   /** Connections break, and no new one is taken: the server was stopped. */
-  function down(wire: Wire): void {
+  function down(wire: TcpProxy): void {
     wire.accept(false);
     wire.cut();
   }
 
   /** Connections stay, and nothing comes back: the machine or the network is gone. */
-  function silent(wire: Wire): void {
+  function silent(wire: TcpProxy): void {
     wire.mute();
   }
 });

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { Browser } from './support/browser.js';
 import { startFresh } from './support/fresh-start.js';
-import { run, startServerProcess, until } from './support/server-process.js';
+import { run, startServerProcess, waitUntil } from './support/server-process.js';
 
 const PASSWORD = 'correct horse battery';
 const { folder, settings } = startFresh();
@@ -24,7 +24,7 @@ describe('the first start', () => {
 
   test('prints a setup link outside the log, which creates one administrator', async () => {
     const server = await startServerProcess(settings);
-    await until('the link is shown', () => setupLink(server.stderr()) !== undefined);
+    await waitUntil('the link is shown', () => setupLink(server.stderr()) !== undefined);
     const link = setupLink(server.stderr())!;
     expect(server.stdout()).not.toContain(new URL(link).searchParams.get('token'));
 
@@ -103,7 +103,7 @@ describe('stopping', () => {
     const began = Date.now();
     server.kill('SIGTERM');
     server.kill('SIGINT'); // npm and the terminal may both send one
-    await until('the port is closed', () =>
+    await waitUntil('the port is closed', () =>
       fetch(server.origin).then(
         () => false,
         () => true,

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { AppError } from '../../src/base/app-error.js';
 import { createBatchedRateLimit } from '../../src/base/batched-rate-limit.js';
 import { createRateLimiter, type Limit, type RateLimiter } from '../../src/base/rate-limiter.js';
-import { atOnce } from '../support/token-family.js';
+import { concurrently } from '../support/token-family.js';
 
 function counted(points: number, seconds = 60) {
   const shared = createRateLimiter({ kind: 'memory' });
@@ -25,7 +25,7 @@ function counted(points: number, seconds = 60) {
 }
 
 async function passes(times: number, consume: (n: number) => Promise<unknown>): Promise<number> {
-  const outcomes = await atOnce(times, (n) =>
+  const outcomes = await concurrently(times, (n) =>
     consume(n).then(
       () => true,
       (error: unknown) => {

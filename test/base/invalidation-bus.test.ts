@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { type Database, openDatabase } from '../../src/base/db/open.js';
 import { type InvalidationBus, openInvalidationBus } from '../../src/base/invalidation-bus.js';
 import { type OpenStore, type Store, stores } from '../support/stores.js';
-import { openWire, type Wire } from '../support/tcp-proxy.js';
+import { openTcpProxy, type TcpProxy } from '../support/tcp-proxy.js';
 
 const log = { info: vi.fn(), warn: vi.fn(), error: vi.fn() };
 const SOON = { timeout: 5000, interval: 20 };
@@ -134,12 +134,18 @@ test('the invalidation bus on SQLite retries a message that it could not store, 
 const networked = stores.filter(({ name }) => name !== 'SQLite');
 if (networked.length > 0) {
   describe.each(networked)('the invalidation bus on $name after a lost connection', ({ open }) => {
-    const server = {} as { store: OpenStore; db: Database; wire: Wire; cut: InvalidationBus; other: InvalidationBus };
+    const server = {} as {
+      store: OpenStore;
+      db: Database;
+      wire: TcpProxy;
+      cut: InvalidationBus;
+      other: InvalidationBus;
+    };
 
     beforeEach(async () => {
       const store = await open();
       const db = await openDatabase(store.databaseUrl);
-      const wire = await openWire(store.redisUrl ?? store.databaseUrl);
+      const wire = await openTcpProxy(store.redisUrl ?? store.databaseUrl);
       const wired = store.redisUrl ? { redisUrl: wire.url } : { databaseUrl: wire.url };
       const cut = await openInvalidationBus({ db, log, ...store, ...wired });
       const other = await openInvalidationBus({ db, log, ...store });

@@ -8,8 +8,8 @@ import { systemClock } from '../../src/base/clock.js';
 import { readConfig } from '../../src/base/config.js';
 import { createLog } from '../../src/base/log.js';
 import { type Mail, openMail } from '../../src/base/mail.js';
-import { type MailServer, openDeafServer, openMailServer } from '../support/mail-server.js';
-import { until } from '../support/server-process.js';
+import { type MailServer, openMailServer, openUnresponsiveServer } from '../support/mail-server.js';
+import { waitUntil } from '../support/server-process.js';
 
 const TOKEN = 'kJ3v9sQ1rT7yB2nM5xW8cL0pD4hJ6gFaZkq1wE2rT3y';
 const TO = { address: 'mara@example.com' };
@@ -148,7 +148,7 @@ describe('a mail server that', () => {
   });
 
   it('closes the connection or is down is tried a few times', async () => {
-    const drops = await openDeafServer('drops');
+    const drops = await openUnresponsiveServer('drops');
     closers.push(drops.close);
     for (const SMTP_URL of [drops.url.replace('//', '//mara:hunter22@'), 'smtp://127.0.0.1:1']) {
       lines = [];
@@ -162,14 +162,14 @@ describe('a mail server that', () => {
   });
 
   it('never responds does not block callers, and delays the stop only briefly', async () => {
-    const hangs = await openDeafServer('hangs');
+    const hangs = await openUnresponsiveServer('hangs');
     closers.push(hangs.close);
     const mail = open({ SMTP_URL: hangs.url });
     const started = performance.now();
     for (let n = 0; n < 1100; n += 1) mail.send(TO, 'reset-password', { token: TOKEN });
     expect(performance.now() - started).toBeLessThan(500);
     expect(lines.filter((line) => line.includes('one was dropped'))).toHaveLength(100);
-    await until('the server was asked', () => hangs.connections() === 4);
+    await waitUntil('the server was asked', () => hangs.connections() === 4);
     const closing = performance.now();
     await mail.close();
     expect(performance.now() - closing).toBeLessThan(4000);
@@ -224,7 +224,7 @@ describe('a mail server that', () => {
     });
     const mail = open({ SMTP_URL: url }, [3_600_000]);
     mail.send(TO, 'verify-email', { token: TOKEN });
-    await until('the first try failed', () => lines.length > 0);
+    await waitUntil('the first try failed', () => lines.length > 0);
     down = false;
     await mail.close();
     expect(mails).toHaveLength(1);

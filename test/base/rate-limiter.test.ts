@@ -97,7 +97,7 @@ describe.each(stores)('rate limits on $name', (store) => {
       expect(await server.base.db.rateLimit.count()).toBe(0); // one process: in its memory
       return;
     }
-    const beside = await startServer({ beside: server });
+    const beside = await startServer({ sharedWith: server });
     try {
       const limit = limitOf(10);
       const results = await Promise.allSettled(

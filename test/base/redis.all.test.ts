@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, inject, test, vi } from 'vitest';
 import { closeRedis, openRedis, type Redis } from '../../src/base/redis.js';
-import { openWire } from '../support/tcp-proxy.js';
+import { openTcpProxy } from '../support/tcp-proxy.js';
 
 const log = { info: vi.fn(), warn: vi.fn() };
 const cleanups: (() => unknown)[] = [];
@@ -80,7 +80,7 @@ describe('a connection to Redis', () => {
 
   test('fails a command within about 2 s when the server stops responding, and never sends it twice', async () => {
     const { url } = await startRedis();
-    const wire = await openWire(url);
+    const wire = await openTcpProxy(url);
     cleanups.push(wire.close);
     const redis = await opened(wire.url);
     await redis.set('count', 0);

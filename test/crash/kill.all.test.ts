@@ -7,10 +7,10 @@ import { type Database, openDatabase } from '../../src/base/db/open.js';
 import { Browser, type Page } from '../support/browser.js';
 import {
   authorizeUrl,
-  isAlive,
+  isActive,
   pkce,
   REDIRECT_URI,
-  redeem,
+  redeemCode,
   refresh,
   type TestClient,
 } from '../support/relying-party.js';
@@ -19,7 +19,7 @@ import {
   type ServerProcess,
   startServerProcess,
   temporaryFolder,
-  until,
+  waitUntil,
 } from '../support/server-process.js';
 import { freePort } from '../support/store-servers.js';
 import { type OpenStore, stores } from '../support/stores.js';
@@ -132,7 +132,7 @@ async function liveUntilKilled(
     return known ? refreshAgain(known) : completeSignIn(ARRIVING + n);
   });
   if (round === 0)
-    await until('some have their tokens', () => journeys.filter(hasTokens).length >= FIRST_FAMILIES, 20_000);
+    await waitUntil('some have their tokens', () => journeys.filter(hasTokens).length >= FIRST_FAMILIES, 20_000);
   else await sleep(afterMs);
   server.kill('SIGKILL');
   await Promise.all([...arriving, ...refreshing]);
@@ -195,7 +195,7 @@ async function travel(
   const { email } = journey;
   const { verifier, challenge } = pkce();
   browser.headers['x-forwarded-for'] = address;
-  browser.heard = (method, { pathname }, status) => {
+  browser.onResponse = (method, { pathname }, status) => {
     if (method !== 'POST' || status !== 303) return;
     if (pathname === '/register') journey.registeredAccount = true;
     if (pathname === '/register' || pathname === '/login') journey.signedIn += 1;
@@ -245,7 +245,7 @@ async function travel(
 
   async function exchangeCode(): Promise<void> {
     journey.codeSent = true;
-    keep(journey, await redeem(server, journey.client!, journey.code!));
+    keep(journey, await redeemCode(server, journey.client!, journey.code!));
   }
 }
 
@@ -263,27 +263,28 @@ async function continueSignIn(server: ServerProcess, journey: Journey, n: number
   if (!code) return;
 
   if (!codeSent) {
-    keep(journey, await redeem(server, client, code));
+    keep(journey, await redeemCode(server, client, code));
   } else if (refreshTokens.length === 0) {
     // The code may have been consumed: it works now, or never, and no token was issued from it.
-    const answer = await redeem(server, client, code);
+    const answer = await redeemCode(server, client, code);
     if (answer.status !== 200) return expectRefusedAndEnded(client, answer);
     keep(journey, answer);
   } else {
-    expect(await isAlive(server, accessToken!)).toBe(true);
+    expect(await isActive(server, accessToken!)).toBe(true);
     const replayed = survivors.length < REFRESHING ? undefined : replayedBy(journey, n);
     if (replayed) {
       // Consumed, and its tokens were used: reusing the code revokes the family.
-      const theft = replayed === 'code' ? await redeem(server, client, code) : await refresh(server, client, replayed);
+      const theft =
+        replayed === 'code' ? await redeemCode(server, client, code) : await refresh(server, client, replayed);
       await expectRefusedAndEnded(client, theft);
       expect((await refresh(server, client, refreshTokens.at(-1)!)).status).toBe(400);
-      expect(await isAlive(server, accessToken!)).toBe(false);
+      expect(await isActive(server, accessToken!)).toBe(false);
       return;
     }
     // Whether the response was lost or the request never sent: the last issued token works.
     await refreshLast(server, journey);
   }
-  expect(await isAlive(server, journey.accessToken!)).toBe(true);
+  expect(await isActive(server, journey.accessToken!)).toBe(true);
   const living = await db.refreshToken.findMany({ where: { grant: { clientId: client.id }, consumedAt: null } });
   expect(living.map(({ id }) => id)).toEqual([sha256(journey.refreshTokens.at(-1)!)]);
   survivors.push(journey);
@@ -301,7 +302,7 @@ function replayedBy({ age, refreshTokens }: Journey, n: number): string | undefi
 /** Without a reuse interval, every used token revokes its family, however old it is. */
 async function expectTheftPastTheWindow(server: ServerProcess, survivors: Journey[]): Promise<void> {
   for (const [n, { client, accessToken, refreshTokens }] of survivors.entries()) {
-    expect(await isAlive(server, accessToken!)).toBe(true); // it survived all kills
+    expect(await isActive(server, accessToken!)).toBe(true); // it survived all kills
     let last = refreshTokens.at(-1)!;
     let spent = refreshTokens.at(-2);
     if (!spent || n % 2 === 0) {

@@ -4,10 +4,17 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { addSeconds } from '../../src/base/clock.js';
 import { Browser } from '../support/browser.js';
 import { createOutage, FAILURES } from '../support/outage.js';
-import { isAlive, obtainCode, redeem, refresh, type TestClient, type TokenAnswer } from '../support/relying-party.js';
+import {
+  isActive,
+  obtainCode,
+  redeemCode,
+  refresh,
+  type TestClient,
+  type TokenResponse,
+} from '../support/relying-party.js';
 import { startServer, type TestServer } from '../support/server.js';
 import { stores } from '../support/stores.js';
-import { openFamily } from '../support/token-family.js';
+import { openTokenFamily } from '../support/token-family.js';
 
 const FORGET_SECONDS = 2; // longer than any cache: every request reads from the stores
 const NO_HANG_MS = 5000;
@@ -25,7 +32,7 @@ describe.each(stores)('on $name', (store) => {
     server = await startServer({
       store,
       clock,
-      around: outage.around,
+      wrapBase: outage.wrapBase,
       settings: { REFRESH_TOKEN_REUSE_INTERVAL: '5m' },
     });
     ({ email } = await server.account());
@@ -38,7 +45,7 @@ describe.each(stores)('on $name', (store) => {
       const failures = await atEveryCall(async (call) => {
         const client = await server.client();
         const obtained = await obtainCode(server, client, email, {}, browser);
-        const { result: answer, failed, ms } = await outageAt(call, () => redeem(server, client, obtained));
+        const { result: answer, failed, ms } = await outageAt(call, () => redeemCode(server, client, obtained));
         expect(ms).toBeLessThan(NO_HANG_MS);
         if (failed) {
           expectOutage(answer);
@@ -47,7 +54,7 @@ describe.each(stores)('on $name', (store) => {
           await expectWhole(client, answer);
         }
 
-        const again = await redeem(server, client, obtained);
+        const again = await redeemCode(server, client, obtained);
         if (failed && again.status === 200) {
           await expectWhole(client, again);
         } else {
@@ -68,7 +75,7 @@ describe.each(stores)('on $name', (store) => {
         const resource: Record<string, string> = asJwt
           ? { resource: `${server.issuer}/api/v1`, scope: 'openid memory:read' }
           : {};
-        const { refreshToken } = await openFamily(server, client, email, resource, browser);
+        const { refreshToken } = await openTokenFamily(server, client, email, resource, browser);
         const {
           result: answer,
           failed,
@@ -100,24 +107,24 @@ describe.each(stores)('on $name', (store) => {
       throw new Error(`it takes more than ${MOST_CALLS} calls`);
     }
 
-    async function outageAt(call: number, request: () => Promise<TokenAnswer>) {
+    async function outageAt(call: number, request: () => Promise<TokenResponse>) {
       await server.core.audit.flush(); // so that the audit log of the previous attempt is not written meanwhile
       aheadSeconds += FORGET_SECONDS;
       return outage.during(call, failure, request);
     }
   });
 
-  function expectOutage({ status, headers, body }: TokenAnswer): void {
+  function expectOutage({ status, headers, body }: TokenResponse): void {
     expect([status, body.error]).toEqual([503, 'temporarily_unavailable']);
-    expect(Number(headers.get('retry-after'))).toBeGreaterThan(0);
+    expect(Number(headers['retry-after'])).toBeGreaterThan(0);
     expect(Object.keys(body).filter((name) => /token$/.test(name))).toEqual([]);
   }
 
   /** Checks that a token response is complete, and that its grant is stored. */
-  async function expectWhole(client: TestClient, { status, body }: TokenAnswer): Promise<void> {
+  async function expectWhole(client: TestClient, { status, body }: TokenResponse): Promise<void> {
     expect([status, body.error]).toEqual([200, undefined]);
     expect(body).toMatchObject({ id_token: expect.any(String), refresh_token: expect.any(String) });
-    expect(await isAlive(server, body.access_token!)).toBe(true);
+    expect(await isActive(server, body.access_token!)).toBe(true);
     expect(await livingTokens(client)).toEqual([server.core.oauthStorage.idOf(body.refresh_token!)]);
   }
 

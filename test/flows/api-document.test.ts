@@ -7,10 +7,10 @@ import type { Account } from '../../src/core/accounts/accounts.js';
 import { systemMeta } from '../../src/core/request-meta.js';
 import { onboard } from '../support/agents.js';
 import { type ApiContract, type ApiRequest, type OperationName, readContract } from '../support/api-contract.js';
+import { addCapTable, CAP_TABLE, requestApproval } from '../support/approval-requests.js';
 import { Authenticator } from '../support/authenticator.js';
-import { codeFor, newPerson, openFakeProvider, SETTINGS } from '../support/fake-providers.js';
+import { newExternalUser, obtainProviderCode, openFakeProvider, SETTINGS } from '../support/fake-providers.js';
 import { mailTo, tokenIn } from '../support/mailbox.js';
-import { addCapTable, askPerson, CAP_TABLE } from '../support/questions.js';
 import { PASSWORD, startServer, type TestServer } from '../support/server.js';
 
 /** A person who is signed in: what the lines below need of one. */
@@ -87,7 +87,10 @@ async function idOfApi(): Promise<string> {
 }
 const CALLBACK = 'https://app.example/callback';
 /** The body that an app posts after the user authorized it at GitHub. */
-const codeOfGithub = async () => ({ code: await codeFor(github, newPerson(), CALLBACK), redirect_uri: CALLBACK });
+const codeOfGithub = async () => ({
+  code: await obtainProviderCode(github, newExternalUser(), CALLBACK),
+  redirect_uri: CALLBACK,
+});
 /** A linked identity. */
 async function linkOf(email: string): Promise<string> {
   const account = (await server.core.accounts.findByEmail(email))!;
@@ -111,7 +114,7 @@ async function questionTo({ email, bearer }: SignedIn): Promise<string> {
     bearer.authorization.slice(7),
   );
   if (!server.core.resources.find(CAP_TABLE)) await addCapTable(server);
-  await askPerson(server, agent, email);
+  await requestApproval(server, agent, email);
   const account = (await server.core.accounts.findByEmail(email))!;
   return (await server.core.approvals.list(account))[0]!.id;
 }
@@ -357,7 +360,7 @@ const NO: [OperationName, code: string, Yes][] = [
     'POST /api/v1/auth/github/callback',
     'link_required',
     async ({ email }) => ({
-      json: { code: await codeFor(github, newPerson({ email }), CALLBACK), redirect_uri: CALLBACK },
+      json: { code: await obtainProviderCode(github, newExternalUser({ email }), CALLBACK), redirect_uri: CALLBACK },
     }),
   ],
   ['GET /api/v1/auth/links/{id}/token', 'not_found', ({ bearer }) => ({ headers: bearer, params: { id: 'none' } })],

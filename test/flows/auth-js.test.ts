@@ -1,7 +1,7 @@
 import { Auth, type AuthConfig } from '@auth/core';
 import type { OAuthConfig } from '@auth/core/providers';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { browserFor, isConsent, walk } from '../support/openid-client.js';
+import { browserFor, completeSignIn, isConsent } from '../support/openid-client.js';
 import { PASSWORD, startServer, type TestServer } from '../support/server.js';
 import { stores } from '../support/stores.js';
 
@@ -81,7 +81,7 @@ describe.each(stores)('an app on Auth.js, with the house on $name', (store) => {
     const start = await app.signIn();
     expect(start.origin + start.pathname).toBe(`${server.issuer}/oauth/authorize`);
     expect(start.searchParams.get('code_challenge_method')).toBe('S256');
-    const { url } = await walk(browserFor(server), start, email);
+    const { url } = await completeSignIn(browserFor(server), start, email);
     expect(url.origin + url.pathname).toBe(`${APP}/api/auth/callback/ainative`);
     await app.open(url);
     expect(app.errors).toMatchObject([{ cause: { err: { message: 'No userinfo endpoint configured' } } }]);
@@ -95,7 +95,7 @@ describe.each(stores)('an app on Auth.js, with the house on $name', (store) => {
   ])('signs a person in %s', async (_, changes) => {
     const { email } = await server.account();
     const app = await openApp(changes);
-    const { url } = await walk(browserFor(server), await app.signIn(), email);
+    const { url } = await completeSignIn(browserFor(server), await app.signIn(), email);
     expect((await app.open(url)).headers.get('location')).toBe(`${APP}/`);
     expect(app.errors).toEqual([]);
     expect(await app.session()).toMatchObject({ user: { email, name: 'Jane Developer' } });
@@ -105,7 +105,7 @@ describe.each(stores)('an app on Auth.js, with the house on $name', (store) => {
     const { email } = await server.account();
     const app = await openApp({ userinfo: {} });
     const browser = browserFor(server);
-    await app.open((await walk(browser, await app.signIn(), email)).url);
+    await app.open((await completeSignIn(browser, await app.signIn(), email)).url);
     await app.signOut();
     expect(await app.session()).toBeNull();
     await app.open((await browser.open(await app.signIn())).url);

@@ -1,22 +1,23 @@
 // An agent that needs a person's yes for one thing (CIBA, poll mode), with openid-client on its
 // side and a browser on the person's.
+
 import { decodeJwt, decodeProtectedHeader } from 'jose';
 import * as oidc from 'openid-client';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { call } from '../support/api.js';
+import {
+  ACTION,
+  addCapTable,
+  CAP_TABLE,
+  CIBA_GRANT,
+  type ClaimedAgent,
+  createClaimedAgent,
+  poll,
+  requestApproval,
+} from '../support/approval-requests.js';
 import { Browser, formsOf } from '../support/browser.js';
 import { linkIn, mailsTo, mailTo } from '../support/mailbox.js';
 import { discover } from '../support/openid-client.js';
-import {
-  ACTION,
-  type AskedAgent,
-  addCapTable,
-  agentOfSomebody,
-  askPerson,
-  CAP_TABLE,
-  CIBA_GRANT,
-  poll,
-} from '../support/questions.js';
+import { callApi } from '../support/request.js';
 import { PASSWORD, startServer, type TestServer } from '../support/server.js';
 import { introspect } from '../support/token-family.js';
 
@@ -28,8 +29,8 @@ describe('an agent that asks a person', () => {
   });
   afterAll(() => server.close());
 
-  const configFor = ({ client_id: id, api_key: secret }: AskedAgent) => discover(server, { id, secret });
-  const question = (agent: AskedAgent) => ({
+  const configFor = ({ client_id: id, api_key: secret }: ClaimedAgent) => discover(server, { id, secret });
+  const question = (agent: ClaimedAgent) => ({
     scope: 'openid write:equity read:cap-table',
     resource: CAP_TABLE,
     login_hint: agent.ownerEmail,
@@ -40,7 +41,7 @@ describe('an agent that asks a person', () => {
     oidc.pollBackchannelAuthenticationGrant(config, { ...asked, interval: 0.01 });
 
   it('finds in discovery how it is done', async () => {
-    const metadata = (await configFor(await agentOfSomebody(server))).serverMetadata();
+    const metadata = (await configFor(await createClaimedAgent(server))).serverMetadata();
     expect(metadata).toMatchObject({
       backchannel_authentication_endpoint: `${server.issuer}/oauth/ciba`,
       backchannel_token_delivery_modes_supported: ['poll'],
@@ -51,7 +52,7 @@ describe('an agent that asks a person', () => {
   });
 
   it('is allowed on a page, after a mail, and gets a token for that one thing', async () => {
-    const agent = await agentOfSomebody(server);
+    const agent = await createClaimedAgent(server);
     await server.base.db.account.update({ where: { id: agent.ownerId }, data: { emailVerified: true } });
     const config = await configFor(agent);
     const asked = await oidc.initiateBackchannelAuthentication(config, question(agent));
@@ -117,10 +118,10 @@ describe('an agent that asks a person', () => {
   });
 
   it('is refused in an app of ours, and hears of it', async () => {
-    const agent = await agentOfSomebody(server);
+    const agent = await createClaimedAgent(server);
     const config = await configFor(agent);
     const asked = await oidc.initiateBackchannelAuthentication(config, question(agent));
-    const [open] = JSON.parse((await call(server, 'GET', '/approvals', { token: agent.bearer })).text);
+    const [open] = JSON.parse((await callApi(server, 'GET', '/approvals', { token: agent.bearer })).text);
     expect(open).toMatchObject({
       agent: { client_id: agent.client_id, agent_id: agent.agent_id, company_id: agent.company_id },
       binding_message: 'Grant 2026-114',
@@ -128,7 +129,7 @@ describe('an agent that asks a person', () => {
       resource: CAP_TABLE,
       scope: 'write:equity',
     });
-    const answer = await call(server, 'POST', `/approvals/${open.id}`, {
+    const answer = await callApi(server, 'POST', `/approvals/${open.id}`, {
       token: agent.bearer,
       body: { decision: 'deny' },
     });
@@ -138,8 +139,8 @@ describe('an agent that asks a person', () => {
   });
 
   it('is told to wait, to poll less often, and that it is too late', async () => {
-    const agent = await agentOfSomebody(server);
-    const asked = await askPerson(server, agent, agent.ownerEmail, { requested_expiry: '60' });
+    const agent = await createClaimedAgent(server);
+    const asked = await requestApproval(server, agent, agent.ownerEmail, { requested_expiry: '60' });
     expect(asked.body.expires_in).toBe(60);
     expect((await poll(server, agent, asked)).body.error).toBe('authorization_pending');
     expect((await poll(server, agent, asked)).body.error).toBe('slow_down');
@@ -156,8 +157,8 @@ describe('an agent that asks a person', () => {
       data: { expiresAt: new Date(Date.now() - 1000) },
     });
     expect((await poll(server, agent, asked)).body.error).toBe('expired_token');
-    expect(JSON.parse((await call(server, 'GET', '/approvals', { token: agent.bearer })).text)).toEqual([]);
-    expect((await askPerson(server, agent, agent.ownerEmail)).status).toBe(200); // it stands in the way no more
+    expect(JSON.parse((await callApi(server, 'GET', '/approvals', { token: agent.bearer })).text)).toEqual([]);
+    expect((await requestApproval(server, agent, agent.ownerEmail)).status).toBe(200); // it stands in the way no more
   });
 
   it.each<[string, Record<string, string>, string]>([
@@ -181,22 +182,22 @@ describe('an agent that asks a person', () => {
     ['with a hint of a kind that there is not', { login_hint: '', login_hint_token: 'x' }, 'unknown_user_id'],
     ['without a hint', { login_hint: '' }, 'invalid_request'],
   ])('is refused %s', async (_what, more, error) => {
-    const agent = await agentOfSomebody(server);
-    const { status, body } = await askPerson(server, agent, agent.ownerEmail, more);
+    const agent = await createClaimedAgent(server);
+    const { status, body } = await requestApproval(server, agent, agent.ownerEmail, more);
     expect([status, body.error]).toEqual([400, error]);
     expect(await server.base.db.approval.count({ where: { agentId: agent.client_id } })).toBe(0);
   });
 
   it('gets no further by it than it was allowed: not to answer for the person, say', async () => {
-    const agent = await agentOfSomebody(server);
+    const agent = await createClaimedAgent(server);
     const ownApi = `${server.issuer}/api/v1`;
-    const asked = await askPerson(server, agent, agent.ownerEmail, { resource: ownApi });
-    const [{ id }] = JSON.parse((await call(server, 'GET', '/approvals', { token: agent.bearer })).text);
-    await call(server, 'POST', `/approvals/${id}`, { token: agent.bearer, body: { decision: 'approve' } });
+    const asked = await requestApproval(server, agent, agent.ownerEmail, { resource: ownApi });
+    const [{ id }] = JSON.parse((await callApi(server, 'GET', '/approvals', { token: agent.bearer })).text);
+    await callApi(server, 'POST', `/approvals/${id}`, { token: agent.bearer, body: { decision: 'approve' } });
     const { access_token: accessToken } = (await poll(server, agent, asked)).body;
     expect(decodeJwt(accessToken!)).toMatchObject({ aud: ownApi, sub: agent.ownerId });
-    await askPerson(server, agent, agent.ownerEmail);
-    const [next] = JSON.parse((await call(server, 'GET', '/approvals', { token: agent.bearer })).text);
+    await requestApproval(server, agent, agent.ownerEmail);
+    const [next] = JSON.parse((await callApi(server, 'GET', '/approvals', { token: agent.bearer })).text);
     for (const token of [accessToken!, agent.token, agent.api_key]) {
       for (const [method, path] of [
         ['GET', '/approvals'],
@@ -204,7 +205,7 @@ describe('an agent that asks a person', () => {
         ['GET', '/auth/me'],
       ] as const) {
         const body = method === 'POST' ? { decision: 'approve' } : undefined;
-        const answer = await call(server, method, path, { token, body });
+        const answer = await callApi(server, method, path, { token, body });
         expect([answer.status, answer.json.error], path).toEqual([403, 'insufficient_scope']);
       }
     }
@@ -214,7 +215,7 @@ describe('an agent that asks a person', () => {
     const client = await server.client();
     const asApp = { client_id: client.id, api_key: client.secret };
     const { email } = await server.account();
-    expect((await askPerson(server, asApp, email)).body.error).toBe('unauthorized_client');
+    expect((await requestApproval(server, asApp, email)).body.error).toBe('unauthorized_client');
     const query = new URLSearchParams({
       client_id: client.id,
       response_type: 'code',

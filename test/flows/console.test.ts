@@ -1,7 +1,9 @@
 // Browsers of the kind "console": three cookies, a CSRF token, refresh by cookie; and scripts of it
 // that bring no cookie at all.
+
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { call, cookieJar } from '../support/api.js';
+import { cookieJar } from '../support/api.js';
+import { callApi } from '../support/request.js';
 import { PASSWORD, startServer, type TestServer } from '../support/server.js';
 
 describe('a console client', () => {
@@ -17,7 +19,7 @@ describe('a console client', () => {
     return {
       jar: cookies.jar,
       async send(method: string, path: string, body?: unknown, csrf?: string) {
-        const answer = await call(server, method, path, {
+        const answer = await callApi(server, method, path, {
           body,
           headers: {
             origin: server.issuer,
@@ -61,7 +63,7 @@ describe('a console client', () => {
     expect((await send('POST', '/auth/logout', undefined, jar.get('cap_csrf'))).status).toBe(200);
     expect(jar.size).toBe(0);
     for (const cookie of [before, jar].map((cookies) => [...cookies].map(([name, value]) => `${name}=${value}`))) {
-      const answer = await call(server, 'GET', '/auth/me', { headers: { cookie: cookie.join('; ') } });
+      const answer = await callApi(server, 'GET', '/auth/me', { headers: { cookie: cookie.join('; ') } });
       expect(answer.status).toBe(401);
     }
   });
@@ -86,7 +88,7 @@ describe('a console client', () => {
     expect((await send('POST', '/auth/logout', undefined, jar.get('cap_csrf'))).status).toBe(200);
     expect(jar.size).toBe(0);
     const headers = { origin: server.issuer, cookie };
-    expect((await call(server, 'POST', '/auth/refresh', { headers })).status).toBe(401);
+    expect((await callApi(server, 'POST', '/auth/refresh', { headers })).status).toBe(401);
   });
 
   it('loses the family when a refresh cookie is used twice', async () => {
@@ -97,7 +99,7 @@ describe('a console client', () => {
     await send('POST', '/auth/refresh');
     await send('POST', '/auth/refresh');
     const headers = { origin: server.issuer, cookie: `cap_refresh=${stolen}` };
-    expect((await call(server, 'POST', '/auth/refresh', { headers })).status).toBe(401);
+    expect((await callApi(server, 'POST', '/auth/refresh', { headers })).status).toBe(401);
     expect((await send('GET', '/auth/me')).status).toBe(401);
     expect((await send('POST', '/auth/refresh')).status).toBe(401);
   });

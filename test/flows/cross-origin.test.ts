@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { obtainCode, redeem, token } from '../support/relying-party.js';
+import { obtainCode, redeemCode, requestToken } from '../support/relying-party.js';
 import { startServer, type TestServer } from '../support/server.js';
 
 const HOME = 'https://spa.example';
@@ -15,8 +15,8 @@ describe('what a page in another origin may read', () => {
   /** A request from a page with an unknown code. Only the response headers matter. */
   async function ask(client: { id: string; secret: string }, origin: string) {
     const params = { grant_type: 'authorization_code', code: 'x', redirect_uri: `${HOME}/cb`, code_verifier: 'x' };
-    const { status, headers, body } = await token(server, client, params, { headers: { origin } });
-    return { status, error: body.error, allowed: headers.get('access-control-allow-origin') };
+    const { status, headers, body } = await requestToken(server, client, params, { headers: { origin } });
+    return { status, error: body.error, allowed: headers['access-control-allow-origin'] ?? null };
   }
 
   it('is the token endpoint, for a public app in its own origin', async () => {
@@ -53,7 +53,7 @@ describe('what a page in another origin may read', () => {
   it('is userinfo, for whichever app the token was given to, in its own origin', async () => {
     const { email } = await server.account();
     const client = await server.client({ redirect_uris: ['https://acme.example/cb'] });
-    const { body } = await redeem(server, client, await obtainCode(server, client, email));
+    const { body } = await redeemCode(server, client, await obtainCode(server, client, email));
     const read = async (origin: string) => {
       const headers = { origin, authorization: `Bearer ${body.access_token}` };
       const answer = await fetch(`${server.origin}/oauth/userinfo`, { headers });

@@ -8,9 +8,9 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { systemMeta } from '../../src/core/request-meta.js';
 import { Browser } from '../support/browser.js';
 import { launchChromium, openContext } from '../support/chromium.js';
-import { browserFor, walk } from '../support/openid-client.js';
+import { browserFor, completeSignIn } from '../support/openid-client.js';
 import { PASSWORD, startServer, type TestServer } from '../support/server.js';
-import { until } from '../support/server-process.js';
+import { waitUntil } from '../support/server-process.js';
 import { freePort } from '../support/store-servers.js';
 
 const running = new Set<ChildProcess>();
@@ -47,7 +47,7 @@ function run(command: string, file: string, settings: Record<string, string> = {
   return { says };
 
   async function says(pattern: RegExp): Promise<string> {
-    await until(`${file} says ${pattern}`, () => {
+    await waitUntil(`${file} says ${pattern}`, () => {
       if (!pattern.test(said) && child.exitCode !== null) throw new Error(`the example ended: ${said}`);
       return pattern.test(said);
     });
@@ -70,7 +70,7 @@ describe('an example', () => {
     const { origin } = await start('passport/app.mjs');
     const visitor = new Browser(origin);
     expect((await visitor.open('/')).html).toContain('Sign in');
-    const back = await walk(browserFor(server), (await visitor.open('/login')).url, email);
+    const back = await completeSignIn(browserFor(server), (await visitor.open('/login')).url, email);
     expect((await visitor.open(back.url)).html).toContain(`Hello ${email}`);
     expect((await visitor.open('/logout')).html).toContain('Sign in');
   });
@@ -81,7 +81,7 @@ describe('an example', () => {
     const visitor = new Browser(origin);
     const away = await visitor.submit(await visitor.open('/auth/signin'));
     expect(away.url.origin).toBe(server.origin);
-    const back = await walk(browserFor(server), away.url, email);
+    const back = await completeSignIn(browserFor(server), away.url, email);
     await visitor.open(back.url);
     expect((await visitor.open('/')).html).toContain(`Hello ${email}`);
   });
@@ -126,7 +126,7 @@ describe('an example', () => {
     await run(process.execPath, 'mcp/server.mjs', { PORT: port }).says(/listening on (\S+)/);
     const client = run(process.execPath, 'mcp/client.mjs', { MCP_SERVER: resource });
     const browser = browserFor(server);
-    const back = await walk(browser, await client.says(/^\s+(http\S+)$/m), email);
+    const back = await completeSignIn(browser, await client.says(/^\s+(http\S+)$/m), email);
     expect((await fetch(back.url)).status).toBe(200);
     expect(await client.says(/^Tools: (.+)$/m)).toBe('read_notes');
     expect(await client.says(/^Notes of (\S+):/m)).toBe(id);

@@ -6,7 +6,13 @@ import { join } from 'node:path';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
 import { launchChromium, openContext } from '../support/chromium.js';
-import { type FakeProvider, newPerson, openFakeProvider, pointTo, SETTINGS } from '../support/fake-providers.js';
+import {
+  type FakeProvider,
+  newExternalUser,
+  openFakeProvider,
+  SETTINGS,
+  useFakeProvider,
+} from '../support/fake-providers.js';
 import { PASSWORD, startServer, type TestServer } from '../support/server.js';
 
 const PICTURES = process.env.SIGNET_TEST_PICTURES;
@@ -26,7 +32,7 @@ let page: Page;
 beforeAll(async () => {
   github = await openFakeProvider('github');
   google = await openFakeProvider('google');
-  server = await startServer({ settings: SETTINGS, around: pointTo(github, google) });
+  server = await startServer({ settings: SETTINGS, wrapBase: useFakeProvider(github, google) });
   browser = await launchChromium();
   if (PICTURES) mkdirSync(PICTURES, { recursive: true });
 });
@@ -59,7 +65,7 @@ async function look(name: string): Promise<void> {
 const press = (name: string) => page.getByRole('button', { name, exact: true }).click();
 
 it('leads to the provider and back, and then shows the linked identity', async () => {
-  github.person = newPerson({ email: 'mara.lindqvist@northwind.example' });
+  github.user = newExternalUser({ email: 'mara.lindqvist@northwind.example' });
   await page.goto(`${server.origin}/login`);
   await look('login');
   await press('Continue with GitHub');
@@ -67,7 +73,7 @@ it('leads to the provider and back, and then shows the linked identity', async (
 
   await page.goto(`${server.origin}/account/security`);
   expect(await page.locator('#links + ul li').count()).toBe(3);
-  google.person = newPerson({ email: 'mara@gmail.com' });
+  google.user = newExternalUser({ email: 'mara@gmail.com' });
   await press('Link Google');
   expect(await page.getByRole('status').innerText()).toContain('You can now also sign in with this provider');
   await look('links');
@@ -83,7 +89,7 @@ it('leads to the provider and back, and then shows the linked identity', async (
   expect(await page.getByRole('status').innerText()).toContain('The sign-in method was removed');
   await context.clearCookies();
   await page.goto(`${server.origin}/login`);
-  await page.fill('[name=email]', github.person.email!);
+  await page.fill('[name=email]', github.user.email!);
   await page.fill('[name=password]', PASSWORD);
   await press('Sign in');
   expect(page.url()).toBe(`${server.origin}/account`);
@@ -92,7 +98,7 @@ it('leads to the provider and back, and then shows the linked identity', async (
 
 it('tells what to do when the address belongs to an account that is not linked', async () => {
   const { email } = await server.account('mara@any.example');
-  github.person = newPerson({ email });
+  github.user = newExternalUser({ email });
   await page.goto(`${server.origin}/register`);
   await look('register');
   await press('Continue with GitHub');

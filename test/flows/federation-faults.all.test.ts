@@ -1,21 +1,22 @@
 // A provider elsewhere at its worst: what is answered, that nobody gets in by accident, and what is
 // left behind.
+
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { systemMeta } from '../../src/core/request-meta.js';
-import { call } from '../support/api.js';
 import { Browser, type Page } from '../support/browser.js';
 import {
-  answerOf,
-  comeBy,
+  callbackOf,
+  type ExternalUser,
   type FakeProvider,
   json,
-  newPerson,
+  newExternalUser,
   openFakeProvider,
-  type PersonElsewhere,
-  pointTo,
-  press,
+  pressProviderButton,
   SETTINGS,
+  signInWithProvider,
+  useFakeProvider,
 } from '../support/fake-providers.js';
+import { callApi } from '../support/request.js';
 import { PASSWORD, startServer, type TestServer } from '../support/server.js';
 
 type Kind = FakeProvider['kind'];
@@ -29,13 +30,12 @@ beforeAll(async () => {
   for (const kind of ['github', 'google', 'linkedin'] as const) providers[kind] = await openFakeProvider(kind);
   server = await startServer({
     settings: { ...SETTINGS, FEDERATION_REDIRECT_URIS: APP, FEDERATION_STORE_TOKENS: 'github' },
-    around: pointTo(...Object.values(providers)),
+    wrapBase: useFakeProvider(...Object.values(providers)),
     clock: { now: () => new Date(Date.now() + aheadMs) },
   });
 });
 afterEach(() => {
-  for (const one of Object.values(providers))
-    Object.assign(one, { spoil: {}, claims: {}, answers: {}, forges: false, expires: false, asked: [] });
+  for (const one of Object.values(providers)) one.reset();
 });
 afterAll(async () => {
   await server.close();
@@ -43,10 +43,10 @@ afterAll(async () => {
 });
 
 /** The journey from the sign-in page. */
-async function continueWith(id: Kind, person: PersonElsewhere) {
-  providers[id].person = person;
+async function continueWith(id: Kind, person: ExternalUser) {
+  providers[id].user = person;
   const browser = new Browser(server.origin);
-  return { browser, page: await comeBy(browser, id) };
+  return { browser, page: await signInWithProvider(browser, id) };
 }
 
 const errorOn = ({ html }: Page) => /id="form-error" role="alert">([^<]*)</.exec(html)?.[1];
@@ -112,9 +112,9 @@ describe('a provider that cannot be used', () => {
     'because it %s (%s) is told in words, and lets nobody in',
     async (_what, id, path, spoil, status) => {
       if (id === 'linkedin') providers.linkedin.claims = { email: undefined };
-      providers[id].spoil[path] = spoil;
+      providers[id].overrides[path] = spoil;
       const before = await server.base.db.account.count();
-      const { page, browser } = await continueWith(id, newPerson());
+      const { page, browser } = await continueWith(id, newExternalUser());
       expect([page.status, errorOn(page)]).toEqual([
         status,
         expect.stringMatching(/^(GitHub|Google|LinkedIn) (returned an|is not)/),
@@ -122,7 +122,7 @@ describe('a provider that cannot be used', () => {
       expect(page.headers.get('retry-after') !== null).toBe(status === 503);
       expect(browser.cookies.has('signet_login')).toBe(false);
       expect(await server.base.db.account.count()).toBe(before);
-      expect(providers[id].asked.map((asked) => asked.path)).not.toContain('/stolen');
+      expect(providers[id].requests.map((asked) => asked.path)).not.toContain('/stolen');
     },
   );
 
@@ -136,28 +136,28 @@ describe('a provider that cannot be used', () => {
     ['of nobody', { sub: undefined }],
   ])('is one with an ID token %s', async (_what, claims) => {
     providers.google.claims = claims;
-    const { page, browser } = await continueWith('google', newPerson());
+    const { page, browser } = await continueWith('google', newExternalUser());
     expect([page.status, browser.cookies.has('signet_login')]).toEqual([502, false]);
   });
 
   it('is one whose ID token is signed with keys that it does not publish', async () => {
-    providers.google.forges = true;
-    const { page, browser } = await continueWith('google', newPerson());
+    providers.google.signsWithUnpublishedKey = true;
+    const { page, browser } = await continueWith('google', newExternalUser());
     expect([page.status, browser.cookies.has('signet_login')]).toEqual([502, false]);
   });
 
   it('does not stop anybody from signing in otherwise', async () => {
-    providers.google.spoil['/token'] = (res) => json(res, 500, {});
-    const { page, browser } = await continueWith('google', newPerson());
+    providers.google.overrides['/token'] = (res) => json(res, 500, {});
+    const { page, browser } = await continueWith('google', newExternalUser());
     const { email } = await server.account();
     expect((await browser.signIn(email, PASSWORD, page)).url.pathname).toBe('/account');
   });
 
   it('that knows the person, but tells no address, lets in whom we know, and makes no account', async () => {
-    const person = newPerson({ email: undefined });
+    const person = newExternalUser({ email: undefined });
     const { page } = await continueWith('github', person);
     expect([page.status, errorOn(page)]).toEqual([502, 'GitHub returned no usable e-mail address.']);
-    const known = newPerson();
+    const known = newExternalUser();
     await continueWith('github', known);
     expect((await continueWith('github', { ...known, email: undefined })).page.url.pathname).toBe('/account');
   });
@@ -183,9 +183,9 @@ describe('a discovery document', () => {
   ])('%s is not used', async (_what, change, status) => {
     const document = { ...(await good()), ...change };
     aheadMs += 2 * HOUR_MS; // the one before is forgotten
-    providers.google.spoil[DOCUMENT] = (res) => json(res, 200, document);
+    providers.google.overrides[DOCUMENT] = (res) => json(res, 200, document);
     const browser = new Browser(server.origin);
-    const page = await comeBy(browser, 'google');
+    const page = await signInWithProvider(browser, 'google');
     expect([page.status, browser.cookies.has('signet_login')]).toEqual([status, false]);
     expect(errorOn(page)).toBe('Google returned an invalid response.');
   });
@@ -197,50 +197,50 @@ describe('a discovery document', () => {
     ['is not told', (res) => void res.destroy(), 503],
   ])('that %s is told of before anybody leaves, and asked for again', async (_what, spoil, status) => {
     aheadMs += 2 * HOUR_MS;
-    providers.google.spoil[DOCUMENT] = spoil;
+    providers.google.overrides[DOCUMENT] = spoil;
     const browser = new Browser(server.origin);
-    const page = await press(browser, await browser.open('/login'), 'google');
+    const page = await pressProviderButton(browser, await browser.open('/login'), 'google');
     expect([page.status, page.url.origin]).toEqual([status, server.origin]);
-    providers.google.spoil = {};
-    expect((await comeBy(browser, 'google')).url.pathname).toBe('/account');
+    providers.google.overrides = {};
+    expect((await signInWithProvider(browser, 'google')).url.pathname).toBe('/account');
   });
 });
 
 describe('an answer', () => {
   it('that comes after ten minutes is too late', async () => {
     const browser = new Browser(server.origin);
-    const away = await press(browser, await browser.open('/login'), 'github');
+    const away = await pressProviderButton(browser, await browser.open('/login'), 'github');
     aheadMs += HOUR_MS / 5;
-    const page = await browser.open(await answerOf(away.url));
+    const page = await browser.open(await callbackOf(away.url));
     expect([page.status, errorOn(page)]).toEqual([400, expect.stringContaining('expired')]);
   });
 
   it.each(['state=a&state=b', 'code=x', 'state=', 'state=%00', ''])('of %j is none', async (query) => {
     const browser = new Browser(server.origin);
-    await press(browser, await browser.open('/login'), 'github');
+    await pressProviderButton(browser, await browser.open('/login'), 'github');
     expect((await browser.open(`/login/with/github/callback?${query}`)).status).toBe(400);
   });
 });
 
 describe('a provider that does not answer', () => {
   it('is waited for five seconds, and no longer', async () => {
-    providers.github.spoil['/login/oauth/access_token'] = () => new Promise(() => {});
+    providers.github.overrides['/login/oauth/access_token'] = () => new Promise(() => {});
     const started = performance.now();
-    const { page } = await continueWith('github', newPerson());
+    const { page } = await continueWith('github', newExternalUser());
     expect(page.status).toBe(503);
     expect(performance.now() - started).toBeGreaterThan(4500);
   });
 
   it('takes nobody a token that lasts some seconds yet, however many wait for its renewal', async () => {
-    const person = newPerson();
-    providers.github.expires = true;
+    const person = newExternalUser();
+    providers.github.issuesExpiringTokens = true;
     await continueWith('github', person);
     const account = (await server.core.accounts.findByEmail(person.email!))!;
     const [link] = await server.core.links.list(account.id);
     aheadMs += 8 * HOUR_MS - 30_000;
-    providers.github.spoil['/login/oauth/access_token'] = () => new Promise(() => {});
+    providers.github.overrides['/login/oauth/access_token'] = () => new Promise(() => {});
     const { tokens } = await server.core.sessionIssuer.issueTokens({ account, amr: ['fed'] }, systemMeta);
-    const read = () => call(server, 'GET', `/auth/links/${link!.id}/token`, { token: tokens.accessToken });
+    const read = () => callApi(server, 'GET', `/auth/links/${link!.id}/token`, { token: tokens.accessToken });
     const all = await Promise.all([read(), read(), read()]);
     expect(all.map(({ status }) => status)).toEqual([200, 200, 200]);
   });
@@ -248,13 +248,13 @@ describe('a provider that does not answer', () => {
 
 describe('what is left behind', () => {
   it('is no token, code, state or secret of theirs: not in the log, not in the store', async () => {
-    await continueWith('google', newPerson());
-    providers.google.spoil['/token'] = (res) => json(res, 400, { error: 'invalid_client', token: 'google-secret' });
-    await continueWith('google', newPerson());
+    await continueWith('google', newExternalUser());
+    providers.google.overrides['/token'] = (res) => json(res, 400, { error: 'invalid_client', token: 'google-secret' });
+    await continueWith('google', newExternalUser());
     providers.google.claims = { email: undefined }; // it is asked for the address, with the token
-    providers.google.answers = { access_token: 'google-\nx' };
-    providers.google.spoil = {};
-    expect((await continueWith('google', newPerson())).page.status).toBe(502);
+    providers.google.tokenResponse = { access_token: 'google-\nx' };
+    providers.google.overrides = {};
+    expect((await continueWith('google', newExternalUser())).page.status).toBe(502);
     await server.core.audit.flush();
     const store = JSON.stringify(
       await Promise.all([
@@ -263,9 +263,9 @@ describe('what is left behind', () => {
         server.base.db.auditEvent.findMany(),
       ]),
     );
-    const state = providers.google.asked.map(({ query }) => query.get('state')).find(Boolean)!;
+    const state = providers.google.requests.map(({ query }) => query.get('state')).find(Boolean)!;
     const log = server.lines.join('\n');
-    const secrets = providers.google.asked.flatMap(({ body }) => [...new URLSearchParams(body).values()]);
+    const secrets = providers.google.requests.flatMap(({ body }) => [...new URLSearchParams(body).values()]);
     for (const secret of [
       state,
       'google-',
@@ -279,10 +279,10 @@ describe('what is left behind', () => {
 
 describe('codes that are guessed', () => {
   it('are counted by address, but not those of a provider that fails', async () => {
-    const guess = () => call(server, 'POST', '/auth/google/callback', { body: { code: 'x', redirect_uri: APP } });
-    providers.google.spoil['/token'] = (res) => json(res, 500, {});
+    const guess = () => callApi(server, 'POST', '/auth/google/callback', { body: { code: 'x', redirect_uri: APP } });
+    providers.google.overrides['/token'] = (res) => json(res, 500, {});
     for (let n = 0; n < 110; n += 1) expect((await guess()).status).toBe(503);
-    providers.google.spoil = {};
+    providers.google.overrides = {};
     const statuses: number[] = [];
     for (let n = 0; n < 110 && !statuses.includes(429); n += 1) statuses.push((await guess()).status);
     expect(statuses.at(-1)).toBe(429);

@@ -1,20 +1,21 @@
 // A token of a provider elsewhere, from the button to the app that uses it there: with another
 // Signet as the provider, whose refresh tokens are good for one use. And what the person is told.
+
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { systemMeta } from '../../src/core/request-meta.js';
-import { call } from '../support/api.js';
 import { Browser, formsOf } from '../support/browser.js';
 import {
-  answerOf,
-  comeBy,
+  callbackOf,
   type FakeProvider,
-  newPerson,
+  newExternalUser,
   openFakeProvider,
-  pointTo,
-  press,
+  pressProviderButton,
   SETTINGS,
+  signInWithProvider,
+  useFakeProvider,
 } from '../support/fake-providers.js';
-import { passThrough } from '../support/relying-party.js';
+import { signInAndConsent } from '../support/relying-party.js';
+import { callApi } from '../support/request.js';
 import { PASSWORD, startServer, type TestServer } from '../support/server.js';
 import { stores } from '../support/stores.js';
 
@@ -44,9 +45,9 @@ describe.each(stores)('a token of a provider elsewhere, on $name', (store) => {
       FEDERATION_STORE_TOKENS: 'google, acme, github',
       OIDC_PROVIDERS: JSON.stringify([{ ...provider, client_secret: client.secret, scope: 'offline_access' }]),
     };
-    const around = pointTo(...Object.values(providers));
-    server = await startServer({ store, settings, around, clock });
-    twin = await startServer({ beside: server, settings, around, clock });
+    const wrapBase = useFakeProvider(...Object.values(providers));
+    server = await startServer({ store, settings, wrapBase, clock });
+    twin = await startServer({ sharedWith: server, settings, wrapBase, clock });
   });
   afterAll(async () => {
     await twin.close();
@@ -60,15 +61,15 @@ describe.each(stores)('a token of a provider elsewhere, on $name', (store) => {
     return (await server.core.sessionIssuer.issueTokens({ account, amr: ['fed'] }, systemMeta)).tokens.accessToken;
   }
   const read = (linkId: string, token: string, at = server) =>
-    call(at, 'GET', `/auth/links/${linkId}/token`, { token });
+    callApi(at, 'GET', `/auth/links/${linkId}/token`, { token });
   const linkOf = async (email: string) => {
     const account = (await server.core.accounts.findByEmail(email))!;
     return (await server.core.links.list(account.id))[0]!;
   };
   /** The journey by Acme. */
   async function comeByAcme(browser: Browser, atAcme: Browser, email: string) {
-    const away = await press(browser, await browser.open('/login'), 'acme');
-    return browser.open(await passThrough(atAcme, away.url.href, email));
+    const away = await pressProviderButton(browser, await browser.open('/login'), 'acme');
+    return browser.open(await signInAndConsent(atAcme, away.url.href, email));
   }
   /** What the provider says of whoever brings this token. */
   const whoIs = async (accessToken: unknown) => {
@@ -78,14 +79,14 @@ describe.each(stores)('a token of a provider elsewhere, on $name', (store) => {
   };
 
   it('acts for the person there, is renewed once for all who ask, and again and again', async () => {
-    const person = newPerson({ email: 'mara@acme.example' });
+    const person = newExternalUser({ email: 'mara@acme.example' });
     await acme.account(person.email, person.name);
     const browser = new Browser(server.origin);
     const atAcme = new Browser(acme.origin);
-    const away = await press(browser, await browser.open('/login'), 'acme');
+    const away = await pressProviderButton(browser, await browser.open('/login'), 'acme');
     const asked = Object.fromEntries(away.url.searchParams);
     expect([asked.scope, asked.prompt]).toEqual(['openid profile email offline_access', 'consent']);
-    const inside = await browser.open(await passThrough(atAcme, away.url.href, person.email!));
+    const inside = await browser.open(await signInAndConsent(atAcme, away.url.href, person.email!));
     expect(inside.url.pathname).toBe('/account');
     const again = await comeByAcme(new Browser(server.origin), atAcme, person.email!);
     expect(again.url.pathname).toBe('/account');
@@ -155,14 +156,14 @@ describe.each(stores)('a token of a provider elsewhere, on $name', (store) => {
     ['google', { scope: 'openid profile email calendar', access_type: 'offline', prompt: undefined }],
     ['linkedin', { scope: 'openid profile email', access_type: undefined, prompt: undefined }],
   ] as const)('of %s is asked for in its own words', async (id, expected) => {
-    providers[id].person = newPerson();
+    providers[id].user = newExternalUser();
     const browser = new Browser(server.origin);
-    const { url } = await press(browser, await browser.open('/login'), id);
+    const { url } = await pressProviderButton(browser, await browser.open('/login'), id);
     const { scope, access_type, prompt } = Object.fromEntries(url.searchParams);
     expect({ scope, access_type, prompt }).toEqual(expected);
-    await comeBy(browser, id);
-    const link = await linkOf(providers[id].person.email!);
-    const { status, json } = await read(link.id, await tokenOf(providers[id].person.email!));
+    await signInWithProvider(browser, id);
+    const link = await linkOf(providers[id].user.email!);
+    const { status, json } = await read(link.id, await tokenOf(providers[id].user.email!));
     if (id === 'linkedin') return expect([status, link.keepsToken]).toEqual([404, false]);
     expect([status, json.scope]).toEqual([200, expected.scope]);
     const { html } = await browser.open('/account/security');
@@ -171,30 +172,30 @@ describe.each(stores)('a token of a provider elsewhere, on $name', (store) => {
 
   it('of Google can be renewed also for whoever said yes before, who is asked once more, and then never again', async () => {
     const google = providers.google;
-    const person = newPerson();
-    google.person = person;
+    const person = newExternalUser();
+    google.user = person;
     const page = new URL(google.issuer);
     const asked = () =>
-      google.asked.filter(({ path }) => path === '/o/oauth2/v2/auth').map(({ query }) => query.get('prompt'));
+      google.requests.filter(({ path }) => path === '/o/oauth2/v2/auth').map(({ query }) => query.get('prompt'));
     page.pathname = '/o/oauth2/v2/auth';
     page.search = String(new URLSearchParams({ redirect_uri: 'https://app.example/', state: 'of another app' }));
     await fetch(page, { redirect: 'manual' });
 
-    google.asked.length = 0;
+    google.requests.length = 0;
     const browser = new Browser(server.origin);
-    const once = await comeBy(browser, 'google');
+    const once = await signInWithProvider(browser, 'google');
     expect(once.url.origin).toBe(new URL(google.issuer).origin);
     expect(await server.core.accounts.findByEmail(person.email!), 'nobody is let in half-way').toBeNull();
     expect(browser.cookies.has('signet_login')).toBe(false);
-    expect((await browser.open(await answerOf(once.url))).url.pathname).toBe('/account');
+    expect((await browser.open(await callbackOf(once.url))).url.pathname).toBe('/account');
     expect(asked()).toEqual([null, 'consent']);
     const { id } = await linkOf(person.email!);
     aheadMs = 2 * HOUR_MS;
     expect((await read(id, await tokenOf(person.email!))).status).toBe(200);
     aheadMs = 0;
 
-    google.asked.length = 0;
-    expect((await comeBy(new Browser(server.origin), 'google')).url.pathname).toBe('/account');
+    google.requests.length = 0;
+    expect((await signInWithProvider(new Browser(server.origin), 'google')).url.pathname).toBe('/account');
     expect(asked()).toEqual([null]);
   });
 
@@ -203,14 +204,14 @@ describe.each(stores)('a token of a provider elsewhere, on $name', (store) => {
     const { email } = await server.account();
     const browser = new Browser(server.origin);
     await browser.signIn(email, PASSWORD);
-    google.person = newPerson();
+    google.user = newExternalUser();
     const security = await browser.open('/account/security');
     const n = formsOf(security.html).findIndex(({ fields }) => fields.provider === 'google');
     const away = await browser.submit(security, {}, n);
     const bare = (url: URL) => {
       const plain = new URL(url);
       plain.searchParams.delete('access_type'); // as if it knew no such word
-      return answerOf(plain);
+      return callbackOf(plain);
     };
     const once = await browser.open(await bare(away.url));
     expect([once.url.origin, once.url.searchParams.get('prompt')]).toEqual([new URL(google.issuer).origin, 'consent']);
@@ -221,9 +222,9 @@ describe.each(stores)('a token of a provider elsewhere, on $name', (store) => {
   });
 
   it('is not spoken of to somebody of whom none is kept', async () => {
-    providers.linkedin.person = newPerson();
+    providers.linkedin.user = newExternalUser();
     const browser = new Browser(server.origin);
-    await comeBy(browser, 'linkedin');
+    await signInWithProvider(browser, 'linkedin');
     const { html } = await browser.open('/account/security');
     expect(html).toContain('LinkedIn');
     expect(html).not.toContain('Apps can act');

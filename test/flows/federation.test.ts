@@ -4,17 +4,17 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { enrol } from '../support/authenticator.js';
 import { Browser, formsOf, type Page } from '../support/browser.js';
 import {
-  answerOf,
+  callbackOf,
+  type ExternalUser,
   type FakeProvider,
   json,
-  newPerson,
+  newExternalUser,
   openFakeProvider,
-  type PersonElsewhere,
-  pointTo,
-  press,
+  pressProviderButton,
   SETTINGS,
+  useFakeProvider,
 } from '../support/fake-providers.js';
-import { authorizeUrl, passThrough, pkce, redeem } from '../support/relying-party.js';
+import { authorizeUrl, pkce, redeemCode, signInAndConsent } from '../support/relying-party.js';
 import { PASSWORD, startServer, type TestServer } from '../support/server.js';
 
 type Kind = FakeProvider['kind'];
@@ -42,11 +42,11 @@ beforeAll(async () => {
   };
   server = await startServer({
     settings: { ...SETTINGS, OIDC_PROVIDERS: JSON.stringify([{ ...provider, email_domains: ['acme.example'] }]) },
-    around: pointTo(...Object.values(providers)),
+    wrapBase: useFakeProvider(...Object.values(providers)),
   });
 });
 afterEach(() => {
-  for (const one of Object.values(providers)) Object.assign(one, { spoil: {}, claims: {}, forges: false, asked: [] });
+  for (const one of Object.values(providers)) one.reset();
 });
 afterAll(async () => {
   await server.close();
@@ -55,22 +55,22 @@ afterAll(async () => {
 });
 
 /** Says yes at the provider, as this person; returns where that leads. */
-async function sayYes(id: string, at: URL, person: PersonElsewhere): Promise<URL> {
+async function sayYes(id: string, at: URL, person: ExternalUser): Promise<URL> {
   if (id !== 'acme') {
-    providers[id as Kind].person = person;
-    return answerOf(at);
+    providers[id as Kind].user = person;
+    return callbackOf(at);
   }
   if (!(await acme.core.accounts.findByEmail(person.email!))) await acme.account(person.email, person.name);
-  return passThrough(new Browser(acme.origin), at.href, person.email!);
+  return signInAndConsent(new Browser(acme.origin), at.href, person.email!);
 }
 
 /** The journey from a page with buttons. */
 async function continueWith(
   id: string,
-  person: PersonElsewhere,
+  person: ExternalUser,
   { browser = new Browser(server.origin), at = '/login' } = {},
 ) {
-  const away = await press(browser, await browser.open(at), id);
+  const away = await pressProviderButton(browser, await browser.open(at), id);
   return { browser, page: await browser.open(await sayYes(id, away.url, person)), away };
 }
 
@@ -80,7 +80,7 @@ const errorOn = ({ html }: Page) => /id="form-error" role="alert">([^<]*)</.exec
 
 describe.each(['github', 'google', 'linkedin', 'acme'])('continuing with %s', (id) => {
   it('makes an account that knows the person from then on, whatever their address is', async () => {
-    const person = newPerson();
+    const person = newExternalUser();
     const { page, browser } = await continueWith(id, person);
     expect([page.status, page.url.pathname]).toEqual([200, '/account']);
     expect(page.html).toContain(person.email);
@@ -102,16 +102,16 @@ describe.each(['github', 'google', 'linkedin', 'acme'])('continuing with %s', (i
     const browser = new Browser(server.origin);
     const login = await browser.open(authorizeUrl(server, client, challenge));
     expect(login.html).toContain('to continue to <strong>Acme</strong>');
-    const away = await press(browser, login, id);
-    const consent = await browser.open(await sayYes(id, away.url, newPerson()));
+    const away = await pressProviderButton(browser, login, id);
+    const consent = await browser.open(await sayYes(id, away.url, newExternalUser()));
     const answer = (await browser.submit(consent, { decision: 'allow' })).url;
-    const { status, body } = await redeem(server, client, { code: answer.searchParams.get('code')!, verifier });
+    const { status, body } = await redeemCode(server, client, { code: answer.searchParams.get('code')!, verifier });
     expect([status, body.token_type?.toLowerCase()]).toEqual([200, 'bearer']);
   });
 
   it('asks for what it needs, and for no more than the provider understands', async () => {
     const browser = new Browser(server.origin);
-    const { url } = await press(browser, await browser.open('/register'), id);
+    const { url } = await pressProviderButton(browser, await browser.open('/register'), id);
     const query = Object.fromEntries(url.searchParams);
     const bare = id === 'linkedin';
     expect(query).toMatchObject({
@@ -125,7 +125,7 @@ describe.each(['github', 'google', 'linkedin', 'acme'])('continuing with %s', (i
   });
 
   it('asks for the second factor that the account has here', async () => {
-    const person = newPerson();
+    const person = newExternalUser();
     await continueWith(id, person);
     const account = (await accountAt(person.email!))!;
     const { app } = await enrol(server, new Date(), account);
@@ -149,10 +149,10 @@ describe.each(['github', 'google', 'linkedin', 'acme'])('continuing with %s', (i
 
   it('takes an answer once, and only in the browser that asked', async () => {
     const browser = new Browser(server.origin);
-    const away = await press(browser, await browser.open('/login'), id);
-    const answer = await sayYes(id, away.url, newPerson());
+    const away = await pressProviderButton(browser, await browser.open('/login'), id);
+    const answer = await sayYes(id, away.url, newExternalUser());
     const stranger = new Browser(server.origin);
-    await press(stranger, await stranger.open('/login'), id); // has a key of its own
+    await pressProviderButton(stranger, await stranger.open('/login'), id); // has a key of its own
     const stolen = await stranger.open(answer);
     expect([stolen.status, errorOn(stolen)]).toEqual([400, expect.stringContaining('started in another browser')]);
     expect(stranger.cookies.has('signet_login')).toBe(false);
@@ -164,8 +164,16 @@ describe.each(['github', 'google', 'linkedin', 'acme'])('continuing with %s', (i
 
   it('refuses a code that was swapped into the answer', async () => {
     const [mine, theirs] = [new Browser(server.origin), new Browser(server.origin)];
-    const their = await sayYes(id, (await press(theirs, await theirs.open('/login'), id)).url, newPerson());
-    const answer = await sayYes(id, (await press(mine, await mine.open('/login'), id)).url, newPerson());
+    const their = await sayYes(
+      id,
+      (await pressProviderButton(theirs, await theirs.open('/login'), id)).url,
+      newExternalUser(),
+    );
+    const answer = await sayYes(
+      id,
+      (await pressProviderButton(mine, await mine.open('/login'), id)).url,
+      newExternalUser(),
+    );
     answer.searchParams.set('code', their.searchParams.get('code')!);
     const page = await mine.open(answer);
     // Without a verifier and a nonce nobody can tell: what keeps strangers' codes out of LinkedIn's
@@ -179,14 +187,18 @@ describe.each(['github', 'google', 'linkedin', 'acme'])('continuing with %s', (i
   it('refuses the answer of another issuer', async () => {
     const other = id === 'github' ? 'google' : 'github';
     const browser = new Browser(server.origin);
-    const away = await press(browser, await browser.open('/login'), id);
-    const answer = await sayYes(id, away.url, newPerson());
+    const away = await pressProviderButton(browser, await browser.open('/login'), id);
+    const answer = await sayYes(id, away.url, newExternalUser());
     const state = answer.searchParams.get('state')!;
     const answerUrl = new URL(answer);
     answerUrl.pathname = `/login/with/${other}/callback`;
     expect((await browser.open(answerUrl)).status, 'at the address of another provider').toBe(400);
 
-    const again = await sayYes(id, (await press(browser, await browser.open('/login'), id)).url, newPerson());
+    const again = await sayYes(
+      id,
+      (await pressProviderButton(browser, await browser.open('/login'), id)).url,
+      newExternalUser(),
+    );
     again.searchParams.set('iss', providers[other].issuer);
     const page = await browser.open(again);
     expect([page.status, errorOn(page)]).toEqual([502, expect.stringContaining('returned an invalid response')]);
@@ -199,7 +211,11 @@ describe.each(['github', 'google', 'linkedin', 'acme'])('continuing with %s', (i
   it('returns to the sign-in page with a sentence when the person says no', async () => {
     const client = await server.client();
     const browser = new Browser(server.origin);
-    const away = await press(browser, await browser.open(authorizeUrl(server, client, pkce().challenge)), id);
+    const away = await pressProviderButton(
+      browser,
+      await browser.open(authorizeUrl(server, client, pkce().challenge)),
+      id,
+    );
     const state = away.url.searchParams.get('state')!;
     const iss = id === 'acme' ? acme.issuer : providers[id as Kind].issuer;
     const no = new URLSearchParams({ error: id === 'linkedin' ? 'user_cancelled_login' : 'access_denied', state, iss });
@@ -243,7 +259,7 @@ describe('the buttons', () => {
   });
 
   it('lead nowhere else than home when somebody else says where to', async () => {
-    const { page } = await continueWith('google', newPerson(), {
+    const { page } = await continueWith('google', newExternalUser(), {
       at: '/login?return_to=https://evil.example/',
     } as never);
     expect(page.url.href).toBe(`${server.origin}/account`);
@@ -255,12 +271,12 @@ describe('login CSRF', () => {
     const attacker = new Browser(server.origin);
     const answer = await sayYes(
       'google',
-      (await press(attacker, await attacker.open('/login'), 'google')).url,
-      newPerson(),
+      (await pressProviderButton(attacker, await attacker.open('/login'), 'google')).url,
+      newExternalUser(),
     );
     for (const began of [false, true]) {
       const victim = new Browser(server.origin);
-      if (began) await press(victim, await victim.open('/login'), 'google');
+      if (began) await pressProviderButton(victim, await victim.open('/login'), 'google');
       expect((await victim.open(answer)).status).toBe(400);
       expect(victim.cookies.has('signet_login')).toBe(false);
     }
@@ -269,12 +285,12 @@ describe('login CSRF', () => {
   it('knows several sign-ins of one browser apart', async () => {
     const browser = new Browser(server.origin);
     const [first, second] = [
-      await press(browser, await browser.open('/login'), 'google'),
-      await press(browser, await browser.open('/login'), 'github'),
+      await pressProviderButton(browser, await browser.open('/login'), 'google'),
+      await pressProviderButton(browser, await browser.open('/login'), 'github'),
     ];
-    const person = newPerson();
+    const person = newExternalUser();
     expect((await browser.open(await sayYes('google', first.url, person))).html).toContain(person.email);
-    expect((await browser.open(await sayYes('github', second.url, newPerson()))).status).toBe(200);
+    expect((await browser.open(await sayYes('github', second.url, newExternalUser()))).status).toBe(200);
   });
 });
 
@@ -305,7 +321,7 @@ describe('linking on the page', () => {
       body: new URLSearchParams({ provider: 'github', csrf: 'x' }),
     });
     expect(cross.status).toBe(403);
-    const person = newPerson({ email: undefined });
+    const person = newExternalUser({ email: undefined });
     const back = await browser.open(await sayYes('github', (await begin(browser, page, 'github')).url, person));
     expect([back.url.pathname, notice(back)]).toEqual([
       '/account/security',
@@ -321,7 +337,7 @@ describe('linking on the page', () => {
 
   it('ends with whoever began it, in the same browser', async () => {
     const [mine, theirs] = [await atHome(), await atHome()];
-    const person = newPerson();
+    const person = newExternalUser();
     const away = await begin(mine.browser, mine.page, 'google');
     const answer = await sayYes('google', away.url, person);
     expect((await theirs.browser.open(answer)).status, 'in the browser of somebody else').toBe(400);
@@ -332,7 +348,7 @@ describe('linking on the page', () => {
   });
 
   it('tells of a person who has another account here, and of a no', async () => {
-    const person = newPerson();
+    const person = newExternalUser();
     await continueWith('google', person);
     const { account, browser, page } = await atHome();
     const taken = await browser.open(await sayYes('google', (await begin(browser, page, 'google')).url, person));
@@ -340,14 +356,16 @@ describe('linking on the page', () => {
     const { url } = await begin(browser, taken, 'google');
     const no = `error=access_denied&state=${url.searchParams.get('state')}`;
     expect(notice(await browser.open(`/login/with/google/callback?${no}`))).toContain('you canceled at the provider');
-    providers.google.spoil['/token'] = (res) => json(res, 500, {});
-    const failed = await browser.open(await sayYes('google', (await begin(browser, page, 'google')).url, newPerson()));
+    providers.google.overrides['/token'] = (res) => json(res, 500, {});
+    const failed = await browser.open(
+      await sayYes('google', (await begin(browser, page, 'google')).url, newExternalUser()),
+    );
     expect([failed.status, failed.html]).toEqual([503, expect.stringContaining('Google is not available')]);
     expect(await server.core.links.list(account.id)).toEqual([]);
   });
 
   it('leaves whoever has no password one way in, until they choose one', async () => {
-    const person = newPerson();
+    const person = newExternalUser();
     const { browser } = await continueWith('google', person);
     const page = await browser.open('/account/security');
     const unlink = () =>

@@ -1,11 +1,12 @@
 // Apps on this computer that listen on any of its addresses, in Chromium: it holds each redirect
 // after a form against the policy of the page, from the sign-in on.
+
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { launchChromium, openContext } from '../support/chromium.js';
-import { registerStranger } from '../support/raw-request.js';
+import { registerDynamically } from '../support/registration.js';
 import { authorizeUrl, pkce } from '../support/relying-party.js';
 import { PASSWORD, startServer, type TestServer } from '../support/server.js';
 
@@ -25,7 +26,7 @@ it.each(['::1', '127.0.0.1', '127.0.0.2'])('an app at %s gets its code with a co
   await new Promise<void>((resolve) => app.listen(0, host, resolve));
   try {
     const redirectUri = `http://${host.includes(':') ? `[${host}]` : host}:${(app.address() as AddressInfo).port}/cb`;
-    const client = await registerStranger(server, { redirect_uris: [redirectUri] });
+    const client = await registerDynamically(server, { redirect_uris: [redirectUri] });
     const { email } = await server.account();
     const start = authorizeUrl(server, client, pkce().challenge, { redirect_uri: redirectUri });
     for (const asksForConsent of [true, false]) {

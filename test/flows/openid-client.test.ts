@@ -4,13 +4,13 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import {
   beginSignIn,
   browserFor,
+  completeSignIn,
   discover,
   exchange,
   formPostRequest,
   isConsent,
   isLogin,
   signIn,
-  walk,
 } from '../support/openid-client.js';
 import { REDIRECT_URI } from '../support/relying-party.js';
 import { PASSWORD, startServer, type TestServer } from '../support/server.js';
@@ -83,7 +83,7 @@ describe.each(stores)('an app on openid-client, with the house on $name', (store
     it('gets a code for PKCE, state and nonce, and an ID token of this house', async () => {
       const { account, client, config, browser } = await provisioning();
       const attempt = await beginSignIn(config);
-      const { url } = await walk(browser, attempt.url, account.email);
+      const { url } = await completeSignIn(browser, attempt.url, account.email);
       expect(url.origin + url.pathname).toBe(REDIRECT_URI);
       expect(url.searchParams.get('iss')).toBe(server.issuer);
 
@@ -103,7 +103,7 @@ describe.each(stores)('an app on openid-client, with the house on $name', (store
     it('refuses an answer that claims to come from another issuer', async () => {
       const { email, config, browser } = await provisioning();
       const attempt = await beginSignIn(config);
-      const { url } = await walk(browser, attempt.url, email);
+      const { url } = await completeSignIn(browser, attempt.url, email);
       url.searchParams.set('iss', 'https://evil.example');
       await expect(exchange(config, url, attempt)).rejects.toMatchObject({
         cause: { message: 'unexpected "iss" (issuer) response parameter value' },
@@ -113,7 +113,7 @@ describe.each(stores)('an app on openid-client, with the house on $name', (store
     it('gets no tokens for a code without the verifier that belongs to it', async () => {
       const { email, config, browser } = await provisioning();
       const attempt = await beginSignIn(config);
-      const { url } = await walk(browser, attempt.url, email);
+      const { url } = await completeSignIn(browser, attempt.url, email);
       const checks = { ...attempt.checks, pkceCodeVerifier: oidc.randomPKCECodeVerifier() };
       await expect(exchange(config, url, { checks })).rejects.toMatchObject({ error: 'invalid_grant' });
     });
@@ -121,14 +121,14 @@ describe.each(stores)('an app on openid-client, with the house on $name', (store
     it('is not let in without PKCE', async () => {
       const { email, config, browser } = await provisioning();
       const attempt = await beginSignIn(config, { code_challenge: '', code_challenge_method: '' });
-      const { url } = await walk(browser, attempt.url, email);
+      const { url } = await completeSignIn(browser, attempt.url, email);
       await expect(exchange(config, url, attempt)).rejects.toMatchObject({ error: 'invalid_request' });
     });
 
     it('does without PKCE where an administrator switched it off', async () => {
       const { account, config, browser } = await provisioning({}, { pkceRequired: false });
       const attempt = await beginSignIn(config, { code_challenge: '', code_challenge_method: '' });
-      const { url } = await walk(browser, attempt.url, account.email);
+      const { url } = await completeSignIn(browser, attempt.url, account.email);
       const { pkceCodeVerifier: _, ...checks } = attempt.checks;
       const tokens = await oidc.authorizationCodeGrant(config, url, checks);
       expect(tokens.claims()?.sub).toBe(account.id);
@@ -194,7 +194,7 @@ describe.each(stores)('an app on openid-client, with the house on $name', (store
       const attempt = await beginSignIn(config);
       const body = new URLSearchParams(attempt.url.searchParams);
       const first = await browser.open(attempt.url.pathname, { method: 'POST', body });
-      const { url } = await walk(browser, first, account.email);
+      const { url } = await completeSignIn(browser, first, account.email);
       expect((await exchange(config, url, attempt)).claims()?.sub).toBe(account.id);
     });
 
@@ -203,7 +203,7 @@ describe.each(stores)('an app on openid-client, with the house on $name', (store
       const attempt = await beginSignIn(config);
       const pushed = await oidc.buildAuthorizationUrlWithPAR(config, attempt.parameters);
       expect([...pushed.searchParams.keys()].sort()).toEqual(['client_id', 'request_uri']);
-      const { url } = await walk(browser, pushed, account.email);
+      const { url } = await completeSignIn(browser, pushed, account.email);
       expect((await exchange(config, url, attempt)).claims()?.sub).toBe(account.id);
       // The reference is good for one authorization.
       const again = await browser.open(pushed);
@@ -223,7 +223,7 @@ describe.each(stores)('an app on openid-client, with the house on $name', (store
     it('may have its answer posted to the app (form_post)', async () => {
       const { account, config, browser } = await provisioning();
       const attempt = await beginSignIn(config, { response_mode: 'form_post' });
-      const page = await walk(browser, attempt.url, account.email);
+      const page = await completeSignIn(browser, attempt.url, account.email);
       expect(page.status).toBe(200);
       const request = formPostRequest(page);
       expect(request.url).toBe(REDIRECT_URI);
@@ -237,7 +237,7 @@ describe.each(stores)('an app on openid-client, with the house on $name', (store
       const consent = await browser.signIn(account.email, PASSWORD, await browser.open(attempt.url));
       expect(consent.html).toContain('email');
       expect(consent.html).toContain('given name');
-      const { url } = await walk(browser, consent, account.email);
+      const { url } = await completeSignIn(browser, consent, account.email);
       const tokens = await exchange(config, url, attempt);
       expect(tokens.claims()).toMatchObject({ email: account.email });
       expect(tokens.claims()).not.toHaveProperty('family_name');
@@ -257,7 +257,7 @@ describe.each(stores)('an app on openid-client, with the house on $name', (store
     it('is told when it names an API that nobody knows', async () => {
       const { email, config, browser } = await provisioning();
       const attempt = await beginSignIn(config, { resource: 'https://nowhere.example/api' });
-      const { url } = await walk(browser, attempt.url, email);
+      const { url } = await completeSignIn(browser, attempt.url, email);
       await expect(exchange(config, url, attempt)).rejects.toMatchObject({ error: 'invalid_target' });
     });
 
@@ -305,7 +305,7 @@ describe.each(stores)('an app on openid-client, with the house on $name', (store
       const uid = new URL(page.url.searchParams.get('return_to')!, server.origin);
       expect(isLogin(await browser.open(uid))).toBe(true);
 
-      const { url } = await walk(browser, page, account.email);
+      const { url } = await completeSignIn(browser, page, account.email);
       const second = (await exchange(config, url, attempt)).claims()!;
       expect(second.auth_time).toBeGreaterThan(first.auth_time!);
       expect(second.sid).toBe(first.sid);
@@ -333,7 +333,7 @@ describe.each(stores)('an app on openid-client, with the house on $name', (store
       const old = await beginSignIn(config, { max_age: '1' });
       const page = await browser.open(old.url);
       expect(isLogin(page)).toBe(true);
-      const { url } = await walk(browser, page, account.email);
+      const { url } = await completeSignIn(browser, page, account.email);
       old.checks.maxAge = 1;
       expect((await exchange(config, url, old)).claims()!.auth_time).toBeGreaterThan(first.auth_time!);
     });

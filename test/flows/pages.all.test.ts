@@ -5,11 +5,11 @@ import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { createMailTemplates } from '../../src/base/mail/templates.js';
 import { systemMeta } from '../../src/core/request-meta.js';
-import { onboard, self } from '../support/agents.js';
+import { getAgent, onboard } from '../support/agents.js';
+import { addCapTable, createClaimedAgent, requestApproval } from '../support/approval-requests.js';
 import { Authenticator } from '../support/authenticator.js';
 import { launchChromium } from '../support/chromium.js';
 import { linkIn, mailTo } from '../support/mailbox.js';
-import { addCapTable, agentOfSomebody, askPerson } from '../support/questions.js';
 import { authorizeUrl, pkce } from '../support/relying-party.js';
 import { PASSWORD, startServer, type TestServer } from '../support/server.js';
 
@@ -327,9 +327,10 @@ describe('the real pages, in Chromium', () => {
     await page.click('main button[type=submit]');
     await look('agent-key', 'Save this key');
     const [key = ''] = await page.locator('.copy').allInnerTexts();
-    expect([(await self(server, stray, stray.api_key)).status, (await self(server, stray, key)).status]).toEqual([
-      401, 200,
-    ]);
+    expect([
+      (await getAgent(server, stray, stray.api_key)).status,
+      (await getAgent(server, stray, key)).status,
+    ]).toEqual([401, 200]);
     await page.click('main a.primary');
     await page.click('a[href$="/end"]');
     await look('end-agent', 'Delete Stray helper?');
@@ -372,11 +373,11 @@ describe('the real pages, in Chromium', () => {
 
   it('ask a person what an agent wants to be allowed', async () => {
     await addCapTable(server);
-    const agent = await agentOfSomebody(server);
+    const agent = await createClaimedAgent(server);
     await page.goto(`${server.origin}/account/approvals`);
     await signIn(agent.ownerEmail);
     await look('approvals-none', 'Approvals');
-    await askPerson(server, agent, agent.ownerEmail);
+    await requestApproval(server, agent, agent.ownerEmail);
     await page.goto(`${server.origin}/account`);
     await look('account-with-approval', 'Jane Developer');
     await page.click('a[href="/account/approvals"]');

@@ -1,7 +1,7 @@
 import * as oidc from 'openid-client';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { formsOf, type Page } from '../support/browser.js';
-import { browserFor, discover, walk } from '../support/openid-client.js';
+import { browserFor, completeSignIn, discover } from '../support/openid-client.js';
 import { startServer, type TestServer } from '../support/server.js';
 import { stores } from '../support/stores.js';
 
@@ -46,7 +46,7 @@ describe.each(stores)('a device without a keyboard, with the house on $name', (s
     expect(isConfirmation(confirmation)).toBe(true);
     expect(confirmation.html).toContain(shown.user_code);
     expect(confirmation.html).toContain('Living room');
-    const done = await walk(browser, await browser.submit(confirmation, { confirm: 'yes' }), account.email);
+    const done = await completeSignIn(browser, await browser.submit(confirmation, { confirm: 'yes' }), account.email);
     expect(done.html).toContain('Your device is connected');
 
     expect((await tokens).claims()).toMatchObject({ sub: account.id, email: account.email });
@@ -59,7 +59,7 @@ describe.each(stores)('a device without a keyboard, with the house on $name', (s
     expect(formsOf(page.html)[0]!.fields).toMatchObject({ user_code: shown.user_code }); // submits itself
     const confirmation = await browser.submit(page);
     expect(isConfirmation(confirmation)).toBe(true); // the person still compares the code
-    await walk(browser, await browser.submit(confirmation, { confirm: 'yes' }), account.email);
+    await completeSignIn(browser, await browser.submit(confirmation, { confirm: 'yes' }), account.email);
     expect((await poll(config, shown)).claims()?.sub).toBe(account.id);
   });
 
@@ -72,7 +72,7 @@ describe.each(stores)('a device without a keyboard, with the house on $name', (s
     });
     const signIn = await browser.submit(confirmation, { confirm: 'yes' });
     await expect(askOnce(config, shown.device_code)).rejects.toMatchObject(pending);
-    await walk(browser, signIn, account.email);
+    await completeSignIn(browser, signIn, account.email);
     expect((await askOnce(config, shown.device_code)).token_type).toBe('bearer');
   });
 
@@ -100,7 +100,7 @@ describe.each(stores)('a device without a keyboard, with the house on $name', (s
     const { account, config, shown, browser } = await provisioning();
     const input = await browser.open(shown.verification_uri);
     const confirmation = await browser.submit(input, { user_code: shown.user_code });
-    await walk(browser, await browser.submit(confirmation, { confirm: 'yes' }), account.email);
+    await completeSignIn(browser, await browser.submit(confirmation, { confirm: 'yes' }), account.email);
     const tokens = await askOnce(config, shown.device_code);
     await expect(askOnce(config, shown.device_code)).rejects.toMatchObject({ error: 'invalid_grant' });
     // A second redemption can be theft, so the tokens of the first are revoked.
@@ -111,7 +111,7 @@ describe.each(stores)('a device without a keyboard, with the house on $name', (s
     const { account, shown, browser } = await provisioning();
     const input = await browser.open(shown.verification_uri);
     const confirmation = await browser.submit(input, { user_code: shown.user_code });
-    await walk(browser, await browser.submit(confirmation, { confirm: 'yes' }), account.email);
+    await completeSignIn(browser, await browser.submit(confirmation, { confirm: 'yes' }), account.email);
     const again = await browser.submit(await browser.open('/device'), { user_code: shown.user_code });
     expect(again.html).toContain('The code is wrong or has expired.');
   });

@@ -1,14 +1,14 @@
 // RFC 8705: clients that are known by their certificate, and tokens that are worth nothing without
 // it. A proxy ends TLS and hands the certificate on in a header; the same header from anybody else
 // is nothing.
+
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { decodeJwt } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { certificateHash } from '../../src/kit/certificate.js';
-import { call } from '../support/api.js';
-import { ask } from '../support/raw-request.js';
-import { obtainCode, type TestClient, token } from '../support/relying-party.js';
+import { obtainCode, requestToken, type TestClient } from '../support/relying-party.js';
+import { callApi, sendRequest } from '../support/request.js';
 import { startServer, type TestServer } from '../support/server.js';
 import { temporaryFolder } from '../support/server-process.js';
 import { asHeader, type CertificateRequest, issue, KEY_USE, makeAuthority, SERVER_AUTH } from '../support/workloads.js';
@@ -31,7 +31,7 @@ describe('a client with a certificate', () => {
     writeFileSync(path, authority.pem);
     const settings = { TEST_AUTH: 'true', TRUSTED_PROXIES: '127.0.0.1', CLIENT_CA_FILE: path };
     server = await startServer({ settings, clock: { now: () => new Date(Date.now() + ahead) } });
-    bare = await startServer({ beside: server, settings: { TEST_AUTH: 'true' } });
+    bare = await startServer({ sharedWith: server, settings: { TEST_AUTH: 'true' } });
     ownApi = `${server.issuer}/api/v1`;
   });
   afterAll(async () => {
@@ -53,11 +53,18 @@ describe('a client with a certificate', () => {
     header?: string,
     at: { origin: string } = server,
     more: Record<string, string> = {},
-  ) => token(at, client, { ...CREDENTIALS, ...more }, header === undefined ? {} : { headers: { [HEADER]: header } });
+  ) =>
+    requestToken(
+      at,
+      client,
+      { ...CREDENTIALS, ...more },
+      header === undefined ? {} : { headers: { [HEADER]: header } },
+    );
 
   describe('that proves who it is (2.1)', () => {
     it('is told of it by the metadata, where certificates can come, and not where they cannot', async () => {
-      const document = async (at: TestServer) => (await ask(at, 'GET', '/.well-known/openid-configuration')).json;
+      const document = async (at: TestServer) =>
+        (await sendRequest(at, 'GET', '/.well-known/openid-configuration')).json;
       expect((await document(server)).token_endpoint_auth_methods_supported).toContain('tls_client_auth');
       expect(await document(server)).toMatchObject({ tls_client_certificate_bound_access_tokens: true });
       const without = await document(bare);
@@ -164,7 +171,7 @@ describe('a client with a certificate', () => {
   describe('whose tokens are bound to it (3)', () => {
     const BOUND = { tls_client_certificate_bound_access_tokens: true };
     const status = (accessToken: string, headers: Record<string, string> = {}, at: TestServer = server) =>
-      call(at, 'GET', '/test-auth/auth-status', { token: accessToken, headers });
+      callApi(at, 'GET', '/test-auth/auth-status', { token: accessToken, headers });
 
     it('gets tokens that our API takes with this very certificate only', async () => {
       const client = await machine(BOUND);
@@ -199,7 +206,7 @@ describe('a client with a certificate', () => {
       for (const path of ['/api/validate', '/api/validate?long'])
         for (const shown of [asHeader(holder), asHeader(certificate()), undefined]) {
           const headers: Record<string, string> = shown ? { authorization, [HEADER]: shown } : { authorization };
-          statuses.push((await ask(server, 'POST', path, headers)).status);
+          statuses.push((await sendRequest(server, 'POST', path, headers)).status);
         }
       expect(statuses).toEqual([200, 401, 401, 200, 401, 401]);
     });
@@ -228,18 +235,18 @@ describe('a client with a certificate', () => {
         code_verifier: verifier,
         redirect_uri: 'https://acme.example/cb',
       };
-      const { body } = await token(server, client, params, mine);
+      const { body } = await requestToken(server, client, params, mine);
       const userinfo = (headers: Record<string, string>) =>
-        ask(server, 'GET', '/oauth/userinfo', { authorization: `Bearer ${body.access_token}`, ...headers });
+        sendRequest(server, 'GET', '/oauth/userinfo', { authorization: `Bearer ${body.access_token}`, ...headers });
       expect((await userinfo(mine.headers)).json.sub).toBe(account.id);
       for (const headers of [{}, { [HEADER]: asHeader(certificate()) }])
         expect((await userinfo(headers as Record<string, string>)).status).toBe(401);
       const renewal = { grant_type: 'refresh_token', refresh_token: body.refresh_token! };
-      expect((await token(server, client, renewal)).status).toBe(400);
-      expect((await token(server, client, renewal, { headers: { [HEADER]: asHeader(certificate()) } })).status).toBe(
-        400,
-      );
-      expect((await token(server, client, renewal, mine)).status).toBe(200);
+      expect((await requestToken(server, client, renewal)).status).toBe(400);
+      expect(
+        (await requestToken(server, client, renewal, { headers: { [HEADER]: asHeader(certificate()) } })).status,
+      ).toBe(400);
+      expect((await requestToken(server, client, renewal, mine)).status).toBe(200);
     });
   });
 });

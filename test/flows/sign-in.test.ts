@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Browser } from '../support/browser.js';
-import { isAlive, obtainCode, redeem, refresh } from '../support/relying-party.js';
+import { isActive, obtainCode, redeemCode, refresh } from '../support/relying-party.js';
 import { startServer, type TestServer } from '../support/server.js';
 import { stores } from '../support/stores.js';
 
@@ -18,7 +18,7 @@ describe.each(stores)('a third-party app on $name', (store) => {
     expect(redirect.searchParams.get('iss')).toBe(server.issuer);
     expect(redirect.searchParams.get('state')).toBe('state-1');
 
-    const answer = await redeem(server, client, { code, verifier });
+    const answer = await redeemCode(server, client, { code, verifier });
     expect(answer.status, JSON.stringify(answer.body)).toBe(200);
     expect(answer.body.token_type).toBe('Bearer');
     expect(answer.body.expires_in).toBe(28_800);
@@ -38,11 +38,11 @@ describe.each(stores)('a third-party app on $name', (store) => {
 
     const renewed = await refresh(server, client, answer.body.refresh_token!);
     expect(renewed.status, JSON.stringify(renewed.body)).toBe(200);
-    expect(await isAlive(server, renewed.body.access_token!)).toBe(true);
+    expect(await isActive(server, renewed.body.access_token!)).toBe(true);
 
     // The second time nobody is asked anything.
     const again = await obtainCode(server, client, 'unknown@example.com', {}, browser);
-    expect((await redeem(server, client, again)).status).toBe(200);
+    expect((await redeemCode(server, client, again)).status).toBe(200);
   });
 
   it('gives nothing to a browser in which nobody is signed in', async () => {

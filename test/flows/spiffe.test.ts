@@ -1,12 +1,14 @@
 // Workloads: programs that their platform certifies (SPIFFE). They are somebody at our API by their
 // certificate, and are OAuth clients by their certificate or token, without any secret of ours.
+
 import { rmSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { systemMeta } from '../../src/core/request-meta.js';
-import { call, newLogin } from '../support/api.js';
-import { assertion, makeKey } from '../support/proofs.js';
-import { ask, tryToRegister } from '../support/raw-request.js';
-import { type TestClient, type TokenAnswer, token } from '../support/relying-party.js';
+import { createSignedInAccount } from '../support/api.js';
+import { assertion, makeKey } from '../support/client-keys.js';
+import { requestRegistration } from '../support/registration.js';
+import { requestToken, type TestClient, type TokenResponse } from '../support/relying-party.js';
+import { callApi, sendRequest, type Target } from '../support/request.js';
 import { startServer, type TestServer } from '../support/server.js';
 import {
   asHeader,
@@ -41,7 +43,7 @@ describe('a workload', () => {
     };
     const clock = { now: () => new Date(Date.now() + ahead) };
     server = await startServer({ settings: { ...spiffe, TRUSTED_PROXIES: '127.0.0.1' }, clock });
-    bare = await startServer({ beside: server, settings: spiffe });
+    bare = await startServer({ sharedWith: server, settings: spiffe });
   });
   afterAll(async () => {
     await bare?.close();
@@ -56,8 +58,8 @@ describe('a workload', () => {
     );
 
   describe('at our API, by its certificate', () => {
-    const status = (chain: Holder[], headers: Record<string, string> = {}, at: { port: number } = server) =>
-      call(at, 'GET', '/test-auth/auth-status', {
+    const status = (chain: Holder[], headers: Record<string, string> = {}, at: Target = server) =>
+      callApi(at, 'GET', '/test-auth/auth-status', {
         headers: { ...(chain.length > 0 && { [HEADER]: asHeader(...chain) }), ...headers },
       });
 
@@ -92,7 +94,7 @@ describe('a workload', () => {
     });
 
     it('is looked at where nothing else was sent, and where it is a credential at all', async () => {
-      const { access_token: accessToken, accountId } = await newLogin(server);
+      const { access_token: accessToken, accountId } = await createSignedInAccount(server);
       const person = { authenticated: true, principal: { type: 'human', id: accountId } };
       const holder = own.workload();
       for (const headers of [
@@ -107,14 +109,14 @@ describe('a workload', () => {
         false,
       );
       const me = (headers: Record<string, string>) =>
-        call(server, 'GET', '/auth/me', { headers: { [HEADER]: asHeader(holder), ...headers } });
+        callApi(server, 'GET', '/auth/me', { headers: { [HEADER]: asHeader(holder), ...headers } });
       expect((await me({})).json.error).toBe('no_auth');
       expect((await me({ authorization: `Bearer ${accessToken}` })).status).toBe(200);
     });
 
     it('may ask who it is, and is no visitor of the tool that has the certificate', async () => {
       const validate = (headers: Record<string, string>) =>
-        ask(server, 'POST', '/api/validate', { 'content-type': 'application/json', ...headers }, '{}');
+        sendRequest(server, 'POST', '/api/validate', { 'content-type': 'application/json', ...headers }, '{}');
       const holder = own.workload();
       const answer = await validate({ [HEADER]: asHeader(holder) });
       expect(answer.json).toEqual({
@@ -122,11 +124,11 @@ describe('a workload', () => {
         user: { id: ID, name: ID, email: null, role: 'viewer' },
         principal: { type: 'workload', spiffe_id: ID },
       });
-      const { access_token: accessToken, accountId } = await newLogin(server);
+      const { access_token: accessToken, accountId } = await createSignedInAccount(server);
       // A tool asks about its user. The tool's own certificate does not authenticate the user.
       const certified = { 'content-type': 'application/json', [HEADER]: asHeader(holder) };
       for (const tool of ['dealroom', '']) {
-        const anonymous = await ask(server, 'POST', '/api/validate', certified, JSON.stringify({ tool }));
+        const anonymous = await sendRequest(server, 'POST', '/api/validate', certified, JSON.stringify({ tool }));
         expect([anonymous.status, anonymous.json.error, anonymous.json.valid]).toEqual([401, 'no_auth', false]);
       }
       const visitor = await validate({ [HEADER]: asHeader(holder), authorization: `Bearer ${accessToken}` });
@@ -160,9 +162,9 @@ describe('a workload', () => {
       svid: string,
       more: Record<string, string> = {},
       client: TestClient = { id: ID, secret: '' },
-    ): Promise<TokenAnswer> =>
-      token(server, client, { ...asked, client_assertion_type: JWT_SPIFFE, client_assertion: svid, ...more });
-    const expectRefused = ({ status, body }: TokenAnswer, what?: unknown) => {
+    ): Promise<TokenResponse> =>
+      requestToken(server, client, { ...asked, client_assertion_type: JWT_SPIFFE, client_assertion: svid, ...more });
+    const expectRefused = ({ status, body }: TokenResponse, what?: unknown) => {
       expect(body.access_token, String(what)).toBeUndefined();
       expect([400, 401], String(what)).toContain(status);
     };
@@ -173,7 +175,7 @@ describe('a workload', () => {
     });
 
     it('finds in the metadata that it may come as it is', async () => {
-      const { json } = await ask(server, 'GET', '/.well-known/openid-configuration');
+      const { json } = await sendRequest(server, 'GET', '/.well-known/openid-configuration');
       expect(json.token_endpoint_auth_methods_supported).toEqual(expect.arrayContaining(['spiffe_jwt', 'spiffe_x509']));
     });
 
@@ -184,7 +186,7 @@ describe('a workload', () => {
           scope: 'memory:read',
         });
         expect(status, JSON.stringify(body)).toBe(200);
-        const who = await call(server, 'GET', '/test-auth/auth-status', { token: body.access_token! });
+        const who = await callApi(server, 'GET', '/test-auth/auth-status', { token: body.access_token! });
         expect(who.json.principal).toEqual({ type: 'agent', id: ID });
       }
     });
@@ -216,16 +218,20 @@ describe('a workload', () => {
         'a.b.c',
       ];
       for (const [n, svid] of wrong.entries()) expectRefused(await byToken(await svid), n);
-      expectRefused(await token(server, { id: ID, secret: '' }, asked));
+      expectRefused(await requestToken(server, { id: ID, secret: '' }, asked));
       expect((await byToken(good)).status).toBe(200);
     });
 
     it('is known by its JWT-SVID as such, never as a secret, nor is any other client', async () => {
       const svid = await own.token(server.issuer);
-      expectRefused(await token(server, { id: ID, secret: '' }, { ...asked, client_secret: svid }));
-      expectRefused(await token(server, { id: ID, secret: svid }, asked));
+      expectRefused(await requestToken(server, { id: ID, secret: '' }, { ...asked, client_secret: svid }));
+      expectRefused(await requestToken(server, { id: ID, secret: svid }, asked));
       expectRefused(
-        await token(server, { id: ID, secret: '' }, { ...asked, client_secret: 'none: this client shows a JWT-SVID' }),
+        await requestToken(
+          server,
+          { id: ID, secret: '' },
+          { ...asked, client_secret: 'none: this client shows a JWT-SVID' },
+        ),
       );
       expectRefused(await byToken(svid, { client_secret: svid }));
       expectRefused(await byToken(svid, {}, { id: ID, secret: 'x' }));
@@ -242,20 +248,20 @@ describe('a workload', () => {
       });
       const proof = await assertion(key, withKey.id, server.issuer);
       expectRefused(await byToken(proof.client_assertion!, {}, { id: withKey.id, secret: '' }));
-      expect((await token(server, { id: withKey.id, secret: '' }, { ...asked, ...proof })).status).toBe(200);
+      expect((await requestToken(server, { id: withKey.id, secret: '' }, { ...asked, ...proof })).status).toBe(200);
     });
 
     it('gets a token for its certificate, if that is how it was registered', async () => {
       const id = 'spiffe://example.org/x509';
       const show = (holder: Holder, at: { origin: string } = server) =>
-        token(at, { id, secret: '' }, asked, { headers: { [HEADER]: asHeader(holder) } });
+        requestToken(at, { id, secret: '' }, asked, { headers: { [HEADER]: asHeader(holder) } });
       expect((await show(own.workload('/x509'))).status).toBe(200);
       expectRefused(await show(own.workload('/other')));
       expectRefused(await show(issue(partner.authority(), { uris: [id] })));
       expectRefused(await show(own.workload('/x509'), bare));
       expectRefused(await byToken(await own.token(server.issuer, { sub: id }), {}, { id, secret: '' }));
       expectRefused(
-        await token(server, { id: ID, secret: '' }, asked, { headers: { [HEADER]: asHeader(own.workload()) } }),
+        await requestToken(server, { id: ID, secret: '' }, asked, { headers: { [HEADER]: asHeader(own.workload()) } }),
       );
     });
 
@@ -273,8 +279,10 @@ describe('a workload', () => {
       }
       const name = 'spiffe://example.org/registered';
       for (const method of ['spiffe_jwt', 'spiffe_x509'])
-        expect((await tryToRegister(server, { token_endpoint_auth_method: method, spiffe_id: name })).status).toBe(400);
-      const registered = await tryToRegister(server, { spiffe_id: name });
+        expect(
+          (await requestRegistration(server, { token_endpoint_auth_method: method, spiffe_id: name })).status,
+        ).toBe(400);
+      const registered = await requestRegistration(server, { spiffe_id: name });
       expect([registered.status, registered.json.spiffe_id]).toEqual([201, undefined]);
       const id = String(registered.json.client_id);
       expectRefused(await byToken(await own.token(server.issuer, { sub: name }), {}, { id, secret: '' }));

@@ -1,8 +1,8 @@
 // The approval client with a real Signet, on which a user approves the request.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createApprovalClient } from '../../src/kit/index.js';
+import { addCapTable, CAP_TABLE, createClaimedAgent } from '../support/approval-requests.js';
 import { Browser, formsOf } from '../support/browser.js';
-import { addCapTable, agentOfSomebody, CAP_TABLE } from '../support/questions.js';
 import { PASSWORD, startServer, type TestServer } from '../support/server.js';
 
 describe('the approval client with Signet', () => {
@@ -15,7 +15,7 @@ describe('the approval client with Signet', () => {
   afterAll(() => server.close());
 
   it('receives an approval once, for its action only', async () => {
-    const { client_id: clientId, api_key: clientSecret, ownerEmail } = await agentOfSomebody(server);
+    const { client_id: clientId, api_key: clientSecret, ownerEmail } = await createClaimedAgent(server);
     const client = { issuer: server.issuer, clientId, clientSecret, resource: CAP_TABLE, scope: 'write:equity' };
     const { begin, check } = createApprovalClient(client);
     const question = { message: 'An agent wants to write', details: { request: 'POST /grants' }, action: 'a' };
@@ -38,7 +38,7 @@ describe('the approval client with Signet', () => {
   });
 
   it('truncates long texts visibly and at whole characters', async () => {
-    const { client_id: clientId, api_key: clientSecret, ownerEmail } = await agentOfSomebody(server);
+    const { client_id: clientId, api_key: clientSecret, ownerEmail } = await createClaimedAgent(server);
     const client = { issuer: server.issuer, clientId, clientSecret, resource: CAP_TABLE, scope: 'write:equity' };
     const long = `Pay ${'😀'.repeat(200)}`;
     const details = { exact: 'x'.repeat(200), even: `y${'😀'.repeat(120)}`, odd: `yz${'😀'.repeat(120)}` };

@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import { calculateJwkThumbprint, exportJWK, generateKeyPair, SignJWT } from 'jose';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { type DpopRequest, verifyDpopProof } from '../../src/kit/dpop.js';
-import { type ClientKey, dpop, makeKey } from '../support/proofs.js';
+import { type ClientKey, dpop, makeKey } from '../support/client-keys.js';
 
 const URL_ASKED = 'https://api.example/v1/things';
 const TOKEN = 'an access token';

@@ -6,9 +6,9 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { systemMeta } from '../../src/core/request-meta.js';
 import { authOf, type ExpressRequest, protect } from '../../src/kit/adapters/express.js';
 import { createRemoteVerifier, type RemoteVerifierOptions } from '../../src/kit/index.js';
-import { importClient } from '../support/clients.js';
-import { dpop, makeKey, tokenWithProof } from '../support/proofs.js';
-import { type TestClient, token } from '../support/relying-party.js';
+import { dpop, makeKey, tokenWithProof } from '../support/client-keys.js';
+import { importClient } from '../support/client-libraries.js';
+import { requestToken, type TestClient } from '../support/relying-party.js';
 import { PASSWORD, startServer, type TestServer } from '../support/server.js';
 
 type Handler = (req: ExpressRequest, res: { json(body: unknown): void }) => void;
@@ -78,7 +78,7 @@ describe('an Express app that the kit protects', () => {
   }
 
   const issue = async (resource = AUDIENCE, client = machine) => {
-    const { body } = await token(server, client, { grant_type: 'client_credentials', resource });
+    const { body } = await requestToken(server, client, { grant_type: 'client_credentials', resource });
     return body.access_token!;
   };
   async function ask(path: string, credential: string, headers: Record<string, string> = {}) {

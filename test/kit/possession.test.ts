@@ -11,7 +11,7 @@ import {
   generateApiKey,
   verifyDpop,
 } from '../../src/kit/index.js';
-import { type ClientKey, dpop, makeKey } from '../support/proofs.js';
+import { type ClientKey, dpop, makeKey } from '../support/client-keys.js';
 import { mutations } from './mutations.js';
 
 const URL_ = 'https://api.example.com/tickets';

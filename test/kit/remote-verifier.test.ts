@@ -6,7 +6,7 @@ import { decodeProtectedHeader } from 'jose';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { createRemoteVerifier, IssuerUnavailable, type RemoteVerifierOptions } from '../../src/kit/index.js';
 import { createAdmission } from '../../src/kit/protect.js';
-import { dpop, makeKey } from '../support/proofs.js';
+import { dpop, makeKey } from '../support/client-keys.js';
 import { AUDIENCE, ISSUER, openIssuer } from './issuer.js';
 import { mutations } from './mutations.js';
 

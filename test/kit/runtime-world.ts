@@ -5,10 +5,10 @@ import type { AddressInfo } from 'node:net';
 import { exportJWK, generateKeyPair, SignJWT } from 'jose';
 import { systemMeta } from '../../src/core/request-meta.js';
 import { generateApiKey } from '../../src/kit/index.js';
+import { addCapTable, CAP_TABLE, createClaimedAgent } from '../support/approval-requests.js';
+import { makeKey } from '../support/client-keys.js';
 import { bodyOf, openHttpServer } from '../support/http-server.js';
-import { makeKey } from '../support/proofs.js';
-import { addCapTable, agentOfSomebody, CAP_TABLE } from '../support/questions.js';
-import { token } from '../support/relying-party.js';
+import { requestToken } from '../support/relying-party.js';
 import { makeProject } from '../support/runtimes.js';
 import { startServer } from '../support/server.js';
 import { makeTrustDomain } from '../support/workloads.js';
@@ -24,7 +24,7 @@ export async function openWorld() {
   for (const identifier of [AUDIENCE, OTHER]) await register(identifier);
   await addCapTable(server);
   const machine = await server.client({ grant_types: ['client_credentials'], redirect_uris: [] });
-  const asking = await agentOfSomebody(server);
+  const asking = await createClaimedAgent(server);
   const [slow, provider, project, domain] = [
     await serveIssuer(),
     await serveProvider(),
@@ -94,7 +94,7 @@ export async function openWorld() {
 
   /** Issues an access token to a machine client. */
   async function issue(resource = AUDIENCE): Promise<string> {
-    const { body } = await token(server, machine, { grant_type: 'client_credentials', resource });
+    const { body } = await requestToken(server, machine, { grant_type: 'client_credentials', resource });
     return body.access_token!;
   }
 

@@ -4,7 +4,7 @@ import { exportJWK, generateKeyPair, SignJWT } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { signSession } from '../../src/kit/index.js';
 import { Browser, formsOf } from '../support/browser.js';
-import { type ClientKey, dpop, makeKey } from '../support/proofs.js';
+import { type ClientKey, dpop, makeKey } from '../support/client-keys.js';
 import { type RunningService, runtimes, startService } from '../support/runtimes.js';
 import { PASSWORD } from '../support/server.js';
 import { openWorld, type World } from './runtime-world.js';

@@ -4,10 +4,10 @@ import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import * as kit from '../../src/kit/index.js';
 import { logIn } from '../support/api.js';
-import { dpop, makeKey, tokenWithProof } from '../support/proofs.js';
+import { dpop, makeKey, tokenWithProof } from '../support/client-keys.js';
 import { type RunningService, runtimes, startService } from '../support/runtimes.js';
 import { PASSWORD } from '../support/server.js';
-import { until } from '../support/server-process.js';
+import { waitUntil } from '../support/server-process.js';
 import { AUDIENCE } from './issuer.js';
 import { OTHER, openWorld, type World } from './runtime-world.js';
 
@@ -136,7 +136,7 @@ describe.each(runtimes)('a credential of Signet, at a service on $name,', (runti
     const continueSignIn = world.slow.holdBack();
     expect((await bearing('/slow/hasty', credential)).body).toBe('accepted without waiting');
     const others = Array.from({ length: 5 }, () => bearing('/slow', credential));
-    await until('it asks', world.slow.isAsked);
+    await waitUntil('it asks', world.slow.isAsked);
     await aMoment();
     continueSignIn();
     for (const { status } of await Promise.all(others)) expect(status).toBe(200);
@@ -149,7 +149,7 @@ describe.each(runtimes)('a credential of Signet, at a service on $name,', (runti
     await moveTo(301);
     const continueSignIn = world.slow.holdBack();
     const meanwhile = bearing('/slow', old);
-    await until('it asks', world.slow.isAsked);
+    await waitUntil('it asks', world.slow.isAsked);
     await aMoment();
     continueSignIn();
     expect((await meanwhile).status).toBe(200);

@@ -7,7 +7,7 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Database, openDatabase } from '../../src/base/db/open.js';
 import { startServer } from '../support/server.js';
-import { type ServerProcess, startServerProcess, temporaryFolder, until } from '../support/server-process.js';
+import { type ServerProcess, startServerProcess, temporaryFolder, waitUntil } from '../support/server-process.js';
 
 const REQUESTS = 20_000;
 const MAX_CONCURRENT = 16;
@@ -105,7 +105,7 @@ describe('bad input', () => {
     const told = () => serverProcess.lines().filter(({ msg }) => msg === 'memory');
     const before = told().length;
     serverProcess.kill('SIGUSR2');
-    await until('the server tells its memory', () => told().length > before, 30_000);
+    await waitUntil('the server tells its memory', () => told().length > before, 30_000);
     const { heap, process } = told().at(-1)!;
     return { heap: Number(heap), process: Number(process) };
   }

@@ -1,10 +1,12 @@
 // What a bare oidc-provider was seen to fail on.
+
 import { request } from 'node:http';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { ask, basic, FORM, postForm, registerStranger, tryToRegister } from '../support/raw-request.js';
-import { type TestClient, token } from '../support/relying-party.js';
+import { registerDynamically, requestRegistration } from '../support/registration.js';
+import { requestToken, type TestClient } from '../support/relying-party.js';
+import { basicAuth, FORM, postForm, sendRequest } from '../support/request.js';
 import { startServer, type TestServer } from '../support/server.js';
-import { introspect, openFamily, revoke } from '../support/token-family.js';
+import { introspect, openTokenFamily, revoke } from '../support/token-family.js';
 
 const LONG_BYTES = 10 * 1024 * 1024;
 
@@ -26,7 +28,7 @@ describe('what a bare oidc-provider fails on', () => {
           { 'x-forwarded-host': 'evil.example', 'x-forwarded-proto': 'https' },
           { forwarded: 'host=evil.example;proto=https' },
         ]) {
-          const answer = await ask(server, 'GET', asked, headers as never);
+          const answer = await sendRequest(server, 'GET', asked, headers as never);
           expect(answer.json.issuer).toBe(server.issuer);
           expect(answer.text).not.toContain('evil');
         }
@@ -46,7 +48,7 @@ describe('what a bare oidc-provider fails on', () => {
     'ms-settings:x',
   ])('registration refuses the redirect URI %j', async (uri) => {
     for (const metadata of [{ redirect_uris: [uri] }, { post_logout_redirect_uris: [uri] }]) {
-      const { status, json } = await tryToRegister(server, metadata);
+      const { status, json } = await requestRegistration(server, metadata);
       expect([status, json.error]).toEqual([400, 'invalid_redirect_uri']);
     }
   });
@@ -54,15 +56,19 @@ describe('what a bare oidc-provider fails on', () => {
   it('a public client cannot use client_credentials, however it comes by it', async () => {
     const none = { token_endpoint_auth_method: 'none' };
     const both = { ...none, grant_types: ['authorization_code', 'client_credentials'] };
-    const { json } = await tryToRegister(server, both);
+    const { json } = await requestRegistration(server, both);
     expect(json.grant_types ?? []).not.toContain('client_credentials');
     if (json.client_id) {
       const stranger = { id: String(json.client_id), secret: '' };
-      expect((await token(server, stranger, { grant_type: 'client_credentials' })).body.access_token).toBeUndefined();
+      expect(
+        (await requestToken(server, stranger, { grant_type: 'client_credentials' })).body.access_token,
+      ).toBeUndefined();
     }
     await expect(server.client(both)).rejects.toThrow('client_credentials');
     const app = await server.client(none);
-    expect((await token(server, app, { grant_type: 'client_credentials' })).body.error).toBe('unauthorized_client');
+    expect((await requestToken(server, app, { grant_type: 'client_credentials' })).body.error).toBe(
+      'unauthorized_client',
+    );
   });
 
   it.each([
@@ -91,7 +97,7 @@ describe('what a bare oidc-provider fails on', () => {
 
   it('a short body is still read after that', async () => {
     const machine = await server.client({ grant_types: ['client_credentials'], redirect_uris: [] });
-    expect((await token(server, machine, { grant_type: 'client_credentials' })).status).toBe(200);
+    expect((await requestToken(server, machine, { grant_type: 'client_credentials' })).status).toBe(200);
   });
 
   it('every answer forbids to guess its type (nosniff), errors too', async () => {
@@ -119,27 +125,27 @@ describe('what a bare oidc-provider fails on', () => {
       ['GET', '/healthz'],
     ];
     for (const [method, path, headers, body] of answers) {
-      const answer = await ask(server, method, path, headers, body);
+      const answer = await sendRequest(server, method, path, headers, body);
       expect(answer.headers['x-content-type-options'], `${method} ${path}`).toBe('nosniff');
     }
   });
 
   it('an empty answer to a revocation has no type', async () => {
     const { email } = await server.account();
-    const { accessToken, refreshToken } = await openFamily(server, client, email);
+    const { accessToken, refreshToken } = await openTokenFamily(server, client, email);
     for (const text of [accessToken, refreshToken, 'unknown']) {
       const answer = await postForm(server, '/oauth/revoke', { token: text }, { client });
       expect([answer.status, answer.text, answer.headers['content-type']]).toEqual([200, '', undefined]);
     }
-    const app = await registerStranger(server);
+    const app = await registerDynamically(server);
     const bearer = { authorization: `Bearer ${app.managementToken}` };
-    const removed = await ask(server, 'DELETE', `/oauth/clients/register/${app.id}`, bearer);
+    const removed = await sendRequest(server, 'DELETE', `/oauth/clients/register/${app.id}`, bearer);
     expect([removed.status, removed.text, removed.headers['content-type']]).toEqual([204, '', undefined]);
   });
 
   /** Announces 10 MB and sends them until it is told to stop. */
   function postLong(path: string, type: string): Promise<number> {
-    const headers = { 'content-type': type, 'content-length': String(LONG_BYTES), authorization: basic(client) };
+    const headers = { 'content-type': type, 'content-length': String(LONG_BYTES), authorization: basicAuth(client) };
     return new Promise((resolve, reject) => {
       const asked = request({ host: '127.0.0.1', port: server.port, path, method: 'POST', headers }, (response) => {
         resolve(response.statusCode!);

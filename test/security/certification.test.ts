@@ -1,24 +1,25 @@
 // What bites in the OpenID certification of Basic OP, Config OP, Form Post OP and RP-Initiated
 // Logout, each as a conformance suite would try it. Back-Channel Logout needs an app that is
 // called: test/flows/back-channel-logout.test.ts.
+
 import { createHash } from 'node:crypto';
 import { createRemoteJWKSet, decodeJwt, decodeProtectedHeader, jwtVerify } from 'jose';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { Browser, formsOf, type Page } from '../support/browser.js';
-import { isLogin, walk } from '../support/openid-client.js';
-import { ask, FORM, postForm } from '../support/raw-request.js';
+import { completeSignIn, isLogin } from '../support/openid-client.js';
 import {
   authorizeUrl,
-  isAlive,
+  isActive,
   obtainCode,
-  passThrough,
   pkce,
   REDIRECT_URI,
-  redeem,
+  redeemCode,
   refresh,
+  requestToken,
+  signInAndConsent,
   type TestClient,
-  token,
 } from '../support/relying-party.js';
+import { FORM, postForm, sendRequest } from '../support/request.js';
 import { PASSWORD, startServer, type TestServer } from '../support/server.js';
 
 const GOODBYE = 'https://acme.example/bye';
@@ -50,7 +51,7 @@ describe('what bites in the OpenID certification', () => {
       where: { id: account.id },
       data: { phone: '+15555550100', phoneVerified: true, address: ADDRESS, emailVerified: true },
     });
-    metadata = (await ask(server, 'GET', '/.well-known/openid-configuration')).json;
+    metadata = (await sendRequest(server, 'GET', '/.well-known/openid-configuration')).json;
     person = await signedIn();
   });
   afterAll(async () => {
@@ -68,13 +69,13 @@ describe('what bites in the OpenID certification', () => {
   }
 
   async function tokens(more: Record<string, string> = {}, browser = person, app = client) {
-    const { body, status } = await redeem(server, app, await obtainCode(server, app, account.email, more, browser));
+    const { body, status } = await redeemCode(server, app, await obtainCode(server, app, account.email, more, browser));
     expect(status).toBe(200);
     return body;
   }
 
   const userinfo = async (accessToken: string) =>
-    (await ask(server, 'GET', '/oauth/userinfo', { authorization: `Bearer ${accessToken}` })).json;
+    (await sendRequest(server, 'GET', '/oauth/userinfo', { authorization: `Bearer ${accessToken}` })).json;
 
   const answerIn = (page: Page) => Object.fromEntries(new URLSearchParams(page.url.search || page.url.hash.slice(1)));
 
@@ -96,7 +97,7 @@ describe('what bites in the OpenID certification', () => {
       audience: client.id,
     });
     expect(protectedHeader).toMatchObject({ alg: 'RS256', kid: expect.any(String) });
-    const { keys: published } = (await ask(server, 'GET', '/oauth/jwks')).json as { keys: { kid: string }[] };
+    const { keys: published } = (await sendRequest(server, 'GET', '/oauth/jwks')).json as { keys: { kid: string }[] };
     expect(published.filter(({ kid }) => kid === protectedHeader.kid)).toHaveLength(1);
     expect(payload).toMatchObject({ sub: account.id, nonce: 'nonce-1' });
     expect(payload.exp! - payload.iat!).toBe(3600);
@@ -108,8 +109,8 @@ describe('what bites in the OpenID certification', () => {
     const { access_token: accessToken = '' } = await tokens();
     const authorization = `Bearer ${accessToken}`;
     const answers = [
-      await ask(server, 'GET', '/oauth/userinfo', { authorization }),
-      await ask(server, 'POST', '/oauth/userinfo', { authorization }),
+      await sendRequest(server, 'GET', '/oauth/userinfo', { authorization }),
+      await sendRequest(server, 'POST', '/oauth/userinfo', { authorization }),
       await postForm(server, '/oauth/userinfo', {}, { headers: { authorization } }),
       await postForm(server, '/oauth/userinfo', { access_token: accessToken }),
     ];
@@ -158,8 +159,8 @@ describe('what bites in the OpenID certification', () => {
     const { verifier, challenge } = pkce();
     const page = await browser.open(authorizeUrl(server, client, challenge, { prompt: 'login', max_age: '10000' }));
     expect(isLogin(page)).toBe(true);
-    const code = (await passThrough(browser, page, account.email)).searchParams.get('code')!;
-    const after = decodeJwt((await redeem(server, client, { code, verifier })).body.id_token!).auth_time as number;
+    const code = (await signInAndConsent(browser, page, account.email)).searchParams.get('code')!;
+    const after = decodeJwt((await redeemCode(server, client, { code, verifier })).body.id_token!).auth_time as number;
     expect(after).toBeGreaterThan(before);
   });
 
@@ -170,7 +171,7 @@ describe('what bites in the OpenID certification', () => {
     const first = decodeJwt((await tokens({ max_age: '10000' }, browser)).id_token!);
     const { verifier, challenge } = pkce();
     const page = await browser.open(authorizeUrl(server, client, challenge, { prompt: 'none', max_age: '10000' }));
-    const { body } = await redeem(server, client, { code: answerIn(page).code!, verifier });
+    const { body } = await redeemCode(server, client, { code: answerIn(page).code!, verifier });
     const second = decodeJwt(body.id_token!);
     expect([second.sub, second.auth_time]).toEqual([first.sub, first.auth_time]);
   });
@@ -194,7 +195,7 @@ describe('what bites in the OpenID certification', () => {
     const other = await server.account();
     const theirs = new Browser(server.origin);
     await theirs.signIn(other.email, PASSWORD);
-    await walk(theirs, start(), other.email);
+    await completeSignIn(theirs, start(), other.email);
     const wrong = await theirs.open(start({ prompt: 'none', id_token_hint: hint }));
     expect(answerIn(wrong)).toMatchObject({ error: 'login_required' });
   });
@@ -206,17 +207,17 @@ describe('what bites in the OpenID certification', () => {
 
   it('a code that is used again, at once: refused, and the tokens of the first use die', async () => {
     const obtained = await obtainCode(server, client, account.email, {}, person);
-    const { body } = await redeem(server, client, obtained);
-    expect((await redeem(server, client, obtained)).body.error).toBe('invalid_grant');
-    expect(await isAlive(server, body.access_token!)).toBe(false);
+    const { body } = await redeemCode(server, client, obtained);
+    expect((await redeemCode(server, client, obtained)).body.error).toBe('invalid_grant');
+    expect(await isActive(server, body.access_token!)).toBe(false);
   });
 
   it('a code that is used again, after 30 seconds: the same', async () => {
     const obtained = await obtainCode(server, client, account.email, {}, person);
-    const { body } = await redeem(server, client, obtained);
+    const { body } = await redeemCode(server, client, obtained);
     aheadMs += LATER_MS;
-    expect((await redeem(server, client, obtained)).body.error).toBe('invalid_grant');
-    expect(await isAlive(server, body.access_token!)).toBe(false);
+    expect((await redeemCode(server, client, obtained)).body.error).toBe('invalid_grant');
+    expect(await isActive(server, body.access_token!)).toBe(false);
   });
 
   it('an unregistered redirect_uri: an error page that a person can read', async () => {
@@ -232,9 +233,11 @@ describe('what bites in the OpenID certification', () => {
     const { verifier, challenge } = pkce();
     const body = new URL(authorizeUrl(server, client, challenge)).searchParams;
     const page = await browser.open('/oauth/authorize', { method: 'POST', body });
-    const code = (await passThrough(browser, page, account.email)).searchParams.get('code')!;
-    expect((await redeem(server, client, { code, verifier })).status).toBe(200);
-    expect((await ask(server, 'POST', '/oauth/authorize', { 'content-type': 'text/plain' }, 'x')).status).toBe(415);
+    const code = (await signInAndConsent(browser, page, account.email)).searchParams.get('code')!;
+    expect((await redeemCode(server, client, { code, verifier })).status).toBe(200);
+    expect((await sendRequest(server, 'POST', '/oauth/authorize', { 'content-type': 'text/plain' }, 'x')).status).toBe(
+      415,
+    );
   });
 
   it('client_secret_post', async () => {
@@ -286,8 +289,12 @@ describe('what bites in the OpenID certification', () => {
     const relaxed = await server.client({}, { pkceRequired: false });
     const url = new URL(start({}, relaxed));
     for (const name of ['code_challenge', 'code_challenge_method', 'nonce']) url.searchParams.delete(name);
-    const code = (await passThrough(person, url.href, account.email)).searchParams.get('code')!;
-    const answer = await token(server, relaxed, { grant_type: 'authorization_code', code, redirect_uri: REDIRECT_URI });
+    const code = (await signInAndConsent(person, url.href, account.email)).searchParams.get('code')!;
+    const answer = await requestToken(server, relaxed, {
+      grant_type: 'authorization_code',
+      code,
+      redirect_uri: REDIRECT_URI,
+    });
     expect(answer.status).toBe(200);
     expect(decodeJwt(answer.body.id_token!)).not.toHaveProperty('nonce');
     expect(decodeProtectedHeader(answer.body.id_token!).alg).toBe('RS256');
@@ -295,7 +302,7 @@ describe('what bites in the OpenID certification', () => {
 
   it('form_post: the answer, and an error, in a form that submits itself to the app', async () => {
     const browser = person;
-    await walk(browser, start(), account.email);
+    await completeSignIn(browser, start(), account.email);
     for (const [more, member] of [
       [{}, 'code'],
       [{ prompt: 'none', max_age: '0' }, 'error'],
@@ -358,6 +365,6 @@ describe('what bites in the OpenID certification', () => {
   });
 
   it('forms only at the endpoints that want forms', async () => {
-    expect((await ask(server, 'POST', '/oauth/logout', { 'content-type': FORM }, 'state=x')).status).toBe(303);
+    expect((await sendRequest(server, 'POST', '/oauth/logout', { 'content-type': FORM }, 'state=x')).status).toBe(303);
   });
 });

@@ -2,25 +2,27 @@
 // in 2.0, and what was found by trying. Not held: 47, client-id metadata documents, which are not
 // built (and not advertised). Of 49, the one resource of this server that takes OAuth tokens so far
 // is userinfo.
+
 import { connect } from 'node:net';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Browser } from '../support/browser.js';
-import { walk } from '../support/openid-client.js';
-import { ask, basic, FORM, postForm, registerStranger, tryToRegister } from '../support/raw-request.js';
+import { completeSignIn } from '../support/openid-client.js';
+import { registerDynamically, requestRegistration } from '../support/registration.js';
 import {
   authorizeUrl,
   obtainCode,
-  passThrough,
   pkce,
   REDIRECT_URI,
-  redeem,
+  redeemCode,
   refresh,
+  requestToken,
+  signInAndConsent,
   type TestClient,
-  token,
 } from '../support/relying-party.js';
+import { basicAuth, FORM, postForm, sendRequest } from '../support/request.js';
 import { PASSWORD, startServer, type TestServer } from '../support/server.js';
-import { atOnce, openFamily } from '../support/token-family.js';
+import { concurrently, openTokenFamily } from '../support/token-family.js';
 
 const DEVICE_GRANT = 'urn:ietf:params:oauth:grant-type:device_code';
 const MACHINE = { grant_types: ['client_credentials'], redirect_uris: [] };
@@ -47,18 +49,17 @@ describe('OAuth 2.1 and what else was tried', () => {
 
   it('43. whatever holds a token or a code is not to be kept (no-store)', async () => {
     const obtained = await obtainCode(server, client, account.email, {}, person);
-    const tokens = await redeem(server, client, obtained);
-    const registered = await tryToRegister(server, {});
+    const tokens = await redeemCode(server, client, obtained);
+    const registered = await requestRegistration(server, {});
     const headers = [
-      tokens.headers.get('cache-control'),
-      (await token(server, machine, { grant_type: 'client_credentials' })).headers.get('cache-control'),
-      (await token(server, machine, { grant_type: 'nonsense' })).headers.get('cache-control'),
+      tokens.headers['cache-control'],
+      (await requestToken(server, machine, { grant_type: 'client_credentials' })).headers['cache-control'],
+      (await requestToken(server, machine, { grant_type: 'nonsense' })).headers['cache-control'],
       (await postForm(server, '/oauth/device', {}, { client })).headers['cache-control'],
       (await postForm(server, '/oauth/introspect', { token: 'x' }, { client })).headers['cache-control'],
-      (await ask(server, 'GET', '/oauth/userinfo', { authorization: `Bearer ${tokens.body.access_token}` })).headers[
-        'cache-control'
-      ],
-      (await ask(server, 'GET', pathOf(start(client)))).headers['cache-control'],
+      (await sendRequest(server, 'GET', '/oauth/userinfo', { authorization: `Bearer ${tokens.body.access_token}` }))
+        .headers['cache-control'],
+      (await sendRequest(server, 'GET', pathOf(start(client)))).headers['cache-control'],
       registered.headers['cache-control'],
     ];
     for (const header of headers) expect(header).toContain('no-store');
@@ -68,7 +69,7 @@ describe('OAuth 2.1 and what else was tried', () => {
     it('at the authorization endpoint', async () => {
       const { url } = await person.open(start(client, { unknown: 'x', 'x[y]': '1', constructor: 'x', prompt: 'none' }));
       expect(url.searchParams.get('error')).not.toBe('invalid_request');
-      const empty = await passThrough(
+      const empty = await signInAndConsent(
         person,
         start(client, { resource: '', login_hint: '', max_age: '', claims: '' }),
         account.email,
@@ -111,11 +112,11 @@ describe('OAuth 2.1 and what else was tried', () => {
       const query = `grant_type=client_credentials&client_id=${machine.id}&client_secret=${machine.secret}`;
       for (const path of ['/oauth/token', '/api/v1/oauth/token']) {
         for (const method of ['GET', 'HEAD', 'PUT', 'PATCH', 'DELETE']) {
-          const answer = await ask(server, method, `${path}?${query}`, { authorization: basic(machine) });
+          const answer = await sendRequest(server, method, `${path}?${query}`, { authorization: basicAuth(machine) });
           expect([404, 405], method).toContain(answer.status);
           expect(answer.text).not.toContain('access_token');
         }
-        const inQuery = await ask(server, 'POST', `${path}?${query}`, { 'content-type': FORM }, '');
+        const inQuery = await sendRequest(server, 'POST', `${path}?${query}`, { 'content-type': FORM }, '');
         expect(inQuery.json.access_token).toBeUndefined();
         expect(inQuery.status).toBe(400);
       }
@@ -125,10 +126,10 @@ describe('OAuth 2.1 and what else was tried', () => {
       const grant = { grant_type: 'client_credentials' };
       const inBody = { ...grant, client_id: machine.id, client_secret: machine.secret };
       expect((await postForm(server, '/oauth/token', inBody)).status).toBe(200);
-      const both = await postForm(server, '/oauth/token', inBody, { headers: { authorization: basic(machine) } });
+      const both = await postForm(server, '/oauth/token', inBody, { headers: { authorization: basicAuth(machine) } });
       expect([both.status, both.json.access_token]).toEqual([400, undefined]);
       const mixed = { ...grant, client_id: machine.id, client_secret: 'wrong' };
-      const other = await postForm(server, '/oauth/token', mixed, { headers: { authorization: basic(machine) } });
+      const other = await postForm(server, '/oauth/token', mixed, { headers: { authorization: basicAuth(machine) } });
       expect([other.status, other.json.access_token]).toEqual([400, undefined]);
     });
 
@@ -147,11 +148,11 @@ describe('OAuth 2.1 and what else was tried', () => {
     it('takes forms only', async () => {
       const json = JSON.stringify({ grant_type: 'client_credentials' });
       for (const type of ['application/json', 'text/plain', 'multipart/form-data; boundary=x']) {
-        const answer = await ask(
+        const answer = await sendRequest(
           server,
           'POST',
           '/oauth/token',
-          { 'content-type': type, authorization: basic(machine) },
+          { 'content-type': type, authorization: basicAuth(machine) },
           json,
         );
         expect([400, 415], type).toContain(answer.status);
@@ -161,7 +162,7 @@ describe('OAuth 2.1 and what else was tried', () => {
   });
 
   describe('45. several Authorization headers are refused, whichever comes first, at', () => {
-    const good = () => basic(machine);
+    const good = () => basicAuth(machine);
     it.each([
       ['POST', '/api/v1/oauth/token'],
       ['POST', '/oauth/token'],
@@ -181,7 +182,7 @@ describe('OAuth 2.1 and what else was tried', () => {
         ['Bearer x', good()],
         [good(), good()],
       ]) {
-        const answer = await ask(server, method, path, { ...type, authorization }, body);
+        const answer = await sendRequest(server, method, path, { ...type, authorization }, body);
         expect([answer.status, answer.json.error]).toEqual([400, 'invalid_request']);
       }
     });
@@ -217,9 +218,11 @@ describe('OAuth 2.1 and what else was tried', () => {
       status = (await browser.submit(page, { user_code: 'WXYZ-WXYZ' })).status;
     }
     expect(status).toBe(429);
-    const app = await registerStranger(server);
+    const app = await registerDynamically(server);
     const path = `/oauth/clients/register/${app.id}`;
-    const answer = await ask(server, 'GET', path, { authorization: `Bearer ${app.managementToken.slice(0, -1)}` });
+    const answer = await sendRequest(server, 'GET', path, {
+      authorization: `Bearer ${app.managementToken.slice(0, -1)}`,
+    });
     expect([answer.status, answer.json.client_id]).toEqual([401, undefined]);
     expect(app.managementToken.length).toBeGreaterThanOrEqual(43); // 256 bits need no limit
   });
@@ -241,47 +244,49 @@ describe('OAuth 2.1 and what else was tried', () => {
     const resource = `${server.issuer}/api/v1`;
     const unknown = await person.open(start(client, { resource: 'https://unknown.example' }));
     expect(unknown.url.searchParams.get('error')).toBe('invalid_target');
-    const none = await token(server, machine, {
+    const none = await requestToken(server, machine, {
       grant_type: 'client_credentials',
       resource: 'https://unknown.example',
     });
     expect([none.status, none.body.error]).toEqual([400, 'invalid_target']);
     for (const nonsense of ['relative/path', `${resource}#x`, `${resource}/`, resource.toUpperCase(), 'javascript:x']) {
-      const answer = await token(server, machine, { grant_type: 'client_credentials', resource: nonsense });
+      const answer = await requestToken(server, machine, { grant_type: 'client_credentials', resource: nonsense });
       expect([answer.status, answer.body.error], nonsense).toEqual([400, 'invalid_target']);
     }
     const plain = await obtainCode(server, client, account.email, {}, person);
-    const wider = await redeem(server, client, plain, { resource });
+    const wider = await redeemCode(server, client, plain, { resource });
     expect([wider.status, wider.body.error]).toEqual([400, 'invalid_target']);
   });
 
   it('49. a refusal says why in its header, and what scope it takes', async () => {
-    const none = await ask(server, 'GET', '/oauth/userinfo');
+    const none = await sendRequest(server, 'GET', '/oauth/userinfo');
     expect(none.status).toBe(401);
     expect(none.headers['www-authenticate']).toMatch(/^Bearer/);
-    const wrong = await ask(server, 'GET', '/oauth/userinfo', { authorization: 'Bearer nonsense' });
+    const wrong = await sendRequest(server, 'GET', '/oauth/userinfo', { authorization: 'Bearer nonsense' });
     expect([wrong.status, wrong.json.error]).toEqual([401, 'invalid_token']);
     expect(wrong.headers['www-authenticate']).toMatch(/error="invalid_token"/);
     const obtained = await obtainCode(server, client, account.email, { scope: 'profile', nonce: '' }, person);
-    const { body } = await redeem(server, client, obtained);
-    const narrow = await ask(server, 'GET', '/oauth/userinfo', { authorization: `Bearer ${body.access_token}` });
+    const { body } = await redeemCode(server, client, obtained);
+    const narrow = await sendRequest(server, 'GET', '/oauth/userinfo', {
+      authorization: `Bearer ${body.access_token}`,
+    });
     expect(narrow.status).toBe(403);
     expect(narrow.headers['www-authenticate']).toMatch(/error="insufficient_scope".*scope="openid"/);
-    const { json } = await ask(server, 'GET', '/.well-known/oauth-protected-resource/api/v1');
+    const { json } = await sendRequest(server, 'GET', '/.well-known/oauth-protected-resource/api/v1');
     expect(json).toMatchObject({ resource: `${server.issuer}/api/v1`, authorization_servers: [server.issuer] });
   });
 
   describe('50. the same thing twenty times at once succeeds once', () => {
     it('a code', async () => {
       const obtained = await obtainCode(server, client, account.email, {}, person);
-      const answers = await atOnce(20, () => redeem(server, client, obtained));
+      const answers = await concurrently(20, () => redeemCode(server, client, obtained));
       expect(answers.filter(({ status }) => status === 200).length).toBeLessThanOrEqual(1);
       expect(answers.filter(({ status }) => status >= 500)).toEqual([]);
     });
 
     it('a refresh token, whose retries leave one living successor', async () => {
-      const { refreshToken } = await openFamily(server, client, account.email, {}, person);
-      const answers = await atOnce(20, () => refresh(server, client, refreshToken));
+      const { refreshToken } = await openTokenFamily(server, client, account.email, {}, person);
+      const answers = await concurrently(20, () => refresh(server, client, refreshToken));
       expect(answers.filter(({ status }) => status >= 500)).toEqual([]);
       const given = answers.flatMap(({ body }) => (body.refresh_token ? [body.refresh_token] : []));
       expect(given.length).toBeGreaterThan(0);
@@ -299,9 +304,9 @@ describe('OAuth 2.1 and what else was tried', () => {
       });
       const { json } = await postForm(server, '/oauth/device', { scope: 'openid' }, { client: device });
       const confirm = await person.submit(await person.open('/device'), { user_code: String(json.user_code) });
-      await walk(person, await person.submit(confirm, { confirm: 'yes' }), account.email);
+      await completeSignIn(person, await person.submit(confirm, { confirm: 'yes' }), account.email);
       const poll = { grant_type: DEVICE_GRANT, device_code: String(json.device_code) };
-      const answers = await atOnce(20, () => token(server, device, poll));
+      const answers = await concurrently(20, () => requestToken(server, device, poll));
       expect(answers.filter(({ status }) => status === 200)).toHaveLength(1);
       expect(answers.filter(({ status }) => status >= 500)).toEqual([]);
     });
@@ -311,14 +316,14 @@ describe('OAuth 2.1 and what else was tried', () => {
     it('demands the redirect URI with the code from an app that sent it, and takes a missing one as 2.1 has it or not at all', async () => {
       const { code, verifier } = await obtainCode(server, client, account.email, {}, person);
       const grant = { grant_type: 'authorization_code', code, code_verifier: verifier };
-      const wrong = await token(server, client, { ...grant, redirect_uri: 'https://acme.example/other' });
+      const wrong = await requestToken(server, client, { ...grant, redirect_uri: 'https://acme.example/other' });
       expect(wrong.body.error).toBe('invalid_grant');
-      const missing = await token(server, client, grant);
+      const missing = await requestToken(server, client, grant);
       expect([200, 400]).toContain(missing.status);
     });
 
     it('takes no bearer token in a form beside one in the header', async () => {
-      const { accessToken } = await openFamily(server, client, account.email, {}, person);
+      const { accessToken } = await openTokenFamily(server, client, account.email, {}, person);
       const headers = { authorization: `Bearer ${accessToken}` };
       const twice = await postForm(server, '/oauth/userinfo', { access_token: accessToken }, { headers });
       expect([twice.status, twice.json.error]).toEqual([400, 'invalid_request']);
@@ -349,7 +354,7 @@ describe('OAuth 2.1 and what else was tried', () => {
       ['POST', '/oauth/logout/confirm', 'xsrf=%00&logout=%00'],
       ['POST', '/login', 'csrf=%00&email=%00&password=%00'],
     ])('a NUL is no bug of ours: %s %s', async (method, path, body?: string) => {
-      const answer = await ask(
+      const answer = await sendRequest(
         server,
         method,
         path,
@@ -376,7 +381,7 @@ describe('OAuth 2.1 and what else was tried', () => {
         { software_id: '\u0000' },
         { 'client_name#de': '\u0000' },
       ]) {
-        const answer = await tryToRegister(server, metadata);
+        const answer = await requestRegistration(server, metadata);
         expect(answer.status, JSON.stringify(metadata)).toBeLessThan(500);
         expect(JSON.stringify(answer.json), JSON.stringify(metadata)).not.toContain('\\u0000');
       }
@@ -387,12 +392,12 @@ describe('OAuth 2.1 and what else was tried', () => {
     it.each(['\u200b', '\u2060', '\ufeff', '   ', '\u3164', '\u00ad\u200d', '\u{e0041}'])(
       'a client cannot call itself %j, which nobody can see',
       async (name) => {
-        expect((await tryToRegister(server, { client_name: name })).json.error).toBe('invalid_client_metadata');
+        expect((await requestRegistration(server, { client_name: name })).json.error).toBe('invalid_client_metadata');
       },
     );
 
     it('the device page says that nobody vouches for an app that registered itself', async () => {
-      const app = await registerStranger(server, {
+      const app = await registerDynamically(server, {
         client_name: 'Your bank',
         grant_types: [DEVICE_GRANT],
         redirect_uris: [],
@@ -405,14 +410,14 @@ describe('OAuth 2.1 and what else was tried', () => {
     });
 
     it('a registration says nothing of what we know of a client', async () => {
-      const { status, json } = await tryToRegister(server, {
+      const { status, json } = await requestRegistration(server, {
         origin: 'admin',
         first_party: true,
         pkce_required: false,
       });
       expect(status).toBe(201);
       const headers = { authorization: `Bearer ${json.registration_access_token}` };
-      const read = await ask(server, 'GET', `/oauth/clients/register/${json.client_id}`, headers);
+      const read = await sendRequest(server, 'GET', `/oauth/clients/register/${json.client_id}`, headers);
       for (const answer of [json, read.json]) {
         expect(Object.keys(answer)).toEqual(expect.arrayContaining(['client_id', 'redirect_uris']));
         for (const name of ['origin', 'first_party', 'pkce_required']) expect(answer).not.toHaveProperty(name);
@@ -422,10 +427,10 @@ describe('OAuth 2.1 and what else was tried', () => {
     });
 
     it('HEAD is no way to a code', async () => {
-      await passThrough(person, start(client), account.email); // consented
+      await signInAndConsent(person, start(client), account.email); // consented
       const cookie = [...person.cookies].map(([name, { value }]) => `${name}=${value}`).join('; ');
       const before = await server.base.db.oidcArtifact.count({ where: { kind: 'AuthorizationCode' } });
-      const answer = await ask(server, 'HEAD', pathOf(start(client)), { cookie });
+      const answer = await sendRequest(server, 'HEAD', pathOf(start(client)), { cookie });
       expect(answer.headers.location ?? '').not.toContain('code=');
       expect(await server.base.db.oidcArtifact.count({ where: { kind: 'AuthorizationCode' } })).toBe(before);
     });
@@ -439,8 +444,8 @@ describe('OAuth 2.1 and what else was tried', () => {
       '/.Well-Known/openid-configuration',
       '/oauth/userINFO',
     ])('an address is an address as it is written: %s is none', async (path) => {
-      expect((await ask(server, 'GET', path, { accept: 'text/html' })).status).toBe(404);
-      expect((await ask(server, 'POST', path, { 'content-type': FORM }, 'x=y')).status).toBe(404);
+      expect((await sendRequest(server, 'GET', path, { accept: 'text/html' })).status).toBe(404);
+      expect((await sendRequest(server, 'POST', path, { 'content-type': FORM }, 'x=y')).status).toBe(404);
     });
 
     it.each([
@@ -454,7 +459,7 @@ describe('OAuth 2.1 and what else was tried', () => {
     ])('a packed body is refused at %s (415)', async (path) => {
       const type = path.endsWith('/clients/register') ? 'application/json' : FORM;
       for (const encoding of ['gzip', 'br', 'deflate']) {
-        const answer = await ask(
+        const answer = await sendRequest(
           server,
           'POST',
           path,
@@ -466,15 +471,15 @@ describe('OAuth 2.1 and what else was tried', () => {
     });
 
     it('a client is deleted once: 204, then 401', async () => {
-      const app = await registerStranger(server);
+      const app = await registerDynamically(server);
       const headers = { authorization: `Bearer ${app.managementToken}` };
-      const remove = () => ask(server, 'DELETE', `/oauth/clients/register/${app.id}`, headers);
+      const remove = () => sendRequest(server, 'DELETE', `/oauth/clients/register/${app.id}`, headers);
       expect((await remove()).status).toBe(204);
       expect((await remove()).status).toBe(401);
-      const twice = await registerStranger(server);
+      const twice = await registerDynamically(server);
       const again = { authorization: `Bearer ${twice.managementToken}` };
       const path = `/oauth/clients/register/${twice.id}`;
-      const answers = await atOnce(5, () => ask(server, 'DELETE', path, again));
+      const answers = await concurrently(5, () => sendRequest(server, 'DELETE', path, again));
       expect(answers.filter(({ status }) => status === 204).length).toBeGreaterThanOrEqual(1);
       expect(answers.filter(({ status }) => ![204, 401].includes(status))).toEqual([]);
     });
@@ -487,7 +492,7 @@ describe('OAuth 2.1 and what else was tried', () => {
       'abort=yes',
       'xsrf=undefined&user_code=XXXX-XXXX',
     ])('a form for /device from a browser that never saw it is refused: %j', async (body) => {
-      const answer = await ask(server, 'POST', '/device', { 'content-type': FORM, accept: 'text/html' }, body);
+      const answer = await sendRequest(server, 'POST', '/device', { 'content-type': FORM, accept: 'text/html' }, body);
       expect(answer.status).toBeLessThan(500);
       expect(answer.text).not.toMatch(/is connected/);
     });
@@ -509,12 +514,18 @@ describe('OAuth 2.1 and what else was tried', () => {
     });
 
     it('a redirect URI that a client gave back is no longer one, at once', async () => {
-      const app = await registerStranger(server);
+      const app = await registerDynamically(server);
       expect((await new Browser(server.origin).open(start(app))).status).toBe(200);
       const headers = { authorization: `Bearer ${app.managementToken}`, 'content-type': 'application/json' };
       const { client_id, client_name } = app.metadata;
       const changed = { client_id, client_name, redirect_uris: ['https://acme.example/new'] };
-      const put = await ask(server, 'PUT', `/oauth/clients/register/${app.id}`, headers, JSON.stringify(changed));
+      const put = await sendRequest(
+        server,
+        'PUT',
+        `/oauth/clients/register/${app.id}`,
+        headers,
+        JSON.stringify(changed),
+      );
       expect(put.status).toBe(200);
       expect((await new Browser(server.origin).open(start(app, { redirect_uri: REDIRECT_URI }))).status).toBe(400);
     });

@@ -2,15 +2,17 @@
 // not built: they are not advertised, and a test here holds that a header which claims one is
 // nothing. Of 23, a secret is taken in the header and in the body alike, whichever of the two the
 // client registered: OAuth 2.1 wants the body to work, and it is the same secret.
+
 import { randomUUID } from 'node:crypto';
 import { SignJWT } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Browser } from '../support/browser.js';
-import { assertion, type ClientKey, makeKey } from '../support/proofs.js';
-import { ask, basic, postForm, registerStranger } from '../support/raw-request.js';
-import { authorizeUrl, pkce, type TestClient, token } from '../support/relying-party.js';
+import { assertion, type ClientKey, makeKey } from '../support/client-keys.js';
+import { registerDynamically } from '../support/registration.js';
+import { authorizeUrl, pkce, requestToken, type TestClient } from '../support/relying-party.js';
+import { basicAuth, postForm, sendRequest } from '../support/request.js';
 import { PASSWORD, startServer, type TestServer } from '../support/server.js';
-import { openFamily } from '../support/token-family.js';
+import { openTokenFamily } from '../support/token-family.js';
 
 const MACHINE = { grant_types: ['client_credentials'], redirect_uris: [] };
 const BY_JWT = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer';
@@ -24,7 +26,7 @@ describe('grants', () => {
     server = await startServer({ settings: { TRUSTED_PROXIES: '127.0.0.1' } });
     client = await server.client();
     ({ email } = await server.account());
-    metadata = (await ask(server, 'GET', '/.well-known/openid-configuration')).json;
+    metadata = (await sendRequest(server, 'GET', '/.well-known/openid-configuration')).json;
   });
   afterAll(() => server.close());
 
@@ -45,11 +47,11 @@ describe('grants', () => {
   it('22. the password grant is refused and not advertised, and nothing can be learned of the password', async () => {
     expect(metadata.grant_types_supported).not.toContain('password');
     expect(metadata.grant_types_supported).not.toContain('implicit');
-    const app = await registerStranger(server);
+    const app = await registerDynamically(server);
     const params = { grant_type: 'password', username: email, scope: 'openid' };
     for (const from of [client, app]) {
-      const right = await token(server, from, { ...params, password: PASSWORD });
-      const wrong = await token(server, from, { ...params, password: 'a wrong password' });
+      const right = await requestToken(server, from, { ...params, password: PASSWORD });
+      const wrong = await requestToken(server, from, { ...params, password: 'a wrong password' });
       expect([right.status, right.body.error]).toEqual([400, 'unsupported_grant_type']);
       expect(right.body).toEqual(wrong.body);
     }
@@ -72,16 +74,20 @@ describe('grants', () => {
       const tries: [string, Record<string, string>, Record<string, string>][] = [
         ['nothing', {}, {}],
         ['its name alone', { client_id: client.id }, {}],
-        ['a wrong secret', {}, { authorization: basic({ ...client, secret: 'wrong' }) }],
-        ['an empty secret', {}, { authorization: basic({ ...client, secret: '' }) }],
-        ['the secret of another', {}, { authorization: basic({ ...client, secret: other.secret }) }],
-        ['the stored hash', {}, { authorization: basic({ ...client, secret: await hashOf(client) }) }],
-        ['a secret that a client without one made up', {}, { authorization: basic({ ...keyed, secret: 'anything' }) }],
+        ['a wrong secret', {}, { authorization: basicAuth({ ...client, secret: 'wrong' }) }],
+        ['an empty secret', {}, { authorization: basicAuth({ ...client, secret: '' }) }],
+        ['the secret of another', {}, { authorization: basicAuth({ ...client, secret: other.secret }) }],
+        ['the stored hash', {}, { authorization: basicAuth({ ...client, secret: await hashOf(client) }) }],
+        [
+          'a secret that a client without one made up',
+          {},
+          { authorization: basicAuth({ ...keyed, secret: 'anything' }) },
+        ],
         ['the same in the body', { client_id: keyed.id, client_secret: 'anything' }, {}],
-        ['a name that is not there', {}, { authorization: basic({ ...client, id: randomUUID() }) }],
+        ['a name that is not there', {}, { authorization: basicAuth({ ...client, id: randomUUID() }) }],
         ['something that is not Basic', {}, { authorization: `Bearer ${client.secret}` }],
         ['a name with nothing behind it', {}, { authorization: 'Basic' }],
-        ['two names', { client_id: other.id }, { authorization: basic(client) }],
+        ['two names', { client_id: other.id }, { authorization: basicAuth(client) }],
         ['an empty assertion', { client_id: client.id, client_assertion_type: BY_JWT, client_assertion: '' }, {}],
       ];
       for (const [what, more, headers] of tries) {
@@ -193,16 +199,18 @@ describe('grants', () => {
 
   it('a client gets only the grants that are its own', async () => {
     const [app, machine] = [await server.client(), await server.client(MACHINE)];
-    expect((await token(server, app, { grant_type: 'client_credentials' })).body.error).toBe('unauthorized_client');
-    const { refreshToken } = await openFamily(server, app, email);
+    expect((await requestToken(server, app, { grant_type: 'client_credentials' })).body.error).toBe(
+      'unauthorized_client',
+    );
+    const { refreshToken } = await openTokenFamily(server, app, email);
     const borrowed = { grant_type: 'refresh_token', refresh_token: refreshToken };
-    expect((await token(server, machine, borrowed)).body.error).toMatch(/^(unauthorized_client|invalid_grant)$/);
+    expect((await requestToken(server, machine, borrowed)).body.error).toMatch(/^(unauthorized_client|invalid_grant)$/);
     for (const grant of [
       'urn:ietf:params:oauth:grant-type:token-exchange',
       'urn:openid:params:grant-type:ciba',
       'implicit',
     ]) {
-      expect((await token(server, app, { grant_type: grant })).status, grant).toBe(400);
+      expect((await requestToken(server, app, { grant_type: grant })).status, grant).toBe(400);
     }
   });
 });

@@ -1,25 +1,26 @@
 // No secret is where it does not belong: the journeys of a house, with secrets that can be told
 // from everything else, and then the whole log at its most talkative, the whole audit trail and
 // every error that was answered.
+
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { systemMeta } from '../../src/core/request-meta.js';
+import { addCapTable, createClaimedAgent, poll, requestApproval } from '../support/approval-requests.js';
 import { Authenticator } from '../support/authenticator.js';
 import { Browser } from '../support/browser.js';
+import { assertion, dpop, makeKey, tokenWithProof } from '../support/client-keys.js';
 import { linkIn, mailTo } from '../support/mailbox.js';
-import { assertion, dpop, makeKey, tokenWithProof } from '../support/proofs.js';
-import { addCapTable, agentOfSomebody, askPerson, poll } from '../support/questions.js';
-import { FORM } from '../support/raw-request.js';
 import {
   authorizeUrl,
-  isAlive,
+  isActive,
   pkce,
   REDIRECT_URI,
-  redeem,
+  redeemCode,
   refresh,
+  requestToken,
   type TestClient,
-  token,
 } from '../support/relying-party.js';
+import { FORM } from '../support/request.js';
 import { startServer, type TestServer } from '../support/server.js';
 import { introspect, revoke } from '../support/token-family.js';
 
@@ -217,15 +218,15 @@ describe('secrets', () => {
   /** An agent that asks a person, polls, and gets what it asked for; and one that asks wrongly. */
   async function askForApproval() {
     await addCapTable(server);
-    const agent = await agentOfSomebody(server);
+    const agent = await createClaimedAgent(server);
     keep('agent key', agent.api_key);
     keep('agent token', agent.token);
-    const asked = await askPerson(server, agent, agent.ownerEmail);
+    const asked = await requestApproval(server, agent, agent.ownerEmail);
     keep('auth_req_id', asked.body.auth_req_id);
     await poll(server, agent, asked);
     await poll(server, agent, asked); // too soon
-    await askPerson(server, agent, agent.ownerEmail); // while that is open
-    await askPerson(server, { ...agent, api_key: secret('wrong agent key') }, agent.ownerEmail);
+    await requestApproval(server, agent, agent.ownerEmail); // while that is open
+    await requestApproval(server, { ...agent, api_key: secret('wrong agent key') }, agent.ownerEmail);
     const [open] = await server.core.approvals.list((await server.core.accounts.find(agent.ownerId))!);
     const body = JSON.stringify({ decision: 'approve' });
     const authorization = `Bearer ${keep('access_token', agent.bearer)}`;
@@ -260,24 +261,24 @@ describe('secrets', () => {
   }
 
   async function useTokens(client: TestClient, obtained: { code: string; verifier: string }) {
-    await redeem(server, client, { ...obtained, verifier: keep('wrong verifier', pkce().verifier) });
-    const tokens = keepTokens((await redeem(server, client, obtained)).body);
-    await isAlive(server, tokens.access_token!);
+    await redeemCode(server, client, { ...obtained, verifier: keep('wrong verifier', pkce().verifier) });
+    const tokens = keepTokens((await redeemCode(server, client, obtained)).body);
+    await isActive(server, tokens.access_token!);
     await introspect(server, client, tokens.access_token!);
     const renewed = keepTokens((await refresh(server, client, tokens.refresh_token!)).body);
     const again = keepTokens((await refresh(server, client, renewed.refresh_token!)).body);
     await refresh(server, client, tokens.refresh_token!); // theft
     await refresh(server, client, again.refresh_token!);
-    await redeem(server, client, obtained); // replay
-    await isAlive(server, again.access_token!);
+    await redeemCode(server, client, obtained); // replay
+    await isActive(server, again.access_token!);
     await revoke(server, client, again.access_token!);
     await revoke(server, await server.client(), tokens.access_token!);
     const machine = await server.client({ grant_types: ['client_credentials'], redirect_uris: [] });
     keep('client secret', machine.secret);
     for (const more of [{}, { resource: `${server.issuer}/api/v1`, scope: 'memory:read' }]) {
-      const { body } = await token(server, machine, { grant_type: 'client_credentials', ...more } as never);
+      const { body } = await requestToken(server, machine, { grant_type: 'client_credentials', ...more } as never);
       keepTokens(body);
-      await isAlive(server, body.access_token!);
+      await isActive(server, body.access_token!);
       await introspect(server, machine, body.access_token!);
       await revoke(server, machine, body.access_token!);
     }
@@ -330,7 +331,8 @@ describe('secrets', () => {
       secrets.set(`user code, as it is stored ${secrets.size}`, shown.user_code!.replace('-', ''));
       return shown;
     };
-    const poll = (deviceCode: string) => token(server, device, { grant_type: DEVICE_GRANT, device_code: deviceCode });
+    const poll = (deviceCode: string) =>
+      requestToken(server, device, { grant_type: DEVICE_GRANT, device_code: deviceCode });
     const shown = await begin();
     await poll(shown.device_code!);
     await browser.open(`/device?user_code=${shown.user_code}`);
@@ -347,7 +349,7 @@ describe('secrets', () => {
     const question = await browser.submit(await browser.open('/device'), { user_code: denied.user_code! });
     await browser.submit(question, { abort: 'yes' });
     await poll(denied.device_code!);
-    await token(server, client, { grant_type: DEVICE_GRANT, device_code: denied.device_code! });
+    await requestToken(server, client, { grant_type: DEVICE_GRANT, device_code: denied.device_code! });
     await send('/device', `user_code=${denied.user_code}&xsrf=${secret('xsrf of nobody')}`);
   }
 
@@ -376,8 +378,8 @@ describe('secrets', () => {
     const proof = await assertion(key, machine.id, server.issuer);
     keep('assertion', proof.client_assertion);
     const params = { grant_type: 'client_credentials', ...proof };
-    keepTokens((await token(server, machine, params)).body);
-    await token(server, machine, params); // replay
+    keepTokens((await requestToken(server, machine, params)).body);
+    await requestToken(server, machine, params); // replay
     const bound = await tokenWithProof(server, machine, key, {
       ...params,
       ...(await assertion(key, machine.id, server.issuer)),
@@ -444,7 +446,7 @@ describe('secrets', () => {
     await bearer(`DPoP ${secret('wrong bound token')}`);
     await bearer(secret('token without a scheme'));
     await introspect(server, { ...client, secret: secret('wrong client secret') }, secret('token of nobody'));
-    await redeem(server, client, { code: secret('wrong code'), verifier: keep('verifier', pkce().verifier) });
+    await redeemCode(server, client, { code: secret('wrong code'), verifier: keep('verifier', pkce().verifier) });
     await refresh(server, client, secret('wrong refresh token'));
     await browser.open(
       authorizeUrl(server, client, pkce().challenge, {
@@ -465,7 +467,7 @@ describe('secrets', () => {
     const { verifier, challenge } = pkce();
     const { url } = await browser.open(authorizeUrl(server, client, challenge, { prompt: 'none' }));
     const code = keep('code', url.searchParams.get('code'));
-    const { id_token: hint } = keepTokens((await redeem(server, client, { code, verifier })).body);
+    const { id_token: hint } = keepTokens((await redeemCode(server, client, { code, verifier })).body);
     await browser.open(`/oauth/logout?id_token_hint=${hint}&post_logout_redirect_uri=https://evil.example`);
     const page = await browser.open(`/oauth/logout?id_token_hint=${hint}`);
     keepCookies(browser);
@@ -484,16 +486,16 @@ describe('secrets', () => {
     const { verifier, challenge } = pkce();
     const { url } = await browser.open(authorizeUrl(server, client, challenge));
     const code = keep('code', url.searchParams.get('code'));
-    const tokens = keepTokens((await redeem(server, client, { code, verifier })).body);
+    const tokens = keepTokens((await redeemCode(server, client, { code, verifier })).body);
     const next = new URL((await browser.open(authorizeUrl(server, client, challenge))).url);
     const waiting = { code: keep('code', next.searchParams.get('code')), verifier };
     for (const table of ['OidcArtifact', 'RefreshToken', 'Grant', 'Session', 'Account']) {
       await server.base.db.$executeRawUnsafe(`ALTER TABLE "${table}" RENAME TO "${table}_gone"`);
       try {
         const parts = [
-          redeem(server, client, waiting),
+          redeemCode(server, client, waiting),
           refresh(server, client, tokens.refresh_token!),
-          isAlive(server, tokens.access_token!),
+          isActive(server, tokens.access_token!),
           introspect(server, client, tokens.access_token!),
           browser.open('/account'),
           new Browser(server.origin).signIn(email, password),

@@ -1,26 +1,28 @@
 // Every route of the route table, tried with every kind of credential there is, of the own and of a
 // foreign account. A new route joins by itself, and fails until a line of the table below says who
 // may come in by it.
+
 import { randomUUID } from 'node:crypto';
 import { rmSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { systemMeta } from '../../src/core/request-meta.js';
 import { Browser, formsOf } from '../support/browser.js';
+import { makeKey, tokenWithProof } from '../support/client-keys.js';
 import { AUDIENCE, signToken } from '../support/external-issuer.js';
 import { isConsent } from '../support/openid-client.js';
-import { makeKey, tokenWithProof } from '../support/proofs.js';
-import { ask, basic, FORM, postForm, type RawAnswer, registerStranger } from '../support/raw-request.js';
+import { registerDynamically } from '../support/registration.js';
 import {
   authorizeUrl,
   obtainCode,
   pkce,
   REDIRECT_URI,
-  redeem,
+  redeemCode,
+  requestToken,
   type TestClient,
-  token,
 } from '../support/relying-party.js';
+import { basicAuth, FORM, postForm, sendRequest, type TestResponse } from '../support/request.js';
 import { PASSWORD, startServer } from '../support/server.js';
-import { openFamily, revoke } from '../support/token-family.js';
+import { openTokenFamily, revoke } from '../support/token-family.js';
 import { asHeader, makeBundleFolder, makeTrustDomain } from '../support/workloads.js';
 
 /**
@@ -223,7 +225,7 @@ beforeAll(async () => {
     const browser = new Browser(server.origin);
     await browser.signIn(account.email, PASSWORD);
     const login = browser.cookies.get(LOGIN_COOKIE)!.value;
-    const open = (more: Record<string, string>) => openFamily(server, client, account.email, more, browser);
+    const open = (more: Record<string, string>) => openTokenFamily(server, client, account.email, more, browser);
     const plain = await open({});
     const jwt = await open({ scope: 'openid memory:read', resource: ownApi });
     const otherAudience = await open({ scope: 'openid things:read', resource: OTHER_API });
@@ -304,7 +306,7 @@ beforeAll(async () => {
 
     const { code } = await obtainCode(server, client, account.email, {}, browser);
     tokens[`a code, ${side}`] = code;
-    const { body } = await redeem(server, client, await obtainCode(server, client, account.email, {}, browser));
+    const { body } = await redeemCode(server, client, await obtainCode(server, client, account.email, {}, browser));
     tokens[`an ID token, ${side}`] = body.id_token!;
 
     const expired = await open({});
@@ -317,16 +319,16 @@ beforeAll(async () => {
     tokens[`a revoked JWT, ${side}`] = revokedJwt.accessToken;
   }
   const own = await server.core.accounts.findByEmail('person1@example.com');
-  const narrow = await openFamily(server, client, own!.email, { scope: 'profile', nonce: '' });
+  const narrow = await openTokenFamily(server, client, own!.email, { scope: 'profile', nonce: '' });
   tokens['an opaque access token without openid'] = narrow.accessToken;
   const bound = await obtainCode(server, app, own!.email);
   const boundTo = { grant_type: 'authorization_code', code: bound.code, code_verifier: bound.verifier };
   const dpop = await tokenWithProof(server, app, await makeKey(), { ...boundTo, redirect_uri: REDIRECT_URI });
   tokens['a token that is bound to a key'] = dpop.body.access_token!;
   const credentials = { grant_type: 'client_credentials' };
-  tokens['the token of a client'] = (await token(server, machine, credentials)).body.access_token!;
+  tokens['the token of a client'] = (await requestToken(server, machine, credentials)).body.access_token!;
   const forApi = { ...credentials, resource: ownApi, scope: 'memory:read' };
-  tokens['the JWT of a client'] = (await token(server, machine, forApi)).body.access_token!;
+  tokens['the JWT of a client'] = (await requestToken(server, machine, forApi)).body.access_token!;
   const boundJwt = await tokenWithProof(server, machine, await makeKey(), forApi);
   tokens['the JWT of a client that is bound to a key'] = boundJwt.body.access_token!;
   const ended = new Browser(server.origin);
@@ -356,15 +358,15 @@ beforeAll(async () => {
       headers: { 'x-api-key': headers.authorization!.slice(7) },
     };
   }
-  kinds['the name and secret of a client'] = { headers: { authorization: basic(client) }, client: true };
-  kinds['a client with a wrong secret'] = { headers: { authorization: basic({ ...client, secret: 'wrong' }) } };
-  kinds['a person with a password'] = { headers: { authorization: basic({ id: own!.email, secret: PASSWORD }) } };
+  kinds['the name and secret of a client'] = { headers: { authorization: basicAuth(client) }, client: true };
+  kinds['a client with a wrong secret'] = { headers: { authorization: basicAuth({ ...client, secret: 'wrong' }) } };
+  kinds['a person with a password'] = { headers: { authorization: basicAuth({ id: own!.email, secret: PASSWORD }) } };
   const adminLogin = await server.core.accounts.create(
     { email: 'admin@example.com', name: 'Ada', password: PASSWORD },
     systemMeta,
     { role: 'admin', verified: true },
   );
-  const adminApp = await openFamily(server, client, adminLogin.email, {
+  const adminApp = await openTokenFamily(server, client, adminLogin.email, {
     scope: 'openid memory:read',
     resource: ownApi,
   });
@@ -378,8 +380,8 @@ beforeAll(async () => {
       'an administrator of an external issuer': bearer(await signExternal(adminLogin.id)),
     },
   };
-  registered = await registerStranger(server);
-  const neighbour = await registerStranger(server);
+  registered = await registerDynamically(server);
+  const neighbour = await registerDynamically(server);
   kinds["a client's token for its registration, own"] = { ...bearer(registered.managementToken), registration: 'own' };
   kinds["a client's token for its registration, foreign"] = {
     ...bearer(neighbour.managementToken),
@@ -410,13 +412,13 @@ function send(
   headers: Credential,
   more: Record<string, string> = {},
   form?: string,
-): Promise<RawAnswer> {
+): Promise<TestResponse> {
   addresses += 1;
   const isJson = /^\/(oauth\/clients\/register|api\/(?!v1\/oauth\/))/.test(path);
   const body = ['POST', 'PUT', 'PATCH'].includes(method)
     ? (form ?? (isJson ? '{}' : 'grant_type=client_credentials&token=x'))
     : undefined;
-  return ask(
+  return sendRequest(
     server,
     method,
     path,
@@ -713,7 +715,7 @@ describe('a foreign account', () => {
     const [browser, second] = [new Browser(server.origin), new Browser(server.origin)];
     await browser.signIn(account.email, PASSWORD);
     await second.signIn(account.email, PASSWORD);
-    const family = await openFamily(server, app, account.email, {}, browser);
+    const family = await openTokenFamily(server, app, account.email, {}, browser);
     return { account, app, browser, second, family };
   }
 

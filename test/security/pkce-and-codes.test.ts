@@ -1,23 +1,24 @@
 // RFC 9700, PKCE and codes: numbers 14 to 19 of the checklist. Not held: 20 (encouraged only),
 // telling constant challenges or nonces; it would mean to remember those of every client for ever,
 // to the good of nobody but an app that leaves itself open.
+
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Browser } from '../support/browser.js';
-import { ask, postForm } from '../support/raw-request.js';
 import {
   authorizeUrl,
-  isAlive,
+  isActive,
   obtainCode,
-  passThrough,
   pkce,
   REDIRECT_URI,
-  redeem,
+  redeemCode,
   refresh,
+  requestToken,
+  signInAndConsent,
   type TestClient,
-  token,
 } from '../support/relying-party.js';
+import { postForm, sendRequest } from '../support/request.js';
 import { PASSWORD, startServer, type TestServer } from '../support/server.js';
-import { atOnce } from '../support/token-family.js';
+import { concurrently } from '../support/token-family.js';
 
 describe('PKCE and codes', () => {
   let server: TestServer;
@@ -41,12 +42,12 @@ describe('PKCE and codes', () => {
   async function without(names: string[], from: TestClient, more: Record<string, string> = {}): Promise<URL> {
     const url = new URL(authorizeUrl(server, from, 'x', more));
     for (const name of names) url.searchParams.delete(name);
-    return passThrough(person, url.href, email);
+    return signInAndConsent(person, url.href, email);
   }
 
   it('14. PKCE is supported and published', async () => {
     for (const path of ['/.well-known/openid-configuration', '/.well-known/oauth-authorization-server']) {
-      expect((await ask(server, 'GET', path)).json.code_challenge_methods_supported).toEqual(['S256']);
+      expect((await sendRequest(server, 'GET', path)).json.code_challenge_methods_supported).toEqual(['S256']);
     }
   });
 
@@ -67,11 +68,14 @@ describe('PKCE and codes', () => {
     ])('not for %s', async (_what, wrong) => {
       for (const from of [client, app]) {
         const { verifier, challenge } = pkce();
-        const url = await passThrough(person, authorizeUrl(server, from, challenge), email);
+        const url = await signInAndConsent(person, authorizeUrl(server, from, challenge), email);
         const code = url.searchParams.get('code')!;
         const given = wrong(verifier, challenge);
         const params = { grant_type: 'authorization_code', code, redirect_uri: REDIRECT_URI };
-        const answer = await token(server, from, { ...params, ...(given !== undefined && { code_verifier: given }) });
+        const answer = await requestToken(server, from, {
+          ...params,
+          ...(given !== undefined && { code_verifier: given }),
+        });
         expect([answer.status, answer.body.access_token]).toEqual([400, undefined]);
       }
     });
@@ -81,10 +85,10 @@ describe('PKCE and codes', () => {
     const relaxed = await server.client({}, { pkceRequired: false });
     const url = await without(['code_challenge', 'code_challenge_method'], relaxed);
     const code = url.searchParams.get('code')!;
-    expect((await redeem(server, relaxed, { code, verifier: pkce().verifier })).body.error).toBe('invalid_grant');
+    expect((await redeemCode(server, relaxed, { code, verifier: pkce().verifier })).body.error).toBe('invalid_grant');
     const again = (await without(['code_challenge', 'code_challenge_method'], relaxed)).searchParams.get('code')!;
     const plain = { grant_type: 'authorization_code', code: again, redirect_uri: REDIRECT_URI };
-    expect((await token(server, relaxed, plain)).status).toBe(200);
+    expect((await requestToken(server, relaxed, plain)).status).toBe(200);
   });
 
   it('17. a public client without PKCE is refused, and so is "plain"', async () => {
@@ -106,20 +110,20 @@ describe('PKCE and codes', () => {
 
   it('18. a code is good once, and its second use ends what came of the first', async () => {
     const obtained = await obtain(client);
-    const first = await redeem(server, client, obtained);
-    expect(await isAlive(server, first.body.access_token!)).toBe(true);
-    expect((await redeem(server, client, obtained)).body.error).toBe('invalid_grant');
-    expect(await isAlive(server, first.body.access_token!)).toBe(false);
+    const first = await redeemCode(server, client, obtained);
+    expect(await isActive(server, first.body.access_token!)).toBe(true);
+    expect((await redeemCode(server, client, obtained)).body.error).toBe('invalid_grant');
+    expect(await isActive(server, first.body.access_token!)).toBe(false);
     expect((await refresh(server, client, first.body.refresh_token!)).body.error).toBe('invalid_grant');
   });
 
   it('18. of twenty uses at once one succeeds at most, and nothing lives on', async () => {
     const obtained = await obtain(client);
-    const answers = await atOnce(20, () => redeem(server, client, obtained));
+    const answers = await concurrently(20, () => redeemCode(server, client, obtained));
     const given = answers.filter(({ status }) => status === 200);
     expect(given.length).toBeLessThanOrEqual(1);
     expect(answers.filter(({ status }) => status !== 200 && status !== 400)).toEqual([]);
-    for (const { body } of given) expect(await isAlive(server, body.access_token!)).toBe(false);
+    for (const { body } of given) expect(await isActive(server, body.access_token!)).toBe(false);
   });
 
   it('19. a code is bound to its client, its redirect URI and its challenge', async () => {
@@ -127,15 +131,15 @@ describe('PKCE and codes', () => {
     const accomplice = await server.client({ redirect_uris: [REDIRECT_URI, 'https://acme.example/other'] });
     const obtained = await obtain(client);
     for (const other of [thief, app]) {
-      expect((await redeem(server, other, obtained)).body.error).toBe('invalid_grant');
+      expect((await redeemCode(server, other, obtained)).body.error).toBe('invalid_grant');
     }
     const otherBrowser = await obtain(accomplice);
-    const wrong = await redeem(server, accomplice, otherBrowser, { redirect_uri: 'https://acme.example/other' });
+    const wrong = await redeemCode(server, accomplice, otherBrowser, { redirect_uri: 'https://acme.example/other' });
     expect(wrong.body.error).toBe('invalid_grant');
     const [mine, yours] = [await obtain(client), await obtain(client)];
-    const crossed = await redeem(server, client, { code: mine.code, verifier: yours.verifier });
+    const crossed = await redeemCode(server, client, { code: mine.code, verifier: yours.verifier });
     expect(crossed.body.error).toBe('invalid_grant');
-    expect((await redeem(server, client, obtained)).status).toBe(200); // a thief's try does not spend it
+    expect((await redeemCode(server, client, obtained)).status).toBe(200); // a thief's try does not spend it
   });
 
   it('19. a redirect URI that was in the request is demanded with the code', async () => {

@@ -1,17 +1,18 @@
 // Tokens for our own API that are bound to a key (RFC 9449), and everything that somebody may try
 // who has the token and not the key. The issuer is not where the house listens, as behind a proxy:
 // it decides what a proof must be for.
+
 import { createHash, randomUUID } from 'node:crypto';
 import { SignJWT } from 'jose';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { systemMeta } from '../../src/core/request-meta.js';
-import { call, newLogin } from '../support/api.js';
-import { type ClientKey, makeKey, tokenWithProof } from '../support/proofs.js';
-import { type RawAnswer, ask as raw } from '../support/raw-request.js';
-import { type TestClient, token } from '../support/relying-party.js';
+import { createSignedInAccount } from '../support/api.js';
+import { type ClientKey, makeKey, tokenWithProof } from '../support/client-keys.js';
+import { requestToken, type TestClient } from '../support/relying-party.js';
+import { callApi, sendRequest as raw, type Target, type TestResponse } from '../support/request.js';
 import { startServer, type TestServer } from '../support/server.js';
 import { stores } from '../support/stores.js';
-import { atOnce } from '../support/token-family.js';
+import { concurrently } from '../support/token-family.js';
 
 const ISSUER = 'https://id.example.com';
 const STATUS = `${ISSUER}/api/v1/test-auth/auth-status`;
@@ -31,21 +32,21 @@ describe.each(stores)('a token for our API that is bound to a key, on $name', (s
   beforeAll(async () => {
     const settings = { TEST_AUTH: 'true', TRUSTED_PROXIES: '127.0.0.1', ISSUER };
     server = await startServer({ store, settings });
-    beside = await startServer({ beside: server, settings });
+    beside = await startServer({ sharedWith: server, settings });
     machine = await server.client({ grant_types: ['client_credentials'], redirect_uris: [] });
     key = await makeKey();
     const { status, body, headers } = await tokenWithProof(server, machine, key, forApi);
     expect([status, body.token_type]).toEqual([200, 'DPoP']);
     accessToken = body.access_token!;
-    nonce = headers.get('dpop-nonce') ?? (await ask({ authorization: `DPoP ${accessToken}` })).headers['dpop-nonce']!;
+    nonce = headers['dpop-nonce'] ?? (await ask({ authorization: `DPoP ${accessToken}` })).headers['dpop-nonce']!;
   });
   afterAll(async () => {
     await beside?.close();
     await server?.close();
   });
 
-  const ask = (headers: Record<string, string | string[]>, at: { port: number } = server) =>
-    call(at, 'GET', '/test-auth/auth-status', { headers: headers as Record<string, string> });
+  const ask = (headers: Record<string, string | string[]>, at: Target = server) =>
+    callApi(at, 'GET', '/test-auth/auth-status', { headers: headers as Record<string, string> });
   const ath = (text = accessToken) => createHash('sha256').update(text).digest('base64url');
 
   /** A proof that is right but for what is given; undefined takes a claim away. */
@@ -56,10 +57,9 @@ describe.each(stores)('a token for our API that is bound to a key, on $name', (s
       .sign(by.privateKey);
   }
 
-  const present = (proof: string, at?: { port: number }) =>
-    ask({ authorization: `DPoP ${accessToken}`, dpop: proof }, at);
+  const present = (proof: string, at?: Target) => ask({ authorization: `DPoP ${accessToken}`, dpop: proof }, at);
 
-  function expectRefused(answer: RawAnswer, error: string) {
+  function expectRefused(answer: TestResponse, error: string) {
     expect([answer.status, answer.json.error]).toEqual([401, 'invalid_token']);
     expect(answer.headers['www-authenticate']).toMatch(
       new RegExp(`^DPoP error="${error}", algs="ES256 .*resource_meta`),
@@ -79,7 +79,7 @@ describe.each(stores)('a token for our API that is bound to a key, on $name', (s
     const asked = await ask({ authorization: `DPoP ${accessToken}` });
     const ofApi = asked.headers['dpop-nonce']!;
     const proof = await prove({ htm: 'POST', htu: `${ISSUER}/api/v1/oauth/token`, ath: undefined, nonce: ofApi });
-    expect((await token(server, machine, forApi, { headers: { dpop: proof } })).status).toBe(200);
+    expect((await requestToken(server, machine, forApi, { headers: { dpop: proof } })).status).toBe(200);
   });
 
   it('is worth nothing as a bearer token, as a key, in a cookie, or without a proof', async () => {
@@ -134,7 +134,7 @@ describe.each(stores)('a token for our API that is bound to a key, on $name', (s
 
   it('takes one of 20 proofs with the same id, whichever process they come to', async () => {
     const proof = await prove();
-    const answers = await atOnce(20, (n) => present(proof, n % 2 === 0 ? server : beside));
+    const answers = await concurrently(20, (n) => present(proof, n % 2 === 0 ? server : beside));
     expect(answers.filter(({ status }) => status === 200)).toHaveLength(1);
     for (const answer of answers.filter(({ status }) => status !== 200)) expectRefused(answer, 'invalid_dpop_proof');
     for (const at of [server, beside]) expectRefused(await present(proof, at), 'invalid_dpop_proof');
@@ -175,7 +175,7 @@ describe.each(stores)('a token for our API that is bound to a key, on $name', (s
       bound = asked.body.access_token!;
     });
 
-    const validate = (body: object, headers: Record<string, string> = {}, at: { port: number } = server) =>
+    const validate = (body: object, headers: Record<string, string> = {}, at: Target = server) =>
       raw(
         at,
         'POST',
@@ -189,7 +189,7 @@ describe.each(stores)('a token for our API that is bound to a key, on $name', (s
       tool: 'tool',
       dpop: { proof: await forward(claims, by), htm: 'GET', htu: VISITED, ...more },
     });
-    const expectNotValid = ({ status, json }: RawAnswer) =>
+    const expectNotValid = ({ status, json }: TestResponse) =>
       expect([status, json.valid, json.error]).toEqual([401, false, 'invalid_token']);
 
     it('is valid with the proof that the visitor sent to the tool, once in all processes', async () => {
@@ -251,8 +251,8 @@ describe.each(stores)('a token for our API that is bound to a key, on $name', (s
   });
 
   it('leaves what is bound to no key alone: it is a bearer token, and nothing else', async () => {
-    const { access_token: login } = await newLogin(server);
-    const { body } = await token(server, machine, forApi);
+    const { access_token: login } = await createSignedInAccount(server);
+    const { body } = await requestToken(server, machine, forApi);
     for (const text of [login, body.access_token!]) {
       expect((await ask({ authorization: `Bearer ${text}` })).status).toBe(200);
       const answer = await ask({ authorization: `DPoP ${text}`, dpop: await prove({ ath: ath(text) }) });

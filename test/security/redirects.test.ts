@@ -1,18 +1,20 @@
 // RFC 9700, redirects and responses: numbers 1 to 13 of the checklist, tried from outside. Of 4,
 // the callback of a social provider joins when there is one.
+
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Browser, formsOf, type Page } from '../support/browser.js';
-import { isConsent, isLogin, walk } from '../support/openid-client.js';
-import { ask, FORM, postForm, registerStranger, tryToRegister } from '../support/raw-request.js';
+import { completeSignIn, isConsent, isLogin } from '../support/openid-client.js';
+import { registerDynamically, requestRegistration } from '../support/registration.js';
 import {
   authorizeUrl,
   obtainCode,
-  passThrough,
   pkce,
   REDIRECT_URI,
-  redeem,
+  redeemCode,
+  signInAndConsent,
   type TestClient,
 } from '../support/relying-party.js';
+import { FORM, postForm, sendRequest } from '../support/request.js';
 import { PASSWORD, startServer, type TestServer } from '../support/server.js';
 
 const EVIL = 'evil.example';
@@ -27,7 +29,7 @@ describe('redirects and responses', () => {
   beforeAll(async () => {
     server = await startServer();
     client = await server.client();
-    stranger = await registerStranger(server);
+    stranger = await registerDynamically(server);
     ({ email } = await server.account());
     person = new Browser(server.origin);
     await person.signIn(email, PASSWORD);
@@ -122,7 +124,7 @@ describe('redirects and responses', () => {
     'ms-settings:x',
     'javascript:alert(1)',
   ])('3. registration refuses the redirect URI %s', async (uri) => {
-    expect((await tryToRegister(server, { redirect_uris: [uri] })).json.error).toBe('invalid_redirect_uri');
+    expect((await requestRegistration(server, { redirect_uris: [uri] })).json.error).toBe('invalid_redirect_uri');
   });
 
   describe('4. there is no open redirector', () => {
@@ -160,7 +162,7 @@ describe('redirects and responses', () => {
             ...NAMES.map((name) => [name, target]),
             ['post_logout_redirect_uri', target],
           ]);
-          const answer = await ask(server, 'GET', `${path}?${query}`, { accept: 'text/html' });
+          const answer = await sendRequest(server, 'GET', `${path}?${query}`, { accept: 'text/html' });
           expect(
             leadsTo(answer.headers).every((origin) => origin === server.origin),
             target,
@@ -183,7 +185,7 @@ describe('redirects and responses', () => {
 
     it('behind signing out with an address that is not registered', async () => {
       const obtained = await obtainCode(server, client, email, {}, person);
-      const { body } = await redeem(server, client, obtained);
+      const { body } = await redeemCode(server, client, obtained);
       const query = { id_token_hint: body.id_token!, post_logout_redirect_uri: `https://${EVIL}/` };
       expectOwnErrorPage(await person.open(`/oauth/logout?${new URLSearchParams(query)}`));
     });
@@ -244,7 +246,7 @@ describe('redirects and responses', () => {
 
   describe('7. nobody is sent on unasked to a redirect URI that nobody vouches for', () => {
     it('a client that registered itself meets the consent page first, which names the host it goes to', async () => {
-      const app = await registerStranger(server, { client_uri: 'https://bank.example' });
+      const app = await registerDynamically(server, { client_uri: 'https://bank.example' });
       const page = await authorize(app, {}, person);
       expect(isConsent(page)).toBe(true);
       const text = page.html.replace(/<a [^>]*>/g, '');
@@ -256,10 +258,10 @@ describe('redirects and responses', () => {
     });
 
     it('a public client on this machine gets no code unseen at another port than before', async () => {
-      const app = await registerStranger(server, { ...PUBLIC, redirect_uris: ['http://localhost/cb'] });
+      const app = await registerDynamically(server, { ...PUBLIC, redirect_uris: ['http://localhost/cb'] });
       const at = (port: number, more = {}) =>
         authorize(app, { redirect_uri: `http://localhost:${port}/cb`, ...more }, person);
-      await walk(person, await at(1111), email);
+      await completeSignIn(person, await at(1111), email);
       expect((await at(2222, { prompt: 'none' })).url.searchParams.get('code')).toBeNull();
       expect(isConsent(await at(2222))).toBe(true);
     });
@@ -286,24 +288,24 @@ describe('redirects and responses', () => {
     expect(await post(consent, { decision: 'allow' })).toBe(303);
     expect(await post(await browser.open('/logout'), {})).toBe(303);
     const query = new URLSearchParams(new URL(authorizeUrl(server, app, challenge)).search).toString();
-    expect((await ask(server, 'POST', '/oauth/authorize', { 'content-type': FORM }, query)).status).toBe(303);
+    expect((await sendRequest(server, 'POST', '/oauth/authorize', { 'content-type': FORM }, query)).status).toBe(303);
   });
 
   it('9. every answer says who gives it (iss, RFC 9207), which is advertised', async () => {
     const app = await server.client();
-    const code = await passThrough(person, authorizeUrl(server, app, pkce().challenge), email);
+    const code = await signInAndConsent(person, authorizeUrl(server, app, pkce().challenge), email);
     const no = await authorize(app, { prompt: 'nonsense' });
     const consent = await authorize(await server.client(), {}, person);
     const denied = await person.submit(consent, { decision: 'deny' });
     for (const url of [code, no.url, denied.url]) {
       expect([url.origin, url.searchParams.get('iss')]).toEqual(['https://acme.example', server.issuer]);
     }
-    const { json } = await ask(server, 'GET', '/.well-known/openid-configuration');
+    const { json } = await sendRequest(server, 'GET', '/.well-known/openid-configuration');
     expect(json.authorization_response_iss_parameter_supported).toBe(true);
   });
 
   it('10. pages load nothing from anywhere else, and tell nobody where the person comes from', async () => {
-    const dressed = await registerStranger(server, {
+    const dressed = await registerDynamically(server, {
       logo_uri: `https://${EVIL}/logo.png`,
       client_uri: `https://${EVIL}/`,
       policy_uri: `https://${EVIL}/policy`,
@@ -334,13 +336,13 @@ describe('redirects and responses', () => {
   });
 
   it('11. an access token in the query string is refused', async () => {
-    const { body } = await redeem(server, client, await obtainCode(server, client, email, {}, person));
+    const { body } = await redeemCode(server, client, await obtainCode(server, client, email, {}, person));
     const query = `/oauth/userinfo?access_token=${body.access_token}`;
     for (const method of ['GET', 'POST']) {
-      const answer = await ask(server, method, query, { 'content-type': FORM });
+      const answer = await sendRequest(server, method, query, { 'content-type': FORM });
       expect([answer.status, answer.json.sub]).toEqual([400, undefined]);
     }
-    const right = await ask(server, 'GET', '/oauth/userinfo', { authorization: `Bearer ${body.access_token}` });
+    const right = await sendRequest(server, 'GET', '/oauth/userinfo', { authorization: `Bearer ${body.access_token}` });
     expect(right.status).toBe(200);
   });
 
@@ -353,7 +355,7 @@ describe('redirects and responses', () => {
       ['POST', { origin, 'content-type': FORM }],
       ['OPTIONS', preflight],
     ] as const) {
-      const answer = await ask(server, method, start, headers);
+      const answer = await sendRequest(server, method, start, headers);
       const names = Object.keys(answer.headers).filter((name) => name.startsWith('access-control-'));
       expect(names, method).toEqual([]);
     }
@@ -362,9 +364,9 @@ describe('redirects and responses', () => {
       '/.well-known/oauth-authorization-server',
       '/oauth/jwks',
     ]) {
-      expect((await ask(server, 'GET', path, { origin })).headers['access-control-allow-origin']).toBe('*');
+      expect((await sendRequest(server, 'GET', path, { origin })).headers['access-control-allow-origin']).toBe('*');
     }
-    const refused = await tryToRegister(server, { redirect_uris: [] }, { origin });
+    const refused = await requestRegistration(server, { redirect_uris: [] }, { origin });
     expect(refused.headers['access-control-allow-origin']).toBe('*');
     const app = await server.client(PUBLIC);
     const params = { grant_type: 'authorization_code', code: 'x', redirect_uri: REDIRECT_URI };
@@ -376,7 +378,7 @@ describe('redirects and responses', () => {
   });
 
   it('13. there is no web_message', async () => {
-    const { json } = await ask(server, 'GET', '/.well-known/openid-configuration');
+    const { json } = await sendRequest(server, 'GET', '/.well-known/openid-configuration');
     expect(json.response_modes_supported).toEqual(expect.arrayContaining(['query', 'form_post']));
     expect(json.response_modes_supported).not.toContain('web_message');
     const page = await authorize(client, { response_mode: 'web_message' }, person);

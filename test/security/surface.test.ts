@@ -1,14 +1,16 @@
 // RFC 9700, the surface: numbers 38 to 42 of the checklist. Of 42, the package for resource servers
 // is not built; that this server itself logs no token is held by logs.test.ts.
+
 import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Browser, formsOf, type Page } from '../support/browser.js';
+import { makeKey } from '../support/client-keys.js';
 import { isConsent } from '../support/openid-client.js';
-import { makeKey } from '../support/proofs.js';
-import { ask, FORM, postForm, registerStranger } from '../support/raw-request.js';
-import { authorizeUrl, pkce, type TestClient, token } from '../support/relying-party.js';
+import { registerDynamically } from '../support/registration.js';
+import { authorizeUrl, pkce, requestToken, type TestClient } from '../support/relying-party.js';
+import { FORM, postForm, sendRequest } from '../support/request.js';
 import { PASSWORD, startServer, type TestServer } from '../support/server.js';
-import { introspect, openFamily } from '../support/token-family.js';
+import { introspect, openTokenFamily } from '../support/token-family.js';
 
 const DEVICE_GRANT = 'urn:ietf:params:oauth:grant-type:device_code';
 const FORGED = {
@@ -47,7 +49,7 @@ describe('the surface', () => {
     account = await server.account();
     person = new Browser(server.origin);
     await person.signIn(account.email, PASSWORD);
-    metadata = (await ask(server, 'GET', '/.well-known/openid-configuration')).json;
+    metadata = (await sendRequest(server, 'GET', '/.well-known/openid-configuration')).json;
   });
   afterAll(() => server.close());
 
@@ -66,7 +68,7 @@ describe('the surface', () => {
       'sign-in of an app': await nobody.open(authorizeUrl(server, client, pkce().challenge)),
       'a wrong password': await nobody.signIn('nobody@example.com', 'a wrong password'),
       register: await nobody.open('/register'),
-      consent: await person.open(authorizeUrl(server, await registerStranger(server), pkce().challenge)),
+      consent: await person.open(authorizeUrl(server, await registerDynamically(server), pkce().challenge)),
       account: await person.open('/account'),
       device: input,
       'device with a wrong code': await person.submit(input, { user_code: 'XXXX-XXXX' }),
@@ -105,7 +107,7 @@ describe('the surface', () => {
 
   it('38. what strangers write is text on every page, never markup', async () => {
     const evil = `"'><script>alert(1)</script><img src=x onerror=alert(1)>`;
-    const app = await registerStranger(server, {
+    const app = await registerDynamically(server, {
       client_name: evil,
       grant_types: ['authorization_code', DEVICE_GRANT],
       client_uri: 'https://acme.example/"onclick=alert(1)',
@@ -158,8 +160,8 @@ describe('the surface', () => {
         '/nowhere',
         '/%',
       ]) {
-        const honest = await ask(server, 'GET', path, { accept: 'text/html' });
-        const forged = await ask(server, 'GET', path, { accept: 'text/html', ...FORGED });
+        const honest = await sendRequest(server, 'GET', path, { accept: 'text/html' });
+        const forged = await sendRequest(server, 'GET', path, { accept: 'text/html', ...FORGED });
         expect(forged.status, path).toBe(honest.status);
         expect(JSON.stringify(forged), path).not.toMatch(/evil/);
         expect(forged.headers['content-type'], path).toBe(honest.headers['content-type']);
@@ -180,7 +182,7 @@ describe('the surface', () => {
     });
 
     it('not in the place of a credential', async () => {
-      const answer = await ask(server, 'GET', '/oauth/userinfo', FORGED);
+      const answer = await sendRequest(server, 'GET', '/oauth/userinfo', FORGED);
       expect(answer.status).toBe(401);
       const nobody = await postForm(
         server,
@@ -189,7 +191,7 @@ describe('the surface', () => {
         { headers: FORGED },
       );
       expect([nobody.status, nobody.json.error]).toEqual([401, 'invalid_client']);
-      expect((await ask(server, 'GET', '/account', { ...FORGED, accept: 'text/html' })).status).toBe(303);
+      expect((await sendRequest(server, 'GET', '/account', { ...FORGED, accept: 'text/html' })).status).toBe(303);
     });
   });
 
@@ -197,15 +199,15 @@ describe('the surface', () => {
     const members = (name: string) => metadata[name] as string[];
 
     it('the same at both addresses, with every address on the issuer and answering', async () => {
-      expect((await ask(server, 'GET', '/.well-known/oauth-authorization-server')).json).toEqual(metadata);
+      expect((await sendRequest(server, 'GET', '/.well-known/oauth-authorization-server')).json).toEqual(metadata);
       expect(metadata.issuer).toBe(server.issuer);
       for (const [name, value] of Object.entries(metadata)) {
         if (!/_endpoint$|jwks_uri$/.test(name)) continue;
         const { origin, pathname } = new URL(String(value));
         expect(origin, name).toBe(server.issuer);
         const found = [
-          await ask(server, 'GET', pathname),
-          await ask(server, 'POST', pathname, { 'content-type': FORM }, ''),
+          await sendRequest(server, 'GET', pathname),
+          await sendRequest(server, 'POST', pathname, { 'content-type': FORM }, ''),
         ];
         expect(found.map(({ status }) => status).filter((status) => status !== 404 && status < 500).length, name).toBe(
           2,
@@ -223,13 +225,13 @@ describe('the surface', () => {
       const methods = ['client_secret_basic', 'client_secret_post', 'private_key_jwt', 'none'];
       expect([...members('token_endpoint_auth_methods_supported')].sort()).toEqual([...methods].sort());
       for (const method of methods) {
-        await registerStranger(server, {
+        await registerDynamically(server, {
           token_endpoint_auth_method: method,
           ...(method === 'private_key_jwt' && { jwks }),
         });
       }
       for (const method of ['client_secret_jwt', 'tls_client_auth', 'self_signed_tls_client_auth', 'spiffe_jwt', 'x']) {
-        await expect(registerStranger(server, { token_endpoint_auth_method: method }), method).rejects.toThrow(
+        await expect(registerDynamically(server, { token_endpoint_auth_method: method }), method).rejects.toThrow(
           'invalid',
         );
       }
@@ -237,7 +239,7 @@ describe('the surface', () => {
 
     it('each advertised grant is known, and others are not', async () => {
       for (const grant of members('grant_types_supported')) {
-        expect((await token(server, client, { grant_type: grant })).body.error, grant).not.toBe(
+        expect((await requestToken(server, client, { grant_type: grant })).body.error, grant).not.toBe(
           'unsupported_grant_type',
         );
       }
@@ -250,7 +252,9 @@ describe('the surface', () => {
       ].filter((grant) => !members('grant_types_supported').includes(grant));
       expect(others).toContain('password');
       for (const grant of others) {
-        expect((await token(server, client, { grant_type: grant })).body.error, grant).toBe('unsupported_grant_type');
+        expect((await requestToken(server, client, { grant_type: grant })).body.error, grant).toBe(
+          'unsupported_grant_type',
+        );
       }
     });
 
@@ -291,7 +295,7 @@ describe('the surface', () => {
         expect.arrayContaining(['openid', 'profile', 'email', 'offline_access']),
       );
       const known = members('scopes_supported').join(' ');
-      const { json } = await ask(
+      const { json } = await sendRequest(
         server,
         'POST',
         '/oauth/clients/register',
@@ -301,7 +305,9 @@ describe('the surface', () => {
       expect(json.scope).toBe(known);
       expect(members('id_token_signing_alg_values_supported').filter((name) => /^HS|none/.test(name))).toEqual([]);
       for (const alg of ['none', 'HS256']) {
-        await expect(registerStranger(server, { id_token_signed_response_alg: alg }), alg).rejects.toThrow('invalid');
+        await expect(registerDynamically(server, { id_token_signed_response_alg: alg }), alg).rejects.toThrow(
+          'invalid',
+        );
       }
     });
   });
@@ -347,7 +353,7 @@ describe('the surface', () => {
     });
 
     it('the consent form, with the token of another browser and without one', async () => {
-      const app = await registerStranger(server);
+      const app = await registerDynamically(server);
       const page = await person.open(authorizeUrl(server, app, pkce().challenge));
       const { action, fields } = formsOf(page.html)[0]!;
       const stranger = new Browser(server.origin);
@@ -362,7 +368,7 @@ describe('the surface', () => {
 
     it('the sign-out of an app, and the connection of a device', async () => {
       const browser = new Browser(server.origin);
-      const family = await openFamily(server, client, account.email, {}, browser);
+      const family = await openTokenFamily(server, client, account.email, {}, browser);
       await browser.open('/oauth/logout');
       const cookie = [...browser.cookies].map(([name, { value }]) => `${name}=${value}`).join('; ');
       const send = (path: string, fields: Record<string, string>) =>
@@ -382,10 +388,10 @@ describe('the surface', () => {
 
     it('cookies do not come along from another site, and no script can read them', async () => {
       const seen: string[] = [];
-      const login = await ask(server, 'GET', '/login');
+      const login = await sendRequest(server, 'GET', '/login');
       seen.push(...login.cookies);
       const start = authorizeUrl(server, client, pkce().challenge).slice(server.origin.length);
-      seen.push(...(await ask(server, 'GET', start)).cookies);
+      seen.push(...(await sendRequest(server, 'GET', start)).cookies);
       const csrf = /name="csrf" value="([^"]*)"/.exec(login.text)![1]!;
       const cookie = login.cookies[0]!.split(';')[0]!;
       const signedIn = await postForm(

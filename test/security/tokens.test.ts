@@ -1,24 +1,26 @@
 // RFC 9700, tokens: numbers 25 to 37 of the checklist. Of 25, certificates (mTLS) are not built;
 // DPoP is. Of 27 and 28, the only API that this server has itself so far is userinfo: other APIs
 // are spoken for by introspection, which tells `aud` and `scope`.
+
 import { createHash, randomUUID } from 'node:crypto';
 import { decodeJwt, decodeProtectedHeader, SignJWT } from 'jose';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { Browser } from '../support/browser.js';
-import { type ClientKey, dpop, makeKey, tokenWithProof } from '../support/proofs.js';
-import { ask, basic, postForm, type RawAnswer, registerStranger, tryToRegister } from '../support/raw-request.js';
+import { type ClientKey, dpop, makeKey, tokenWithProof } from '../support/client-keys.js';
+import { registerDynamically, requestRegistration } from '../support/registration.js';
 import {
-  isAlive,
+  isActive,
   obtainCode,
   REDIRECT_URI,
-  redeem,
+  redeemCode,
   refresh,
+  requestToken,
   type TestClient,
-  type TokenAnswer,
-  token,
+  type TokenResponse,
 } from '../support/relying-party.js';
+import { basicAuth, postForm, sendRequest, type TestResponse } from '../support/request.js';
 import { PASSWORD, startServer, type TestServer } from '../support/server.js';
-import { introspect, openFamily } from '../support/token-family.js';
+import { introspect, openTokenFamily } from '../support/token-family.js';
 
 const OTHER_API = 'https://api.example/v1';
 const MACHINE = { grant_types: ['client_credentials'], redirect_uris: [] };
@@ -54,13 +56,13 @@ describe('tokens', () => {
   afterAll(() => server.close());
 
   const open = (from: TestClient, more: Record<string, string> = {}) =>
-    openFamily(server, from, account.email, more, person);
+    openTokenFamily(server, from, account.email, more, person);
   const userinfo = (authorization: string, headers: Record<string, string> = {}) =>
-    ask(server, 'GET', '/oauth/userinfo', { authorization, ...headers });
+    sendRequest(server, 'GET', '/oauth/userinfo', { authorization, ...headers });
 
   describe('25. and 26. a token that is bound to a key', () => {
     let key: ClientKey;
-    let bound: TokenAnswer;
+    let bound: TokenResponse;
     let nonce: string;
     beforeAll(async () => {
       key = await makeKey();
@@ -84,7 +86,7 @@ describe('tokens', () => {
       return userinfo(`DPoP ${bound.body.access_token}`, { dpop: proof });
     }
 
-    function expectRefused(answer: RawAnswer) {
+    function expectRefused(answer: TestResponse) {
       expect(answer.json.sub).toBeUndefined();
       expect([400, 401]).toContain(answer.status);
       expect(answer.headers['www-authenticate']).toMatch(/DPoP/);
@@ -154,7 +156,7 @@ describe('tokens', () => {
 
     it("25. is refreshed by a public app with the app's key only", async () => {
       const params = { grant_type: 'refresh_token', refresh_token: bound.body.refresh_token! };
-      expect((await token(server, app, params)).status).toBe(400);
+      expect((await requestToken(server, app, params)).status).toBe(400);
       expect((await tokenWithProof(server, app, await makeKey(), params)).status).toBe(400);
       const renewed = await tokenWithProof(server, app, key, params);
       expect([renewed.status, renewed.body.token_type]).toEqual([200, 'DPoP']);
@@ -177,7 +179,7 @@ describe('tokens', () => {
     const { accessToken } = await open(client, { scope: 'openid things:read', resource: OTHER_API });
     const foreign = await userinfo(`Bearer ${accessToken}`);
     expect([foreign.status, foreign.json.error]).toEqual([401, 'invalid_token']);
-    const { body } = await redeem(
+    const { body } = await redeemCode(
       server,
       client,
       await obtainCode(server, client, account.email, { scope: 'email', nonce: '' }, person),
@@ -188,7 +190,7 @@ describe('tokens', () => {
   });
 
   it('28. an ID token and a refresh token are no access tokens', async () => {
-    const { body } = await redeem(server, client, await obtainCode(server, client, account.email, {}, person));
+    const { body } = await redeemCode(server, client, await obtainCode(server, client, account.email, {}, person));
     for (const text of [body.id_token!, body.refresh_token!]) {
       for (const value of [text, `jwt~${text}`]) {
         const answer = await userinfo(`Bearer ${value}`);
@@ -206,7 +208,7 @@ describe('tokens', () => {
     expect([info.json.sub, info.json.email]).toEqual([account.id, undefined]);
     const machine = await server.client({ ...MACHINE, scope: 'things:read' });
     const asked = { grant_type: 'client_credentials', resource: ownApi, scope: 'memory:read' };
-    const answer = await token(server, machine, asked);
+    const answer = await requestToken(server, machine, asked);
     expect([answer.body.error, answer.body.access_token]).toEqual(['invalid_scope', undefined]);
   });
 
@@ -226,10 +228,10 @@ describe('tokens', () => {
       const first = await open(from);
       const second = await refresh(server, from, first.refreshToken);
       const third = await refresh(server, from, second.body.refresh_token!);
-      expect(await isAlive(server, third.body.access_token!)).toBe(true);
+      expect(await isActive(server, third.body.access_token!)).toBe(true);
       expect((await refresh(server, from, first.refreshToken)).body.error).toBe('invalid_grant');
       for (const { body } of [second, third]) {
-        expect(await isAlive(server, body.access_token!)).toBe(false);
+        expect(await isActive(server, body.access_token!)).toBe(false);
         expect((await refresh(server, from, body.refresh_token!)).body.error).toBe('invalid_grant');
       }
     },
@@ -240,12 +242,12 @@ describe('tokens', () => {
     const lost = await refresh(server, app, first.refreshToken);
     const retried = await refresh(server, app, first.refreshToken);
     expect([lost.status, retried.status]).toEqual([200, 200]);
-    expect(await isAlive(server, lost.body.access_token!)).toBe(false);
-    expect(await isAlive(server, retried.body.access_token!)).toBe(true);
+    expect(await isActive(server, lost.body.access_token!)).toBe(false);
+    expect(await isActive(server, retried.body.access_token!)).toBe(true);
     aheadMs = PAST_RETRIES_MS;
     try {
       expect((await refresh(server, app, lost.body.refresh_token!)).body.error).toBe('invalid_grant');
-      expect(await isAlive(server, retried.body.access_token!)).toBe(false);
+      expect(await isActive(server, retried.body.access_token!)).toBe(false);
       expect((await refresh(server, app, retried.body.refresh_token!)).body.error).toBe('invalid_grant');
     } finally {
       aheadMs = 0;
@@ -269,7 +271,7 @@ describe('tokens', () => {
     const others = [
       await server.client(),
       app,
-      await registerStranger(server, { grant_types: ['authorization_code', 'refresh_token'] }),
+      await registerDynamically(server, { grant_types: ['authorization_code', 'refresh_token'] }),
     ];
     for (const other of others) {
       expect((await refresh(server, other, refreshToken)).body.error).toBe('invalid_grant');
@@ -287,10 +289,10 @@ describe('tokens', () => {
       aheadMs = 0;
     }
     const browser = new Browser(server.origin);
-    const family = await openFamily(server, client, account.email, {}, browser);
+    const family = await openTokenFamily(server, client, account.email, {}, browser);
     await browser.submit(await browser.open('/logout'));
     expect((await refresh(server, client, family.refreshToken)).body.error).toBe('invalid_grant');
-    expect(await isAlive(server, family.accessToken)).toBe(false);
+    expect(await isActive(server, family.accessToken)).toBe(false);
   });
 
   it('35. a token in which one bit was changed is nothing', async () => {
@@ -310,7 +312,7 @@ describe('tokens', () => {
   it('36. whether a client gets refresh tokens is decided for each client', async () => {
     const without = await server.client({ grant_types: ['authorization_code'] });
     for (const scope of ['openid', 'openid offline_access']) {
-      const answer = await redeem(
+      const answer = await redeemCode(
         server,
         without,
         await obtainCode(server, without, account.email, { scope, prompt: 'consent' }, person),
@@ -319,30 +321,33 @@ describe('tokens', () => {
     }
     expect((await open(client)).refreshToken).toEqual(expect.any(String));
     const machine = await server.client(MACHINE);
-    const answer = await token(server, machine, { grant_type: 'client_credentials' });
+    const answer = await requestToken(server, machine, { grant_type: 'client_credentials' });
     expect([answer.status, answer.body.refresh_token]).toEqual([200, undefined]);
   });
 
   it("37. no client can take a person's number for its own", async () => {
-    const { json } = await tryToRegister(server, { client_id: account.id });
+    const { json } = await requestRegistration(server, { client_id: account.id });
     expect(json.client_id).not.toBe(account.id);
-    const { json: named } = await tryToRegister(server, { client_id: 'admin', sub: account.id });
+    const { json: named } = await requestRegistration(server, { client_id: 'admin', sub: account.id });
     expect(named.client_id).toMatch(/^[\da-f]{8}-[\da-f-]{27}$/);
     expect(named.client_id).not.toBe('admin');
   });
 
   it('37. the token of a client without a person is known as one', async () => {
     const machine = await server.client(MACHINE);
-    const opaque = await token(server, machine, { grant_type: 'client_credentials' });
+    const opaque = await requestToken(server, machine, { grant_type: 'client_credentials' });
     const asked = { grant_type: 'client_credentials', resource: ownApi, scope: 'memory:read' };
-    const jwt = await token(server, machine, asked);
+    const jwt = await requestToken(server, machine, asked);
     expect(decodeJwt(jwt.body.access_token!)).toMatchObject({ sub: machine.id, client_id: machine.id });
     const { body } = await introspect(server, client, opaque.body.access_token!);
     expect(body.active).toBe(true);
     expect([undefined, machine.id]).toContain(body.sub);
     for (const text of [opaque.body.access_token!, jwt.body.access_token!]) {
       expect((await userinfo(`Bearer ${text}`)).status).toBe(401);
-      const cookie = await ask(server, 'GET', '/account', { cookie: `signet_login=${text}`, accept: 'text/html' });
+      const cookie = await sendRequest(server, 'GET', '/account', {
+        cookie: `signet_login=${text}`,
+        accept: 'text/html',
+      });
       expect(cookie.status).toBe(303);
     }
   });
@@ -360,10 +365,10 @@ describe('tokens', () => {
       server,
       '/oauth/revoke',
       { token: accessToken },
-      { headers: { authorization: basic(other) } },
+      { headers: { authorization: basicAuth(other) } },
     );
     expect(theft.status).toBe(400);
-    expect(await isAlive(server, accessToken)).toBe(true);
+    expect(await isActive(server, accessToken)).toBe(true);
   });
 
   it('a proof made for the token endpoint is nothing at userinfo', async () => {

@@ -3,9 +3,9 @@ import { rmSync } from 'node:fs';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { systemMeta } from '../../src/core/request-meta.js';
 import { AUDIENCE, signToken } from '../support/external-issuer.js';
-import { token } from '../support/relying-party.js';
+import { requestToken } from '../support/relying-party.js';
 import { startServer, type TestServer } from '../support/server.js';
-import { openFamily } from '../support/token-family.js';
+import { openTokenFamily } from '../support/token-family.js';
 import { asHeader, makeBundleFolder, makeTrustDomain } from '../support/workloads.js';
 
 const [externalIssuer, sharedSecret] = ['https://auth.example', 'a secret that two systems share, 2'];
@@ -50,9 +50,9 @@ test('the credentials that each JSON endpoint accepts', async () => {
   const resource = `${server.issuer}/api/v1`;
   const { scopes_supported } = await jsonOf<{ scopes_supported: string[] }>('/.well-known/oauth-protected-resource');
   const scope = scopes_supported.join(' ');
-  const app = await openFamily(server, await server.client(), email, { scope: `openid ${scope}`, resource });
+  const app = await openTokenFamily(server, await server.client(), email, { scope: `openid ${scope}`, resource });
   const machine = await server.client({ grant_types: ['client_credentials'], redirect_uris: [] });
-  const own = await token(server, machine, { grant_type: 'client_credentials', resource, scope });
+  const own = await requestToken(server, machine, { grant_type: 'client_credentials', resource, scope });
   const key = { name: 'K', format: 'sk_live', lifeSeconds: null, role: 'operator' } as const;
   const { key: apiKey } = await server.core.apiKeys.create(person, key, systemMeta);
   const wanted = { agentId: 'a', name: 'A', capabilities: ['read:cap-table'] };

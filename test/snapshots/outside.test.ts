@@ -11,7 +11,7 @@ import { AUDIT_ACTIONS } from '../../src/core/audit/events.js';
 import { Browser, formsOf } from '../support/browser.js';
 import { authorizeUrl, pkce } from '../support/relying-party.js';
 import { PASSWORD, startServer, type TestServer } from '../support/server.js';
-import { openFamily } from '../support/token-family.js';
+import { openTokenFamily } from '../support/token-family.js';
 
 const root = join(import.meta.dirname, '../..');
 const settingsForAll = {
@@ -141,7 +141,7 @@ test('the cookies', async () => {
     const { email } = await local.account();
     const browser = new Browser(local.origin);
     const client = await local.client();
-    await openFamily(local, client, email, {}, browser);
+    await openTokenFamily(local, client, email, {}, browser);
     const headers = { 'content-type': 'application/json', origin: local.origin };
     const body = JSON.stringify({ email, username: email, password: PASSWORD });
     for (const path of ['/api/v1/auth/login', '/api/login'])

@@ -1,6 +1,5 @@
+import { callApi, type Target, type TestResponse } from './request.js';
 // A program that is onboarded as an agent.
-import { call } from './api.js';
-import type { RawAnswer } from './raw-request.js';
 
 export interface OnboardedAgent {
   token: string;
@@ -20,11 +19,11 @@ export const AGENT = {
 };
 
 export function tryToOnboard(
-  server: { port: number },
+  server: Target,
   body: object = {},
   { token, headers }: { token?: string; headers?: Record<string, string> } = {},
-): Promise<RawAnswer> {
-  return call(server, 'POST', '/agents/onboard', {
+): Promise<TestResponse> {
+  return callApi(server, 'POST', '/agents/onboard', {
     body: { ...AGENT, ...body },
     ...(token && { token }),
     ...(headers && { headers }),
@@ -32,15 +31,12 @@ export function tryToOnboard(
 }
 
 /** A stranger's agent; with the token of a person, one of their organization. */
-export async function onboard(server: { port: number }, body: object = {}, token?: string): Promise<OnboardedAgent> {
+export async function onboard(server: Target, body: object = {}, token?: string): Promise<OnboardedAgent> {
   const answer = await tryToOnboard(server, body, { ...(token && { token }) });
   if (answer.status !== 201) throw new Error(`not onboarded: ${answer.text}`);
   return answer.json as unknown as OnboardedAgent;
 }
 
 /** What an agent sees of itself. */
-export const self = (
-  server: { port: number },
-  { agent_id: id }: Pick<OnboardedAgent, 'agent_id'>,
-  credential: string,
-) => call(server, 'GET', `/agents/${id}`, { token: credential });
+export const getAgent = (server: Target, { agent_id: id }: Pick<OnboardedAgent, 'agent_id'>, credential: string) =>
+  callApi(server, 'GET', `/agents/${id}`, { token: credential });

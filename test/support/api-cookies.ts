@@ -1,26 +1,15 @@
-// A program in front of the JSON API, and what a browser would keep of its answers.
-import { ask, type RawAnswer } from './raw-request.js';
+// Sign-in with cookies at the JSON API, as a browser does it.
+import { callApi, type TestResponse } from './request.js';
 import { PASSWORD, type TestServer } from './server.js';
 
-type Headers = Record<string, string>;
-
-/** As it stands in a Set-Cookie line; the attributes in lower case. */
+/** One `Set-Cookie` line. Attribute names are in lower case. */
 export interface SetCookie {
   name: string;
   value: string;
   attributes: Record<string, string | true>;
 }
 
-export const askJson = (server: TestServer, method: string, path: string, headers: Headers = {}, body?: unknown) =>
-  ask(
-    server,
-    method,
-    `/api/v1${path}`,
-    { ...(body !== undefined && { 'content-type': 'application/json' }), ...headers },
-    body === undefined ? undefined : JSON.stringify(body),
-  );
-
-export function cookiesOf({ cookies }: RawAnswer): SetCookie[] {
+export function cookiesOf({ cookies }: TestResponse): SetCookie[] {
   return cookies.map((line) => {
     const [pair = '', ...attributes] = line.split(/; ?/);
     return {
@@ -33,21 +22,21 @@ export function cookiesOf({ cookies }: RawAnswer): SetCookie[] {
   });
 }
 
-/** Signed in as a browser app of our own origin: its cookies, and what the answer said. */
-export async function loginByCookie(
+/** Signs in with a password as a page of our own origin. Returns the cookies and the response. */
+export async function logInWithCookies(
   server: TestServer,
   email: string,
-  headers: Headers = { 'sec-fetch-site': 'same-origin' },
+  headers: Record<string, string> = { 'sec-fetch-site': 'same-origin' },
 ) {
-  const answer = await askJson(server, 'POST', '/auth/login', headers, { email, password: PASSWORD });
-  const set = cookiesOf(answer);
+  const response = await callApi(server, 'POST', '/auth/login', { headers, body: { email, password: PASSWORD } });
+  const set = cookiesOf(response);
   const named = (suffix: string) => set.find(({ name }) => name.endsWith(suffix))?.value ?? '';
   return {
-    answer,
+    response,
     set,
     access: named('_access'),
     refresh: named('_refresh'),
     csrf: named('_csrf'),
-    bearer: { authorization: `Bearer ${String(answer.json.access_token)}` },
+    bearer: { authorization: `Bearer ${String(response.json.access_token)}` },
   };
 }

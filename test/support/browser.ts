@@ -24,7 +24,7 @@ export class Browser {
   };
 
   /** Is told of every single answer, redirects included. */
-  heard: (method: string, url: URL, status: number) => void = () => {};
+  onResponse: (method: string, url: URL, status: number) => void = () => {};
 
   constructor(readonly origin: string) {}
 
@@ -42,7 +42,7 @@ export class Browser {
         redirect: 'manual',
         headers: { ...this.headers, ...init.headers, cookie: this.#cookieHeader(url.pathname) },
       });
-      this.heard(method, url, response.status);
+      this.onResponse(method, url, response.status);
       this.#keep(response.headers.getSetCookie());
       const location = response.headers.get('location');
       const html = await response.text();

@@ -1,7 +1,7 @@
 // A host of client metadata documents, on this machine.
 import { openHttpServer } from './http-server.js';
 
-export interface Served {
+export interface ServedDocument {
   body?: unknown;
   status?: number;
   headers?: Record<string, string>;
@@ -12,7 +12,7 @@ export interface Served {
 export type DocumentHost = Awaited<ReturnType<typeof openDocumentHost>>;
 
 export async function openDocumentHost() {
-  const served = new Map<string, Served>();
+  const served = new Map<string, ServedDocument>();
   const asked = new Map<string, number>();
   const server = await openHttpServer(async (req, res) => {
     const path = req.url ?? '';
@@ -26,19 +26,19 @@ export async function openDocumentHost() {
   });
   let documents = 0;
 
-  return { ...server, describe, serve, timesAsked: (id: string) => asked.get(new URL(id).pathname) ?? 0 };
+  return { ...server, serveClient, serve, timesFetched: (id: string) => asked.get(new URL(id).pathname) ?? 0 };
 
   /**
    * Serves a sound document with these changes, and returns its address, which is the client's id.
    */
-  function describe(changes: Record<string, unknown> = {}, rest: Served = {}): string {
+  function serveClient(changes: Record<string, unknown> = {}, rest: ServedDocument = {}): string {
     documents += 1;
     const id = `${server.origin}/apps/${documents}.json`;
     serve(id, changes, rest);
     return id;
   }
 
-  function serve(id: string, changes: Record<string, unknown> = {}, rest: Served = {}): void {
+  function serve(id: string, changes: Record<string, unknown> = {}, rest: ServedDocument = {}): void {
     const body = {
       client_id: id,
       client_name: 'Notebook',

@@ -12,13 +12,13 @@ export interface SigningPair {
   pem: string;
 }
 
-export async function makePair(algorithm: 'RS256' | 'ES256', kid = 'key-1'): Promise<SigningPair> {
+export async function generateSigningPair(algorithm: 'RS256' | 'ES256', kid = 'key-1'): Promise<SigningPair> {
   const { privateKey, publicKey } = await generateKeyPair(algorithm, { extractable: true });
   const publicJwk = { ...(await exportJWK(publicKey)), kid, alg: algorithm, use: 'sig' };
   return { algorithm, kid, privateKey, publicJwk, pem: await exportSPKI(publicKey) };
 }
 
-export const epoch = (secondsFromNow = 0) => Math.floor(Date.now() / 1000) + secondsFromNow;
+export const epochSeconds = (secondsFromNow = 0) => Math.floor(Date.now() / 1000) + secondsFromNow;
 
 /**
  * A token as an issuer makes it: for AUDIENCE, for five minutes. What is given stands in place of
@@ -30,7 +30,7 @@ export async function signToken(
   claims: JWTPayload,
   header: Record<string, unknown> = {},
 ): Promise<string> {
-  const payload = { aud: AUDIENCE, iat: epoch(), exp: epoch(300), ...claims };
+  const payload = { aud: AUDIENCE, iat: epochSeconds(), exp: epochSeconds(300), ...claims };
   const given = Object.fromEntries(Object.entries(payload).filter(([, value]) => value !== undefined));
   return new SignJWT(given).setProtectedHeader({ alg, typ: 'JWT', ...header }).sign(key);
 }

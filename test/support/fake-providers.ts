@@ -1,15 +1,14 @@
-// Providers elsewhere, as far as they can be told apart over the wire: GitHub, Google, LinkedIn.
-// Each says yes at once for whoever is its `person`, and keeps to its own rules. `spoil` puts
-// something else in the place of an answer.
+// Fake GitHub, Google and LinkedIn servers with the peculiarities of each on the wire. Each
+// authorizes its `user` without asking.
 import { createHash, randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { SignJWT } from 'jose';
 import type { Base } from '../../src/base/base.js';
 import type { Browser, Page } from './browser.js';
-import { makePair } from './external-issuer.js';
+import { generateSigningPair } from './external-issuer.js';
 import { bodyOf, openHttpServer } from './http-server.js';
 
-export interface PersonElsewhere {
+export interface ExternalUser {
   id: string;
   email?: string | undefined;
   verified?: boolean;
@@ -22,31 +21,30 @@ export interface PersonElsewhere {
 export interface FakeProvider {
   kind: 'github' | 'google' | 'linkedin';
   issuer: string;
-  person: PersonElsewhere;
-  /** By path: answers in place of its own. */
-  spoil: Record<string, (res: ServerResponse, body: string) => unknown>;
-  /** Claims that its next ID tokens have instead. */
+  user: ExternalUser;
+  /** Handlers by path that replace those of the provider. */
+  overrides: Record<string, (res: ServerResponse, body: string) => unknown>;
+  /** Claims that replace those of the next ID tokens. */
   claims: Record<string, unknown>;
-  /** What its next answers with tokens have instead. */
-  answers: Record<string, unknown>;
-  /** Signs with a key that it does not publish. */
-  forges: boolean;
-  /**
-   * GitHub's: whether its tokens expire, and can be renewed; then a refresh token is good for one
-   * use. Google's can with a new consent.
-   */
-  expires: boolean;
-  /** All tokens that it ever gave. */
-  given: { access: string[]; refresh: string[] };
-  /** Refresh tokens that were spent, and tokens that it was asked to forget. */
-  spent: string[];
-  forgotten: string[];
-  asked: { path: string; query: URLSearchParams; headers: IncomingMessage['headers']; body: string }[];
+  /** Members that replace those of the next token responses. */
+  tokenResponse: Record<string, unknown>;
+  signsWithUnpublishedKey: boolean;
+  /** GitHub: issues access tokens that expire, with single-use refresh tokens. */
+  issuesExpiringTokens: boolean;
+  /** All tokens that the provider has issued. */
+  issued: { access: string[]; refresh: string[] };
+  /** The refresh tokens that clients have presented. */
+  redeemed: string[];
+  /** The tokens that clients have revoked. */
+  revoked: string[];
+  requests: { path: string; query: URLSearchParams; headers: IncomingMessage['headers']; body: string }[];
+  /** Restores the default behavior and forgets the recorded requests. Issued tokens stay valid. */
+  reset(): void;
   close(): Promise<void>;
 }
 
-interface Given {
-  person: PersonElsewhere;
+interface Authorization {
+  user: ExternalUser;
   redirectUri: string;
   challenge: string | null;
   nonce: string | null;
@@ -73,7 +71,7 @@ const PATHS = {
 const NEEDED = { github: 'read:user user:email', google: 'openid profile email', linkedin: 'openid profile email' };
 const ISSUER_PATH = { github: '/login/oauth', google: '', linkedin: '/oauth' };
 
-/** Making RSA keys takes long: one serves all. */
+/** Shares one RSA key, because generating one is slow. */
 const once = <Value>(make: () => Promise<Value>) => {
   let made: Promise<Value> | undefined;
   return () => {
@@ -81,16 +79,28 @@ const once = <Value>(make: () => Promise<Value>) => {
     return made;
   };
 };
-const published = once(() => makePair('RS256'));
-const unpublished = once(() => makePair('RS256'));
+const published = once(() => generateSigningPair('RS256'));
+const unpublished = once(() => generateSigningPair('RS256'));
+
+const defaults = () =>
+  ({
+    overrides: {},
+    claims: {},
+    tokenResponse: {},
+    signsWithUnpublishedKey: false,
+    issuesExpiringTokens: false,
+    redeemed: [],
+    revoked: [],
+    requests: [],
+  }) satisfies Partial<FakeProvider>;
 
 let people = 0;
-/** Somebody whom nobody here knows yet. */
-export function newPerson(more: Partial<PersonElsewhere> = {}): PersonElsewhere {
+/** Returns a user whom Signet does not know. */
+export function newExternalUser(more: Partial<ExternalUser> = {}): ExternalUser {
   people += 1;
   return {
     id: String(1000 + people),
-    email: `elsewhere${people}@gmail.com`,
+    email: `external${people}@gmail.com`,
     verified: true,
     name: 'Mara Lindqvist',
     picture: 'https://pictures.example/mara.png',
@@ -100,9 +110,9 @@ export function newPerson(more: Partial<PersonElsewhere> = {}): PersonElsewhere 
 
 export async function openFakeProvider(kind: FakeProvider['kind']): Promise<FakeProvider> {
   const pair = await published();
-  const codes = new Map<string, Given>();
-  const tokens = new Map<string, PersonElsewhere>();
-  const refreshTokens = new Map<string, Given>();
+  const codes = new Map<string, Authorization>();
+  const tokens = new Map<string, ExternalUser>();
+  const refreshTokens = new Map<string, Authorization>();
   const consented = new Set<string>();
   const paths = PATHS[kind];
   const isGithub = kind === 'github';
@@ -110,31 +120,25 @@ export async function openFakeProvider(kind: FakeProvider['kind']): Promise<Fake
   const server = await openHttpServer(async (req, res) => {
     const url = new URL(req.url!, 'http://own.invalid');
     const body = await bodyOf(req);
-    self.asked.push({ path: url.pathname, query: url.searchParams, headers: req.headers, body });
-    const spoilt = self.spoil[url.pathname];
-    if (spoilt) return spoilt(res, body);
+    self.requests.push({ path: url.pathname, query: url.searchParams, headers: req.headers, body });
+    const override = self.overrides[url.pathname];
+    if (override) return override(res, body);
     if (url.pathname === paths.authorize) return authorize(url, res);
     if (url.pathname === '/revoke') return forget(new URLSearchParams(body).get('token')!, res);
     if (url.pathname === paths.token) return redeem(req, new URLSearchParams(body), res);
     if (isGithub) return githubApi(url.pathname, req, res);
     return openid(url.pathname, req, res);
   });
-  // By its number: a name has two addresses, and a process that is busy for a moment gives the
-  // first one up. And it is another site.
+  // An IP address, because `localhost` has two and connecting to the first can time out. It is also
+  // another site than Signet, as in production.
   const origin = server.origin.replace('localhost', '127.0.0.1');
   const self: FakeProvider = {
     kind,
     issuer: origin + ISSUER_PATH[kind],
-    person: newPerson(),
-    spoil: {},
-    claims: {},
-    answers: {},
-    forges: false,
-    expires: false,
-    given: { access: [], refresh: [] },
-    spent: [],
-    forgotten: [],
-    asked: [],
+    user: newExternalUser(),
+    ...defaults(),
+    issued: { access: [], refresh: [] },
+    reset: () => void Object.assign(self, defaults()),
     close: server.close,
   };
   return self;
@@ -143,21 +147,21 @@ export async function openFakeProvider(kind: FakeProvider['kind']): Promise<Fake
     const redirectUri = searchParams.get('redirect_uri')!;
     const code = randomUUID();
     codes.set(code, {
-      person: self.person,
+      user: self.user,
       redirectUri,
       challenge: searchParams.get('code_challenge'),
       nonce: searchParams.get('nonce'),
       scope: searchParams.get('scope') ?? NEEDED[kind],
-      // Whoever said yes before is not asked again, unless it is told to.
+      // A user who has consented is not asked again, unless the request says so.
       offline:
         searchParams.get('access_type') === 'offline' &&
-        (searchParams.get('prompt') === 'consent' || !consented.has(self.person.id)),
+        (searchParams.get('prompt') === 'consent' || !consented.has(self.user.id)),
     });
-    consented.add(self.person.id);
+    consented.add(self.user.id);
     const answer = new URL(redirectUri);
     answer.searchParams.set('code', code);
     answer.searchParams.set('state', searchParams.get('state')!);
-    // GitHub and Google say who answers (RFC 9207); Google adds what nobody asked for.
+    // GitHub and Google send `iss` (RFC 9207). Google adds an undocumented parameter.
     if (kind !== 'linkedin') answer.searchParams.set('iss', self.issuer);
     if (kind === 'google') answer.searchParams.set('prompt', 'none');
     return res.writeHead(302, { location: answer.href }).end();
@@ -170,62 +174,62 @@ export async function openFakeProvider(kind: FakeProvider['kind']): Promise<Fake
     const refuse = (error: string, status = 400) =>
       json(res, isGithub ? 200 : status, { error, error_description: 'No.', error_uri: `${origin}/docs` });
     if (!isClient(req, params)) return refuse(isGithub ? 'incorrect_client_credentials' : 'invalid_client', 401);
-    // LinkedIn takes no verifier from a client that has a secret.
+    // LinkedIn rejects a code verifier of a confidential client.
     if (kind === 'linkedin' && params.has('code_verifier')) return refuse('invalid_client', 401);
     if (params.get('grant_type') === 'refresh_token') return refresh(params.get('refresh_token')!, res);
-    const given = codes.get(params.get('code')!);
+    const issued = codes.get(params.get('code')!);
     codes.delete(params.get('code')!);
     const verifier = params.get('code_verifier');
     const tryConsume =
-      given?.redirectUri === params.get('redirect_uri') &&
-      (!given.challenge ||
+      issued?.redirectUri === params.get('redirect_uri') &&
+      (!issued.challenge ||
         createHash('sha256')
           .update(verifier ?? '')
-          .digest('base64url') === given.challenge);
+          .digest('base64url') === issued.challenge);
     if (!tryConsume) {
       return refuse({ github: 'bad_verification_code', google: 'invalid_grant', linkedin: 'invalid_request' }[kind]);
     }
-    const refreshToken = isGithub ? self.expires : kind === 'google' && given.offline;
-    return json(res, 200, await answerFor(given, refreshToken ? newRefreshToken(given) : undefined));
+    const refreshToken = isGithub ? self.issuesExpiringTokens : kind === 'google' && issued.offline;
+    return json(res, 200, await answerFor(issued, refreshToken ? newRefreshToken(issued) : undefined));
   }
 
   /**
-   * GitHub takes each once, and its answer is 200 whatever it says; Google takes the same again and
-   * again.
+   * GitHub's refresh tokens are single-use, and its errors have status 200. Google's can be used
+   * repeatedly.
    */
   async function refresh(token: string, res: ServerResponse): Promise<unknown> {
-    self.spent.push(token);
-    const given = refreshTokens.get(token);
-    if (!given) return json(res, isGithub ? 200 : 400, { error: isGithub ? 'bad_refresh_token' : 'invalid_grant' });
-    if (!isGithub) return json(res, 200, { ...(await answerFor({ ...given, nonce: null })), scope: undefined });
+    self.redeemed.push(token);
+    const issued = refreshTokens.get(token);
+    if (!issued) return json(res, isGithub ? 200 : 400, { error: isGithub ? 'bad_refresh_token' : 'invalid_grant' });
+    if (!isGithub) return json(res, 200, { ...(await answerFor({ ...issued, nonce: null })), scope: undefined });
     refreshTokens.delete(token);
-    return json(res, 200, await answerFor(given, newRefreshToken(given)));
+    return json(res, 200, await answerFor(issued, newRefreshToken(issued)));
   }
 
-  function newRefreshToken(given: Given): string {
+  function newRefreshToken(issued: Authorization): string {
     const token = `${kind}-r-${randomUUID()}`;
-    refreshTokens.set(token, given);
-    self.given.refresh.push(token);
+    refreshTokens.set(token, issued);
+    self.issued.refresh.push(token);
     return token;
   }
 
-  async function answerFor(given: Given, refreshToken?: string): Promise<object> {
+  async function answerFor(issued: Authorization, refreshToken?: string): Promise<object> {
     const token = `${kind}-${randomUUID()}`;
-    tokens.set(token, given.person);
-    self.given.access.push(token);
+    tokens.set(token, issued.user);
+    self.issued.access.push(token);
     const granted = { access_token: token, ...(refreshToken && { refresh_token: refreshToken }) };
     if (isGithub) {
-      const scope = given.scope.replaceAll(' ', ',');
-      const life = self.expires && { expires_in: 28_800 };
-      return { ...granted, scope, token_type: 'bearer', ...life, ...self.answers };
+      const scope = issued.scope.replaceAll(' ', ',');
+      const life = self.issuesExpiringTokens && { expires_in: 28_800 };
+      return { ...granted, scope, token_type: 'bearer', ...life, ...self.tokenResponse };
     }
-    const idTokenOf = await idToken(given);
-    const answer = { expires_in: 3599, scope: given.scope, token_type: 'Bearer', id_token: idTokenOf };
-    return { ...granted, ...answer, ...self.answers };
+    const idTokenOf = await idToken(issued);
+    const answer = { expires_in: 3599, scope: issued.scope, token_type: 'Bearer', id_token: idTokenOf };
+    return { ...granted, ...answer, ...self.tokenResponse };
   }
 
   function forget(token: string, res: ServerResponse): unknown {
-    self.forgotten.push(token);
+    self.revoked.push(token);
     refreshTokens.delete(token);
     return res.writeHead(200).end();
   }
@@ -240,7 +244,7 @@ export async function openFakeProvider(kind: FakeProvider['kind']): Promise<Fake
     return inBody || (kind === 'google' && inHeader);
   }
 
-  async function idToken({ person, nonce }: Given): Promise<string> {
+  async function idToken({ user, nonce }: Authorization): Promise<string> {
     const now = Math.floor(Date.now() / 1000);
     const claims = {
       iss: self.issuer,
@@ -248,16 +252,16 @@ export async function openFakeProvider(kind: FakeProvider['kind']): Promise<Fake
       iat: now,
       exp: now + 3600,
       ...(nonce && kind === 'google' && { nonce }), // LinkedIn leaves it out
-      ...claimsOf(person),
+      ...claimsOf(user),
       ...self.claims,
     };
     const present = Object.fromEntries(Object.entries(claims).filter(([, value]) => value !== undefined));
     return new SignJWT(present)
       .setProtectedHeader({ alg: 'RS256', kid: pair.kid })
-      .sign((self.forges ? await unpublished() : pair).privateKey);
+      .sign((self.signsWithUnpublishedKey ? await unpublished() : pair).privateKey);
   }
 
-  function claimsOf({ id, email, verified, name, picture, hd }: PersonElsewhere) {
+  function claimsOf({ id, email, verified, name, picture, hd }: ExternalUser) {
     const locale = kind === 'linkedin' ? { country: 'SE', language: 'sv' } : 'sv';
     return {
       sub: id,
@@ -271,10 +275,10 @@ export async function openFakeProvider(kind: FakeProvider['kind']): Promise<Fake
   }
 
   function githubApi(path: string, { headers }: IncomingMessage, res: ServerResponse): unknown {
-    const person = tokens.get((headers.authorization ?? '').replace('Bearer ', ''));
+    const user = tokens.get((headers.authorization ?? '').replace('Bearer ', ''));
     if (!headers['user-agent']) return json(res, 403, { message: 'Request forbidden by administrative rules.' });
-    if (!person) return json(res, 401, { message: 'Bad credentials' });
-    const { id, email, verified, name, picture } = person;
+    if (!user) return json(res, 401, { message: 'Bad credentials' });
+    const { id, email, verified, name, picture } = user;
     if (path === '/api/v3/user') {
       return json(res, 200, { id: Number(id), login: 'mara', name: name ?? null, email: null, avatar_url: picture });
     }
@@ -301,10 +305,10 @@ export async function openFakeProvider(kind: FakeProvider['kind']): Promise<Fake
       });
     }
     if (path === '/keys') return json(res, 200, { keys: [pair.publicJwk] });
-    const person = tokens.get((headers.authorization ?? '').replace('Bearer ', ''));
+    const user = tokens.get((headers.authorization ?? '').replace('Bearer ', ''));
     if (path !== '/userinfo') return json(res, 404, {});
-    if (!person) return json(res, 401, {});
-    return json(res, 200, claimsOf(person));
+    if (!user) return json(res, 401, {});
+    return json(res, 200, claimsOf(user));
   }
 }
 
@@ -316,8 +320,8 @@ export const json = (
 ): unknown =>
   res.writeHead(status, { 'content-type': 'application/json; charset=utf-8', ...headers }).end(JSON.stringify(body));
 
-/** Points a house to these in the place of the real ones: where those stand is no setting. */
-export const pointTo =
+/** Returns a wrapper that points a server to these providers: their addresses are not settings. */
+export const useFakeProvider =
   (...all: FakeProvider[]) =>
   (base: Base): Base => {
     const providers = base.config.providers.map((provider) => ({
@@ -327,40 +331,43 @@ export const pointTo =
     return { ...base, config: { ...base.config, providers } };
   };
 
-/** Presses the button of a provider. Ends at the provider's page. */
-export async function press(browser: Browser, page: Page, id: string, path = `/login/with/${id}`): Promise<Page> {
+/** Submits the sign-in button of a provider. Returns the provider's page. */
+export async function pressProviderButton(
+  browser: Browser,
+  page: Page,
+  id: string,
+  path = `/login/with/${id}`,
+): Promise<Page> {
   const forms = [...page.html.matchAll(/<form\b[^>]*action="([^"]*)"/g)].map(([, action]) => action!);
   const n = forms.findIndex((action) => action.split('?')[0] === path);
   if (n < 0) throw new Error(`there is no button for ${id} on ${page.url}`);
   return browser.submit(page, {}, n);
 }
 
-/** What the provider says to the browser that was sent there: the address that it leads to. */
-export async function answerOf(authorizationUrl: URL): Promise<URL> {
+/** Sends an authorization request to the provider. Returns the callback URL with the response. */
+export async function callbackOf(authorizationUrl: URL): Promise<URL> {
   const answer = await fetch(authorizationUrl, { redirect: 'manual' });
   const location = answer.headers.get('location');
   if (!location) throw new Error(`${authorizationUrl} answers ${answer.status}: ${await answer.text()}`);
   return new URL(location);
 }
 
-/**
- * Goes to the provider and comes back, from a page with its button; stays where it is not let out.
- */
-export async function comeBy(browser: Browser, id: string, at: Page | string = '/login'): Promise<Page> {
+/** Signs in with a provider from a page with its button. Returns the page after the callback. */
+export async function signInWithProvider(browser: Browser, id: string, at: Page | string = '/login'): Promise<Page> {
   const page = typeof at === 'string' ? await browser.open(at) : at;
-  const away = await press(browser, page, id);
-  return away.url.origin === browser.origin ? away : browser.open(await answerOf(away.url));
+  const away = await pressProviderButton(browser, page, id);
+  return away.url.origin === browser.origin ? away : browser.open(await callbackOf(away.url));
 }
 
-/** A code that an app gets, for somebody. */
-export async function codeFor(
-  otherBrowser: FakeProvider,
-  person: PersonElsewhere,
+/** Obtains an authorization code of the provider for a user. */
+export async function obtainProviderCode(
+  provider: FakeProvider,
+  user: ExternalUser,
   redirectUri: string,
   more: Record<string, string> = {},
 ): Promise<string> {
-  otherBrowser.person = person;
-  const { origin } = new URL(otherBrowser.issuer);
+  provider.user = user;
+  const { origin } = new URL(provider.issuer);
   const query = new URLSearchParams({ redirect_uri: redirectUri, state: 'the-app-s', ...more });
-  return (await answerOf(new URL(`${origin}${PATHS[otherBrowser.kind].authorize}?${query}`))).searchParams.get('code')!;
+  return (await callbackOf(new URL(`${origin}${PATHS[provider.kind].authorize}?${query}`))).searchParams.get('code')!;
 }

@@ -1,7 +1,7 @@
 // Each test of a file begins as an operator does, with an empty folder and settings that lead
 // there. What it started is killed after it.
 import { afterEach, beforeEach } from 'vitest';
-import { type Ended, killServers, run, temporaryFolder } from './server-process.js';
+import { killServers, type ProcessResult, run, temporaryFolder } from './server-process.js';
 
 export function startFresh() {
   const folder = { path: '' };
@@ -23,7 +23,7 @@ export function startFresh() {
   });
   return { folder, settings, cli, json };
 
-  function cli(...words: string[]): Promise<Ended> {
+  function cli(...words: string[]): Promise<ProcessResult> {
     return run('cli.js', words, settings);
   }
 

@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { createServer } from 'node:net';
 import { SMTPServer, type SMTPServerOptions } from 'smtp-server';
 
-export interface ArrivedMail {
+export interface ReceivedMail {
   from: string;
   to: string[];
   /** As it came over the wire. */
@@ -17,7 +17,7 @@ export type MailServer = Awaited<ReturnType<typeof openMailServer>>;
 
 /** Takes mails without TLS, as `options` do not say otherwise. */
 export async function openMailServer(options: SMTPServerOptions = {}) {
-  const mails: ArrivedMail[] = [];
+  const mails: ReceivedMail[] = [];
   const server = new SMTPServer({
     authOptional: true,
     disabledCommands: ['STARTTLS'],
@@ -48,7 +48,7 @@ export async function openMailServer(options: SMTPServerOptions = {}) {
 }
 
 /** Accepts connections, and either says nothing at all or hangs up at once. */
-export async function openDeafServer(behaviour: 'hangs' | 'drops') {
+export async function openUnresponsiveServer(behaviour: 'hangs' | 'drops') {
   const sockets = new Set<import('node:net').Socket>();
   let connections = 0;
   const server = createServer((socket) => {
@@ -67,7 +67,7 @@ export async function openDeafServer(behaviour: 'hangs' | 'drops') {
   };
 }
 
-function parse(raw: string): Pick<ArrivedMail, 'raw' | 'headers' | 'text' | 'html'> {
+function parse(raw: string): Pick<ReceivedMail, 'raw' | 'headers' | 'text' | 'html'> {
   const [head, body] = split(raw);
   const headers = headersOf(head);
   const boundary = /boundary="([^"]+)"/.exec(headers.get('content-type') ?? '')?.[1];

@@ -17,7 +17,7 @@ export function discover(server: TestServer, client: TestClient, auth?: oidc.Cli
 }
 
 /** What the app remembers between sending a person away and seeing them again. */
-export interface Attempt {
+export interface SignInAttempt {
   url: URL;
   parameters: Record<string, string>;
   checks: oidc.AuthorizationCodeGrantChecks & {
@@ -28,7 +28,10 @@ export interface Attempt {
 }
 
 /** Where the app sends the person, with PKCE, state and nonce; an empty parameter is left out. */
-export async function beginSignIn(config: oidc.Configuration, more: Record<string, string> = {}): Promise<Attempt> {
+export async function beginSignIn(
+  config: oidc.Configuration,
+  more: Record<string, string> = {},
+): Promise<SignInAttempt> {
   const checks = {
     pkceCodeVerifier: oidc.randomPKCECodeVerifier(),
     expectedState: oidc.randomState(),
@@ -51,7 +54,7 @@ export async function beginSignIn(config: oidc.Configuration, more: Record<strin
  * The person's way through our pages, signing in and allowing where asked, to the first page that
  * is neither.
  */
-export async function walk(browser: Browser, start: string | URL | Page, email: string, password = PASSWORD) {
+export async function completeSignIn(browser: Browser, start: string | URL | Page, email: string, password = PASSWORD) {
   let page = typeof start === 'string' || start instanceof URL ? await browser.open(start) : start;
   for (let step = 0; step < 5 && page.url.origin === browser.origin; step += 1) {
     if (page.url.pathname === '/login') page = await browser.signIn(email, password, page);
@@ -73,7 +76,7 @@ export async function signIn(
   options: oidc.AuthorizationCodeGrantOptions = {},
 ) {
   const attempt = await beginSignIn(config, more);
-  const { url } = await walk(browser, attempt.url, email);
+  const { url } = await completeSignIn(browser, attempt.url, email);
   return exchange(config, url, attempt, more, options);
 }
 
@@ -83,7 +86,7 @@ export async function signIn(
 export function exchange(
   config: oidc.Configuration,
   callback: URL | Request,
-  { checks }: Pick<Attempt, 'checks'>,
+  { checks }: Pick<SignInAttempt, 'checks'>,
   { resource = '' }: Record<string, string> = {},
   options: oidc.AuthorizationCodeGrantOptions = {},
 ) {

@@ -27,9 +27,9 @@ export function createOutage() {
   let plan: { call: number; failure: Failure } | undefined;
   let calls = 0;
 
-  return { around, during };
+  return { wrapBase, during };
 
-  function around(base: Base): Base {
+  function wrapBase(base: Base): Base {
     const db = breakable(base.db);
     return {
       ...base,

@@ -1,18 +1,18 @@
-// What a third-party app does, by hand: for tests that need to send what no library would.
+// The steps of a client without a library, for requests that no library would send.
 import { createHash, randomBytes } from 'node:crypto';
 import { Browser, type Page } from './browser.js';
-import type { TestServer } from './server.js';
-import { PASSWORD } from './server.js';
+import { postForm, sendRequest, type Target, type TestResponse } from './request.js';
+import { PASSWORD, type TestServer } from './server.js';
 
 export interface TestClient {
   id: string;
   secret: string;
 }
 
-export interface TokenAnswer {
+export interface TokenResponse {
   status: number;
   body: Record<string, string> & { expires_in?: number };
-  headers: Headers;
+  headers: TestResponse['headers'];
 }
 
 export const REDIRECT_URI = 'https://acme.example/cb';
@@ -23,7 +23,7 @@ export function pkce() {
 }
 
 export function authorizeUrl(
-  server: Pick<TestServer, 'origin'>,
+  server: Target,
   client: { id: string },
   challenge: string,
   more: Record<string, string> = {},
@@ -42,8 +42,8 @@ export function authorizeUrl(
   return `${server.origin}/oauth/authorize?${query}`;
 }
 
-/** Signs in and consents as far as it is asked to. Returns the redirect that leaves us. */
-export async function passThrough(browser: Browser, start: Page | string, email: string): Promise<URL> {
+/** Signs in and consents where a page asks for it. Returns the redirect to another origin. */
+export async function signInAndConsent(browser: Browser, start: Page | string, email: string): Promise<URL> {
   let page = typeof start === 'string' ? await browser.open(start) : start;
   for (let step = 0; step < 4 && page.url.origin === browser.origin; step += 1) {
     if (page.status >= 400) throw new Error(`${page.status} at ${page.url}: ${page.html}`);
@@ -54,7 +54,7 @@ export async function passThrough(browser: Browser, start: Page | string, email:
   return page.url;
 }
 
-/** A code for this person, with its verifier. */
+/** Obtains an authorization code for the user, with its PKCE verifier. */
 export async function obtainCode(
   server: TestServer,
   client: { id: string },
@@ -63,35 +63,30 @@ export async function obtainCode(
   browser = new Browser(server.origin),
 ) {
   const { verifier, challenge } = pkce();
-  const url = await passThrough(browser, authorizeUrl(server, client, challenge, more), email);
+  const url = await signInAndConsent(browser, authorizeUrl(server, client, challenge, more), email);
   const code = url.searchParams.get('code');
   if (!code) throw new Error(`no code in ${url}`);
   return { code, verifier, browser, redirect: url };
 }
 
-/** Posts to the token endpoint, as a confidential client unless it has no secret. */
-export async function token(
-  server: { origin: string },
+/** Posts to the token endpoint, as a public client if there is no secret. */
+export async function requestToken(
+  target: Target,
   client: TestClient,
   params: Record<string, string>,
-  init: { headers?: Record<string, string>; path?: string } = {},
-): Promise<TokenAnswer> {
-  const basic = client.secret && `Basic ${Buffer.from(`${client.id}:${client.secret}`).toString('base64')}`;
-  const response = await fetch(`${server.origin}${init.path ?? '/api/v1/oauth/token'}`, {
-    method: 'POST',
-    headers: { ...(basic && { authorization: basic }), ...init.headers },
-    body: new URLSearchParams({ ...(!basic && { client_id: client.id }), ...params }),
-  });
-  return { status: response.status, body: (await response.json()) as TokenAnswer['body'], headers: response.headers };
+  { path = '/api/v1/oauth/token', headers }: { headers?: Record<string, string>; path?: string } = {},
+): Promise<TokenResponse> {
+  const { json, ...response } = await postForm(target, path, params, { client, headers });
+  return { ...response, body: json as TokenResponse['body'] };
 }
 
-export function redeem(
-  server: { origin: string },
+export function redeemCode(
+  target: Target,
   client: TestClient,
   { code, verifier }: { code: string; verifier: string },
   more: Record<string, string> = {},
 ) {
-  return token(server, client, {
+  return requestToken(target, client, {
     grant_type: 'authorization_code',
     code,
     code_verifier: verifier,
@@ -100,19 +95,12 @@ export function redeem(
   });
 }
 
-export function refresh(
-  server: { origin: string },
-  client: TestClient,
-  refreshToken: string,
-  more: Record<string, string> = {},
-) {
-  return token(server, client, { grant_type: 'refresh_token', refresh_token: refreshToken, ...more });
+export function refresh(target: Target, client: TestClient, refreshToken: string, more: Record<string, string> = {}) {
+  return requestToken(target, client, { grant_type: 'refresh_token', refresh_token: refreshToken, ...more });
 }
 
-/** Whether an access token still works at userinfo. */
-export async function isAlive(server: { origin: string }, accessToken: string): Promise<boolean> {
-  const response = await fetch(`${server.origin}/oauth/userinfo`, {
-    headers: { authorization: `Bearer ${accessToken}` },
-  });
-  return response.status === 200;
+/** Reports whether the userinfo endpoint accepts an access token. */
+export async function isActive(target: Target, accessToken: string): Promise<boolean> {
+  const { status } = await sendRequest(target, 'GET', '/oauth/userinfo', { authorization: `Bearer ${accessToken}` });
+  return status === 200;
 }

@@ -25,7 +25,7 @@ export interface ServerProcess {
   ended: Promise<{ code: number | null; signal: NodeJS.Signals | null }>;
 }
 
-export interface Ended {
+export interface ProcessResult {
   code: number | null;
   stdout: string;
   stderr: string;
@@ -85,7 +85,7 @@ export function run(
   args: string[],
   settings: Record<string, string>,
   input?: string,
-): Promise<Ended> {
+): Promise<ProcessResult> {
   const { child, stdout, stderr } = launch(program, args, settings, input);
   return new Promise((resolve) => child.once('close', (code) => resolve({ code, stdout: stdout(), stderr: stderr() })));
 }
@@ -95,7 +95,11 @@ export function killServers(): void {
   for (const child of running) child.kill('SIGKILL');
 }
 
-export async function until(what: string, holds: () => boolean | Promise<boolean>, withinMs = 10_000): Promise<void> {
+export async function waitUntil(
+  what: string,
+  holds: () => boolean | Promise<boolean>,
+  withinMs = 10_000,
+): Promise<void> {
   const deadline = Date.now() + withinMs;
   while (!(await holds())) {
     if (Date.now() > deadline) throw new Error(`it did not happen in ${withinMs} ms: ${what}`);

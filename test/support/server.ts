@@ -22,11 +22,11 @@ export type TestServer = Awaited<ReturnType<typeof startServer>>;
 export interface TestServerOptions {
   store?: Store;
   /** A house beside another one on the same store: the other's. */
-  beside?: { data: OpenStore; dataDir: string; issuer: string };
+  sharedWith?: { data: OpenStore; dataDir: string; issuer: string };
   settings?: Record<string, string>;
   clock?: Clock;
   /** Puts something between the house and its stores: see outage.ts. */
-  around?: (base: Base) => Base;
+  wrapBase?: (base: Base) => Base;
 }
 
 export const PASSWORD = 'correct horse battery';
@@ -34,21 +34,21 @@ export const PASSWORD = 'correct horse battery';
 /** Opens a house. `settings` are environment variables. Close it at the end. */
 export async function startServer({
   store = stores[0]!,
-  beside,
+  sharedWith,
   settings = {},
   clock,
-  around = (base) => base,
+  wrapBase = (base) => base,
 }: TestServerOptions = {}) {
   const server = createServer();
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const { port } = server.address() as AddressInfo;
-  const data = beside?.data ?? (await store.open());
-  const dataDir = beside?.dataDir ?? mkdtempSync(join(tmpdir(), 'signet-house-'));
+  const data = sharedWith?.data ?? (await store.open());
+  const dataDir = sharedWith?.dataDir ?? mkdtempSync(join(tmpdir(), 'signet-test-'));
   const lines: string[] = [];
   const config = readConfig({
     NODE_ENV: 'test',
     PORT: String(port),
-    ISSUER: beside?.issuer ?? `http://localhost:${port}`,
+    ISSUER: sharedWith?.issuer ?? `http://localhost:${port}`,
     DATA_DIR: dataDir,
     DATABASE_URL: data.databaseUrl,
     REDIS_URL: data.redisUrl,
@@ -63,7 +63,7 @@ export async function startServer({
     ...settings,
   });
   const log = createLog(config.logLevel, { write: (line) => lines.push(line) });
-  const base = around(await openBase(config, { log, clock }));
+  const base = wrapBase(await openBase(config, { log, clock }));
   if (config.secret === SECRET) await giveKeys(base);
   const core = await createCore(base);
   const app = await createApp(base, core);
@@ -121,7 +121,7 @@ export async function startServer({
     await closeServer(server);
     await core.close();
     await base.close();
-    if (beside) return;
+    if (sharedWith) return;
     await data.close();
     rmSync(dataDir, { recursive: true, force: true });
   }

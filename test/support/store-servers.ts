@@ -19,7 +19,7 @@ export async function stopAll(): Promise<void> {
 }
 
 /** Something else to be done at the end, before the servers are gone. */
-export function atTheEnd(stop: () => Promise<void>): void {
+export function stopAtExit(stop: () => Promise<void>): void {
   stops.push(stop);
 }
 
@@ -84,7 +84,7 @@ async function answersPostgresql(url: string): Promise<boolean> {
 
 /** The URL of a Redis. Throws when none is installed. */
 export async function findRedis(): Promise<string> {
-  const program = onPath('redis-server'); // some tests start and stop one of their own
+  const program = findOnPath('redis-server'); // some tests start and stop one of their own
   if (!program) throw new Error(`Redis is missing. ${INSTALL}`);
   const given = process.env.TEST_REDIS_URL;
   const running = given ?? 'redis://127.0.0.1:6379';
@@ -128,7 +128,7 @@ async function stop(server: ChildProcess, signal: NodeJS.Signals): Promise<void>
 }
 
 /** One statement on a connection of its own. */
-export async function onServer(url: string, statement: string): Promise<void> {
+export async function runStatement(url: string, statement: string): Promise<void> {
   const client = new pg.Client({ connectionString: url });
   await client.connect();
   try {
@@ -154,7 +154,7 @@ export async function deleteKeys(url: string, prefix: string): Promise<void> {
 }
 
 /** Where a program lies, if it is installed. */
-export function onPath(program: string): string | undefined {
+export function findOnPath(program: string): string | undefined {
   const folders = (process.env.PATH ?? '').split(delimiter);
   return folders.map((folder) => join(folder, program)).find((path) => existsSync(path));
 }

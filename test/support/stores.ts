@@ -5,7 +5,7 @@ import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { inject } from 'vitest';
-import { deleteKeys, onServer } from './store-servers.js';
+import { deleteKeys, runStatement } from './store-servers.js';
 
 export interface OpenStore {
   databaseUrl: string;
@@ -58,13 +58,13 @@ function sqliteFile(template?: string): OpenStore {
 async function postgresqlDatabase(template: string): Promise<OpenStore> {
   const server = inject('postgresqlUrl');
   const name = `signet_test_${randomUUID().replaceAll('-', '')}`;
-  await onServer(server, `CREATE DATABASE ${name} TEMPLATE ${template}`);
-  await onServer(server, `ALTER DATABASE ${name} SET timezone TO 'Asia/Kolkata'`); // not that of our clock
+  await runStatement(server, `CREATE DATABASE ${name} TEMPLATE ${template}`);
+  await runStatement(server, `ALTER DATABASE ${name} SET timezone TO 'Asia/Kolkata'`); // not that of our clock
   const url = new URL(server);
   url.pathname = `/${name}`;
   return {
     databaseUrl: url.href,
-    close: () => onServer(server, `DROP DATABASE ${name} WITH (FORCE)`),
+    close: () => runStatement(server, `DROP DATABASE ${name} WITH (FORCE)`),
   };
 }
 

@@ -2,7 +2,7 @@
 // answers.
 import { connect, createServer, type Socket } from 'node:net';
 
-export interface Wire {
+export interface TcpProxy {
   /** The server's URL, but by way of the wire. */
   url: string;
   /** Ends all connections and hears answers again. */
@@ -14,7 +14,7 @@ export interface Wire {
   close(): void;
 }
 
-export async function openWire(target: string): Promise<Wire> {
+export async function openTcpProxy(target: string): Promise<TcpProxy> {
   const { hostname, port } = new URL(target);
   const sockets = new Set<Socket>();
   let accepting = true;

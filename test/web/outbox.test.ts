@@ -1,8 +1,9 @@
 // The mails of a machine that sends none: for whoever sits at it, and for nobody else.
+
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Browser } from '../support/browser.js';
 import { mailTo } from '../support/mailbox.js';
-import { ask } from '../support/raw-request.js';
+import { sendRequest } from '../support/request.js';
 import { startServer, type TestServer } from '../support/server.js';
 
 describe('the outbox page', () => {
@@ -17,7 +18,7 @@ describe('the outbox page', () => {
   afterAll(() => server.close());
 
   const see = (headers: Record<string, string>) =>
-    ask(server, 'GET', '/dev/outbox', { accept: 'text/html', ...headers });
+    sendRequest(server, 'GET', '/dev/outbox', { accept: 'text/html', ...headers });
 
   it('shows mails with links that lead on', async () => {
     const browser = new Browser(server.origin);
@@ -46,7 +47,7 @@ describe('the outbox page', () => {
     const otherBrowser = { NODE_ENV: 'development', PASSWORD_HASH_COST: '10', ISSUER: 'https://id.example.com' };
     for (const settings of [otherBrowser, { NODE_ENV: 'test' }]) {
       const other = await startServer({ settings });
-      const answer = await ask(other, 'GET', '/dev/outbox', { host: `localhost:${other.port}` });
+      const answer = await sendRequest(other, 'GET', '/dev/outbox', { host: `localhost:${other.port}` });
       expect(answer.status).toBe(404);
       await other.close();
     }

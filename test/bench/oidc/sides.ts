@@ -10,7 +10,7 @@ import { readConfig } from '../../../dist/base/config.js';
 import { createLog } from '../../../dist/base/log.js';
 import { createCore } from '../../../dist/core/core.js';
 import { systemMeta } from '../../../dist/core/request-meta.js';
-import { deleteKeys, findPostgresql, findRedis, freePort, onServer, stopAll } from '../../support/store-servers.js';
+import { deleteKeys, findPostgresql, findRedis, freePort, runStatement, stopAll } from '../../support/store-servers.js';
 
 export type SideName = 'bareOnRedis' | 'bareOnPostgresql' | 'oursOnBoth' | 'oursOnPostgresql';
 
@@ -75,8 +75,8 @@ export async function openSides(): Promise<{ all: Record<SideName, Side>; close(
 
   async function database(server: string): Promise<string> {
     const name = `signet_bench_${randomUUID().replaceAll('-', '')}`;
-    await onServer(server, `CREATE DATABASE ${name} TEMPLATE template0`);
-    closers.unshift(() => onServer(server, `DROP DATABASE ${name} WITH (FORCE)`));
+    await runStatement(server, `CREATE DATABASE ${name} TEMPLATE template0`);
+    closers.unshift(() => runStatement(server, `DROP DATABASE ${name} WITH (FORCE)`));
     const url = new URL(server);
     url.pathname = `/${name}`;
     return url.href;

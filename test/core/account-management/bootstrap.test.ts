@@ -90,7 +90,7 @@ describe.each(stores)('bootstrapping on $name', (store) => {
   });
 
   it('creates one administrator when servers with the same configuration start together', async () => {
-    const beside = await startServer({ beside: server });
+    const beside = await startServer({ sharedWith: server });
     try {
       const made = await Promise.all([server, beside].map(({ core }) => core.bootstrap.bootstrap(ada())));
       expect(made.filter(Boolean)).toHaveLength(1);

@@ -2,13 +2,13 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { systemMeta } from '../../../src/core/request-meta.js';
 import { requireComplete } from '../../../src/web/endpoints/admitted.js';
-import { me } from '../../support/api.js';
+import { getMe } from '../../support/api.js';
 import { Browser } from '../../support/browser.js';
 import { mailsTo, mailTo, tokenIn } from '../../support/mailbox.js';
-import { isAlive, refresh } from '../../support/relying-party.js';
+import { isActive, refresh } from '../../support/relying-party.js';
 import { PASSWORD, startServer, type TestServer } from '../../support/server.js';
 import { stores } from '../../support/stores.js';
-import { openFamily } from '../../support/token-family.js';
+import { openTokenFamily } from '../../support/token-family.js';
 
 const NEXT = 'nine unrelated lanterns';
 const used = { status: 401, code: 'invalid_token' };
@@ -60,17 +60,17 @@ describe.each(stores)('a password reset on $name', (store) => {
     const { id, email } = await server.account();
     const client = await server.client();
     const [browser, other] = [new Browser(server.origin), new Browser(server.origin)];
-    const online = await openFamily(server, client, email, {}, browser);
+    const online = await openTokenFamily(server, client, email, {}, browser);
     const scope = 'openid offline_access';
-    const offline = await openFamily(server, client, email, { scope, prompt: 'consent' }, other);
+    const offline = await openTokenFamily(server, client, email, { scope, prompt: 'consent' }, other);
     await other.submit(await other.open('/logout')); // grants with offline_access survive this
-    expect(await isAlive(server, offline.accessToken)).toBe(true);
+    expect(await isActive(server, offline.accessToken)).toBe(true);
 
     await reset(await linkFor(email));
     expect(await server.core.sessions.list(id)).toEqual([]);
     expect((await browser.open('/account')).url.pathname).toBe('/login');
     for (const { accessToken, refreshToken } of [online, offline]) {
-      expect(await isAlive(server, accessToken)).toBe(false);
+      expect(await isActive(server, accessToken)).toBe(false);
       expect((await refresh(server, client, refreshToken)).body.error).toBe('invalid_grant');
     }
     expect(await server.base.db.grant.count({ where: { accountId: id } })).toBe(0);
@@ -94,7 +94,7 @@ describe.each(stores)('a password reset on $name', (store) => {
         db.totpFactor.count({ where: { accountId: id } }),
         db.apiKey.count({ where: { accountId: id } }),
       ]);
-      return { remaining, keyWorks: (await me(server, key)).status === 200 };
+      return { remaining, keyWorks: (await getMe(server, key)).status === 200 };
     }
     expect(await prepared(false)).toEqual({ remaining: [0, 0, 0], keyWorks: false });
     expect(await prepared(true)).toEqual({ remaining: [1, 1, 1], keyWorks: true });
@@ -217,16 +217,16 @@ describe.each(stores)('a password change on $name', (store) => {
     const client = await server.client();
     const attacker = new Browser(server.origin);
     const more = { scope: 'openid offline_access', prompt: 'consent' };
-    const stolen = await openFamily(server, client, email, more, attacker);
+    const stolen = await openTokenFamily(server, client, email, more, attacker);
     await attacker.submit(await attacker.open('/logout'));
-    const kept = await openFamily(server, client, email, more);
+    const kept = await openTokenFamily(server, client, email, more);
     const [session] = await server.core.sessions.list(id);
-    expect(await isAlive(server, stolen.accessToken)).toBe(true);
+    expect(await isActive(server, stolen.accessToken)).toBe(true);
 
     await change((await server.core.sessions.find(session!.id))!, PASSWORD, NEXT, 6);
-    expect(await isAlive(server, stolen.accessToken)).toBe(false);
+    expect(await isActive(server, stolen.accessToken)).toBe(false);
     expect((await refresh(server, client, stolen.refreshToken)).body.error).toBe('invalid_grant');
-    expect(await isAlive(server, kept.accessToken)).toBe(true);
+    expect(await isActive(server, kept.accessToken)).toBe(true);
     expect((await refresh(server, client, kept.refreshToken)).status).toBe(200);
   });
 

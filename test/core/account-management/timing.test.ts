@@ -1,7 +1,8 @@
 // Response times do not reveal whether an account exists.
+
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
-import { call } from '../../support/api.js';
 import { mailTo } from '../../support/mailbox.js';
+import { callApi } from '../../support/request.js';
 import { startServer, type TestServer } from '../../support/server.js';
 
 let server: TestServer;
@@ -14,7 +15,7 @@ it('responds to a reset request before it looks the account up', async () => {
   const { email } = await server.account();
   const findByEmail = vi.spyOn(server.core.accounts, 'findByEmail');
   for (const [n, requested] of [email, 'unknown@example.com'].entries()) {
-    const answer = await call(server, 'POST', '/auth/forgot-password', { body: { email: requested } });
+    const answer = await callApi(server, 'POST', '/auth/forgot-password', { body: { email: requested } });
     expect([answer.status, findByEmail.mock.calls.length]).toEqual([202, n]);
     await vi.waitFor(() => expect(findByEmail).toHaveBeenCalledTimes(n + 1));
   }

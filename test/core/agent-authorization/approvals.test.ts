@@ -1,15 +1,23 @@
 // Approval requests of agents: allowed users, one open request, one decision, and revocation.
+
 import { decodeJwt } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { systemMeta } from '../../../src/core/request-meta.js';
 import { onboard } from '../../support/agents.js';
-import { call, logIn } from '../../support/api.js';
+import { logIn } from '../../support/api.js';
+import {
+  addCapTable,
+  type ClaimedAgent,
+  createClaimedAgent,
+  poll,
+  requestApproval,
+} from '../../support/approval-requests.js';
 import { mailTo, tokenIn } from '../../support/mailbox.js';
-import { type AskedAgent, addCapTable, agentOfSomebody, askPerson, poll } from '../../support/questions.js';
-import { token } from '../../support/relying-party.js';
+import { requestToken } from '../../support/relying-party.js';
+import { callApi } from '../../support/request.js';
 import { startServer, type TestServer } from '../../support/server.js';
 import { stores } from '../../support/stores.js';
-import { atOnce, introspect } from '../../support/token-family.js';
+import { concurrently, introspect } from '../../support/token-family.js';
 
 describe.each(stores)('an approval request on $name', (store) => {
   let server: TestServer;
@@ -20,38 +28,38 @@ describe.each(stores)('an approval request on $name', (store) => {
   afterAll(() => server.close());
 
   const openFor = async (bearer: string) =>
-    JSON.parse((await call(server, 'GET', '/approvals', { token: bearer })).text) as { id: string }[];
+    JSON.parse((await callApi(server, 'GET', '/approvals', { token: bearer })).text) as { id: string }[];
   const decide = (bearer: string, id: string, decision: string) =>
-    call(server, 'POST', `/approvals/${id}`, { token: bearer, body: { decision } });
-  const isActive = async ({ client_id: id, api_key: secret }: AskedAgent, accessToken: string | undefined) =>
+    callApi(server, 'POST', `/approvals/${id}`, { token: bearer, body: { decision } });
+  const isActive = async ({ client_id: id, api_key: secret }: ClaimedAgent, accessToken: string | undefined) =>
     (await introspect(server, { id, secret }, String(accessToken))).body.active === true;
-  const grantsOf = ({ client_id: clientId }: AskedAgent) => server.base.db.grant.count({ where: { clientId } });
+  const grantsOf = ({ client_id: clientId }: ClaimedAgent) => server.base.db.grant.count({ where: { clientId } });
 
   /** A request to the agent's owner. */
-  async function ask(agent: AskedAgent) {
-    const question = await askPerson(server, agent, agent.ownerEmail);
+  async function ask(agent: ClaimedAgent) {
+    const question = await requestApproval(server, agent, agent.ownerEmail);
     if (question.status !== 200) throw new Error(`not asked: ${JSON.stringify(question.body)}`);
     const [open] = await openFor(agent.bearer);
     return { ...question, id: open!.id };
   }
 
   it('is open only once per agent and user, even with 8 concurrent requests', async () => {
-    const agent = await agentOfSomebody(server);
-    const questions = await atOnce(8, () => askPerson(server, agent, agent.ownerEmail));
+    const agent = await createClaimedAgent(server);
+    const questions = await concurrently(8, () => requestApproval(server, agent, agent.ownerEmail));
     expect(questions.map(({ status }) => status).sort()).toEqual([200, ...Array(7).fill(403)]);
     for (const { status, body } of questions) if (status === 403) expect(body.error).toBe('access_denied');
     const [first, ...others] = await openFor(agent.bearer);
     expect(others).toEqual([]);
     await decide(agent.bearer, first!.id, 'deny');
-    expect((await askPerson(server, agent, agent.ownerEmail)).status).toBe(200);
+    expect((await requestApproval(server, agent, agent.ownerEmail)).status).toBe(200);
     expect(await server.core.audit.list({ clientId: agent.client_id, action: 'approval.requested' })).toHaveLength(2);
   });
 
   it('is decided once, even with concurrent approvals and denials', async () => {
     for (let round = 0; round < 3; round += 1) {
-      const agent = await agentOfSomebody(server);
+      const agent = await createClaimedAgent(server);
       const question = await ask(agent);
-      const answers = await atOnce(6, (n) => decide(agent.bearer, question.id, n % 2 ? 'approve' : 'deny'));
+      const answers = await concurrently(6, (n) => decide(agent.bearer, question.id, n % 2 ? 'approve' : 'deny'));
       expect(answers.map(({ status }) => status).sort()).toEqual([200, ...Array(5).fill(409)]);
       const yes = answers.findIndex(({ status }) => status === 200) % 2 === 1;
       const { status, body } = await poll(server, agent, question);
@@ -64,10 +72,10 @@ describe.each(stores)('an approval request on $name', (store) => {
   });
 
   it('yields one active token, even with 10 concurrent polls', async () => {
-    const agent = await agentOfSomebody(server);
+    const agent = await createClaimedAgent(server);
     const question = await ask(agent);
     await decide(agent.bearer, question.id, 'approve');
-    const answers = await atOnce(10, () => poll(server, agent, question));
+    const answers = await concurrently(10, () => poll(server, agent, question));
     const given = answers.filter(({ status }) => status === 200);
     expect(given).toHaveLength(1);
     for (const { status, body } of answers) if (status !== 200) expect(body.error).toBe('invalid_grant');
@@ -76,7 +84,7 @@ describe.each(stores)('an approval request on $name', (store) => {
   });
 
   it('is allowed only to the owner and to users who have consented to the agent', async () => {
-    const [agent, another] = [await agentOfSomebody(server), await agentOfSomebody(server)];
+    const [agent, another] = [await createClaimedAgent(server), await createClaimedAgent(server)];
     const [stranger, friend] = [await server.account(), await server.account()];
     const allowance = { scopes: ['openid'], claims: [], resources: {} };
     for (const { client_id: id } of [agent, another]) {
@@ -85,32 +93,32 @@ describe.each(stores)('an approval request on $name', (store) => {
     const answers: string[] = [];
     const odd = ['\0', `${agent.ownerEmail}\0`, `${agent.ownerId}\0`];
     for (const hint of [stranger.email, stranger.id, 'unknown@example.com', 'unknown', agent.client_id, ...odd]) {
-      const { status, body } = await askPerson(server, agent, hint);
+      const { status, body } = await requestApproval(server, agent, hint);
       answers.push(JSON.stringify([status, body]));
     }
     expect(answers).toEqual(answers.map(() => answers[0]));
     expect(answers[0]).toContain('unknown_user_id');
     expect(server.lines.filter((line) => /"level":"(error|fatal)"/.test(line))).toEqual([]);
     for (const hint of [friend.email.toUpperCase(), agent.ownerId]) {
-      expect((await askPerson(server, agent, hint)).status).toBe(200);
+      expect((await requestApproval(server, agent, hint)).status).toBe(200);
     }
     await server.base.db.account.update({ where: { id: friend.id }, data: { status: 'suspended' } });
-    expect((await askPerson(server, another, friend.email)).body.error).toBe('unknown_user_id');
+    expect((await requestApproval(server, another, friend.email)).body.error).toBe('unknown_user_id');
     // An owner who left the organization can no longer approve.
     const organizationId = another.company_id;
     await server.base.db.membership.create({ data: { accountId: stranger.id, organizationId, role: 'owner' } });
     await server.base.db.membership.deleteMany({ where: { accountId: another.ownerId } });
-    expect((await askPerson(server, another, another.ownerEmail)).body.error).toBe('unknown_user_id');
+    expect((await requestApproval(server, another, another.ownerEmail)).body.error).toBe('unknown_user_id');
   });
 
   it('is rejected from an unclaimed agent', async () => {
     const unclaimed = await onboard(server, { agent_id: 'unclaimed', capabilities: ['write:equity'] });
-    const { status, body } = await askPerson(server, unclaimed, (await server.account()).email);
+    const { status, body } = await requestApproval(server, unclaimed, (await server.account()).email);
     expect([status, body.error]).toEqual([400, 'unauthorized_client']);
   });
 
   it('cannot be decided by another user or polled by another agent', async () => {
-    const [agent, other] = [await agentOfSomebody(server), await agentOfSomebody(server)];
+    const [agent, other] = [await createClaimedAgent(server), await createClaimedAgent(server)];
     const question = await ask(agent);
     expect(await openFor(other.bearer)).toEqual([]);
     const answer = await decide(other.bearer, question.id, 'approve');
@@ -120,10 +128,10 @@ describe.each(stores)('an approval request on $name', (store) => {
   });
 
   it('is rate limited per hour', async () => {
-    const agent = await agentOfSomebody(server);
+    const agent = await createClaimedAgent(server);
     const statuses: number[] = [];
     for (let n = 0; n < 11; n += 1) {
-      const { status, headers } = await askPerson(server, agent, agent.ownerEmail);
+      const { status, headers } = await requestApproval(server, agent, agent.ownerEmail);
       statuses.push(status);
       if (status === 429) expect(Number(headers.get('retry-after'))).toBeGreaterThan(0);
       for (const { id } of await openFor(agent.bearer)) await decide(agent.bearer, id, 'deny');
@@ -132,9 +140,9 @@ describe.each(stores)('an approval request on $name', (store) => {
   });
 
   it('is deleted with the agent', async () => {
-    const agent = await agentOfSomebody(server);
+    const agent = await createClaimedAgent(server);
     const open = await ask(agent);
-    await call(server, 'DELETE', `/agents/${agent.agent_id}`, { token: agent.bearer });
+    await callApi(server, 'DELETE', `/agents/${agent.agent_id}`, { token: agent.bearer });
     expect(await openFor(agent.bearer)).toEqual([]);
     expect((await decide(agent.bearer, open.id, 'approve')).status).toBe(404);
     expect((await poll(server, agent, open)).body.error).toBe('invalid_client');
@@ -142,7 +150,7 @@ describe.each(stores)('an approval request on $name', (store) => {
 
   /** An agent with an approved token and a second, open request. */
   async function allowed() {
-    const agent = await agentOfSomebody(server);
+    const agent = await createClaimedAgent(server);
     const question = await ask(agent);
     await decide(agent.bearer, question.id, 'approve');
     const { access_token: accessToken } = (await poll(server, agent, question)).body;
@@ -151,10 +159,10 @@ describe.each(stores)('an approval request on $name', (store) => {
   }
 
   it('yields a token that cannot be exchanged or meant for an agent', async () => {
-    const [agent, other] = [await agentOfSomebody(server), await agentOfSomebody(server)];
-    const audienceOf = ({ client_id: id }: AskedAgent) => `${server.issuer}/agents/${id}`;
+    const [agent, other] = [await createClaimedAgent(server), await createClaimedAgent(server)];
+    const audienceOf = ({ client_id: id }: ClaimedAgent) => `${server.issuer}/agents/${id}`;
     for (const named of [agent, other]) {
-      const { status, body } = await askPerson(server, agent, agent.ownerEmail, { resource: audienceOf(named) });
+      const { status, body } = await requestApproval(server, agent, agent.ownerEmail, { resource: audienceOf(named) });
       expect([status, body.error]).toEqual([400, 'invalid_target']);
     }
     // Even if the grant names agents, the token of an approval cannot be exchanged.
@@ -168,7 +176,7 @@ describe.each(stores)('an approval request on $name', (store) => {
       await decide(agent.bearer, question.id, 'approve');
       const { access_token: accessToken } = (await poll(server, agent, question)).body;
       expect(decodeJwt(accessToken!)).toMatchObject({ may_act: { sub: by.client_id } });
-      const { status, body } = await token(
+      const { status, body } = await requestToken(
         server,
         { id: by.client_id, secret: by.api_key },
         {
@@ -217,14 +225,14 @@ describe.each(stores)('an approval request on $name', (store) => {
 
   it('keeps its token after a sign-out, but not after a revocation of the session or deletion of the agent', async () => {
     const { agent, accessToken } = await allowed();
-    await call(server, 'POST', '/auth/logout', { token: agent.bearer });
+    await callApi(server, 'POST', '/auth/logout', { token: agent.bearer });
     expect(await isActive(agent, accessToken)).toBe(true);
     const { access_token: bearer } = await logIn(server, agent.ownerEmail);
-    await call(server, 'DELETE', `/agents/${agent.agent_id}`, { token: bearer });
+    await callApi(server, 'DELETE', `/agents/${agent.agent_id}`, { token: bearer });
     expect(await grantsOf(agent)).toBe(0);
 
     const other = await allowed();
-    const logins = JSON.parse((await call(server, 'GET', '/auth/sessions', { token: other.agent.bearer })).text);
+    const logins = JSON.parse((await callApi(server, 'GET', '/auth/sessions', { token: other.agent.bearer })).text);
     await server.core.sessions.revoke(logins[0].id, 'revoked', systemMeta);
     expect(await isActive(other.agent, other.accessToken)).toBe(false);
   });

@@ -1,6 +1,6 @@
 // Timing of login hints: it must not reveal whether an account exists.
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { agentOfSomebody } from '../../support/questions.js';
+import { createClaimedAgent } from '../../support/approval-requests.js';
 import { startServer, type TestServer } from '../../support/server.js';
 
 const TRIALS = 600;
@@ -15,7 +15,7 @@ afterAll(() => server.close());
 const median = (times: number[]) => [...times].sort((a, b) => a - b)[Math.floor(times.length / 2)]!;
 
 it('takes equally long for unknown and for unrelated users', async () => {
-  const { client_id: id } = await agentOfSomebody(server);
+  const { client_id: id } = await createClaimedAgent(server);
   const agent = (await server.core.activeAgents.find(id))!;
   const stranger = await server.account();
   const times: Record<string, number[]> = { [stranger.email]: [], 'unknown99@example.com': [] };

@@ -1,14 +1,16 @@
 // Agents: onboarding without a human step, limited capabilities, claims, key rotation, deletion.
+
 import { decodeJwt, decodeProtectedHeader } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { systemMeta } from '../../../src/core/request-meta.js';
-import { AGENT, onboard, self, tryToOnboard } from '../../support/agents.js';
-import { call, newLogin } from '../../support/api.js';
+import { AGENT, getAgent, onboard, tryToOnboard } from '../../support/agents.js';
+import { createSignedInAccount } from '../../support/api.js';
 import { movableClock } from '../../support/movable-clock.js';
+import { callApi } from '../../support/request.js';
 import { startServer, type TestServer } from '../../support/server.js';
 import { stores } from '../../support/stores.js';
-import { atOnce } from '../../support/token-family.js';
-import { validate } from '../../support/tools-api.js';
+import { concurrently } from '../../support/token-family.js';
+import { validateToken } from '../../support/tools-api.js';
 
 const DAY_MS = 86_400_000;
 
@@ -19,7 +21,7 @@ describe.each(stores)('agents on $name', (store) => {
   const settings = { TRUSTED_PROXIES: '127.0.0.1' };
   beforeAll(async () => {
     server = await startServer({ store, clock, settings });
-    beside = await startServer({ beside: server, clock, settings });
+    beside = await startServer({ sharedWith: server, clock, settings });
   });
   afterAll(async () => {
     await beside.close();
@@ -37,7 +39,7 @@ describe.each(stores)('agents on $name', (store) => {
   }
 
   const statusOf = async (agent: { agent_id: string }, credential: string, at: TestServer = server) =>
-    (await self(at, agent, credential)).status;
+    (await getAgent(at, agent, credential)).status;
   const ownOf = (accountId: string) => server.core.organizations.personalOrganizationId(accountId);
   const membersIn = (organizationId: string) => server.base.db.membership.count({ where: { organizationId } });
 
@@ -58,7 +60,7 @@ describe.each(stores)('agents on $name', (store) => {
     expect(await server.base.db.agent.count({ where: { organizationId: agent.company_id } })).toBe(1);
     expect((await unclaimed()).company_id).not.toBe(agent.company_id);
     for (const credential of [agent.api_key, agent.token]) {
-      const answer = await self(server, agent, credential);
+      const answer = await getAgent(server, agent, credential);
       expect(answer.json).toMatchObject({ ...AGENT, client_id: agent.client_id, claimed: false });
       expect(answer.text).not.toContain(agent.api_key);
     }
@@ -85,19 +87,19 @@ describe.each(stores)('agents on $name', (store) => {
     });
     expect(claims.exp! - claims.iat!).toBeGreaterThan(7 * 86_400 - 5);
     expect(claims.exp! - claims.iat!).toBeLessThanOrEqual(7 * 86_400);
-    const { access_token: token } = await newLogin(server);
+    const { access_token: token } = await createSignedInAccount(server);
     expect(decodeJwt((await onboard(server, {}, token)).token)).toMatchObject({ claimed: true });
   });
 
   it('expire with key and token after a week unless they are claimed', async () => {
     const agent = await unclaimed();
-    const { access_token: token } = await newLogin(server);
+    const { access_token: token } = await createSignedInAccount(server);
     const kept = await onboard(server, {}, token);
     await later(7 * DAY_MS + 1000, async () => {
       for (const at of [server, beside])
         for (const credential of [agent.api_key, agent.token])
-          expect((await self(at, agent, credential)).json.error).toBe('expired_token');
-      expect((await self(server, kept, kept.token)).json.error).toBe('expired_token');
+          expect((await getAgent(at, agent, credential)).json.error).toBe('expired_token');
+      expect((await getAgent(server, kept, kept.token)).json.error).toBe('expired_token');
       expect(await statusOf(kept, kept.api_key)).toBe(200);
       await server.core.cleanup.sweepAll();
       await beside.core.cleanup.sweepAll(); // a second process deletes and audits nothing again
@@ -111,12 +113,12 @@ describe.each(stores)('agents on $name', (store) => {
   });
 
   it('join the organization of the admin who creates them', async () => {
-    const { access_token: token, accountId } = await newLogin(server);
+    const { access_token: token, accountId } = await createSignedInAccount(server);
     const agent = await onboard(server, { capabilities: ['read:cap-table', 'admin'] }, token);
     expect(agent).toMatchObject({ company_id: await ownOf(accountId), capabilities: ['read:cap-table', 'admin'] });
     expect(agent).not.toHaveProperty('claim_url');
     expect(agent).toMatchObject({ claimed: true, expires_at: null });
-    const { access_token: another, accountId: member } = await newLogin(server);
+    const { access_token: another, accountId: member } = await createSignedInAccount(server);
     const organizationId = await ownOf(accountId);
     for (const [role, status] of [
       [undefined, 404],
@@ -134,19 +136,19 @@ describe.each(stores)('agents on $name', (store) => {
   });
 
   it('have unique ids in an organization, even when created concurrently', async () => {
-    const { access_token: token } = await newLogin(server);
-    const answers = await atOnce(20, (n) => tryToOnboard(n % 2 ? server : beside, {}, { token }));
+    const { access_token: token } = await createSignedInAccount(server);
+    const answers = await concurrently(20, (n) => tryToOnboard(n % 2 ? server : beside, {}, { token }));
     expect(answers.map(({ status }) => status).sort()).toEqual([201, ...Array(19).fill(409)]);
     expect(answers.find(({ status }) => status === 409)!.json).toMatchObject({
       error: 'conflict',
       fields: { agent_id: expect.any(String) },
     });
-    const { access_token: other } = await newLogin(server);
+    const { access_token: other } = await createSignedInAccount(server);
     expect((await tryToOnboard(server, {}, { token: other })).status).toBe(201);
   });
 
   it('are rejected with invalid input, or with a capability that only admins can grant', async () => {
-    const { access_token: token } = await newLogin(server);
+    const { access_token: token } = await createSignedInAccount(server);
     for (const [field, body] of [
       ['capabilities', { capabilities: ['read:everything'] }],
       ['capabilities', { capabilities: [] }],
@@ -165,7 +167,7 @@ describe.each(stores)('agents on $name', (store) => {
 
   it('can have capabilities that an administrator adds to the catalog', async () => {
     const names = async () =>
-      JSON.parse((await call(server, 'GET', '/capabilities')).text).map((one: { name: string }) => one.name);
+      JSON.parse((await callApi(server, 'GET', '/capabilities')).text).map((one: { name: string }) => one.name);
     expect(await names()).toEqual([
       'read:cap-table',
       'write:stakeholders',
@@ -176,7 +178,7 @@ describe.each(stores)('agents on $name', (store) => {
       'write:safe-notes',
       'admin',
     ]);
-    const { access_token: token, accountId: id } = await newLogin(server);
+    const { access_token: token, accountId: id } = await createSignedInAccount(server);
     await server.base.db.account.update({ where: { id }, data: { role: 'admin' } });
     await server.base.invalidationBus.publish('accounts', id);
     const scopes = [
@@ -184,37 +186,37 @@ describe.each(stores)('agents on $name', (store) => {
       { name: 'write:board', description: 'Write the minutes of the board.' },
     ];
     const body = { identifier: 'https://board.example', name: 'Board', scopes };
-    expect((await call(server, 'POST', '/resources', { token, body })).status).toBe(201);
+    expect((await callApi(server, 'POST', '/resources', { token, body })).status).toBe(201);
     expect(await names()).not.toContain('write:board');
     expect(await names()).toContain('read:board');
     expect((await unclaimed({ capabilities: ['read:board'] })).capabilities).toEqual(['read:board']);
   });
 
   it('are rejected by every process after deletion by themselves or by an admin', async () => {
-    const { access_token: token } = await newLogin(server);
+    const { access_token: token } = await createSignedInAccount(server);
     for (const by of ['itself', 'administrator']) {
       const agent = await onboard(server, {}, token);
       for (const at of [server, beside])
         for (const credential of [agent.api_key, agent.token]) expect(await statusOf(agent, credential, at)).toBe(200);
-      const byToken = await call(server, 'DELETE', `/agents/${agent.agent_id}`, { token: agent.token });
+      const byToken = await callApi(server, 'DELETE', `/agents/${agent.agent_id}`, { token: agent.token });
       expect([byToken.status, byToken.json.error]).toEqual([403, 'insufficient_scope']); // deletion requires the key
       const credential = by === 'itself' ? agent.api_key : token;
-      expect((await call(server, 'DELETE', `/agents/${agent.agent_id}`, { token: credential })).status).toBe(200);
+      expect((await callApi(server, 'DELETE', `/agents/${agent.agent_id}`, { token: credential })).status).toBe(200);
       for (const dead of [agent.api_key, agent.token]) {
         expect(await statusOf(agent, dead)).toBe(401);
         await expect.poll(() => statusOf(agent, dead, beside), { timeout: 1000, interval: 50 }).toBe(401);
       }
-      expect((await call(server, 'GET', `/agents/${agent.agent_id}`, { token })).status).toBe(404);
+      expect((await callApi(server, 'GET', `/agents/${agent.agent_id}`, { token })).status).toBe(404);
     }
   });
 
   it('are claimed by one of several concurrent users, who becomes the owner', async () => {
     const agent = await unclaimed();
     const token = agent.claim_url!.slice(-43);
-    const people = await Promise.all(Array.from({ length: 6 }, () => newLogin(server)));
+    const people = await Promise.all(Array.from({ length: 6 }, () => createSignedInAccount(server)));
     const claims = await Promise.all(
       people.map(({ access_token: by }, n) =>
-        call(n % 2 ? server : beside, 'POST', '/agents/claim', { token: by, body: { token } }),
+        callApi(n % 2 ? server : beside, 'POST', '/agents/claim', { token: by, body: { token } }),
       ),
     );
     expect(claims.map(({ status }) => status).sort()).toEqual([200, ...Array(5).fill(404)]);
@@ -223,15 +225,15 @@ describe.each(stores)('agents on $name', (store) => {
       { accountId: winner.accountId, role: 'owner' },
     ]);
     await expect
-      .poll(async () => (await self(beside, agent, agent.api_key)).json.claimed, { timeout: 1000, interval: 50 })
+      .poll(async () => (await getAgent(beside, agent, agent.api_key)).json.claimed, { timeout: 1000, interval: 50 })
       .toBe(true);
-    const again = await call(server, 'POST', '/agents/claim', { token: winner.access_token, body: { token } });
+    const again = await callApi(server, 'POST', '/agents/claim', { token: winner.access_token, body: { token } });
     expect(again.status).toBe(404);
     await later(8 * DAY_MS, async () => {
       expect(await statusOf(agent, agent.api_key)).toBe(200);
       await server.core.cleanup.sweepAll();
     });
-    const answer = await call(server, 'GET', `/agents/${agent.agent_id}`, { token: winner.access_token });
+    const answer = await callApi(server, 'GET', `/agents/${agent.agent_id}`, { token: winner.access_token });
     expect(answer.json).toMatchObject({ claimed: true, expires_at: null, company_id: agent.company_id });
     const late = await unclaimed();
     await later(7 * DAY_MS + 1000, async () => {
@@ -246,7 +248,7 @@ describe.each(stores)('agents on $name', (store) => {
   });
 
   it('lose their old key and its tokens when the key is rotated', async () => {
-    const { access_token: token } = await newLogin(server);
+    const { access_token: token } = await createSignedInAccount(server);
     const agent = await onboard(server, {}, token);
     expect(await statusOf(agent, agent.api_key, beside)).toBe(200);
     for (const [old, by] of [
@@ -254,7 +256,7 @@ describe.each(stores)('agents on $name', (store) => {
       [undefined, token],
     ] as const) {
       const before = old ?? agent;
-      const answer = await call(server, 'POST', `/agents/${agent.agent_id}/rotate-key`, { token: by });
+      const answer = await callApi(server, 'POST', `/agents/${agent.agent_id}/rotate-key`, { token: by });
       expect(answer.status, answer.text).toBe(201);
       const fresh = answer.json as unknown as typeof agent;
       expect(fresh).toMatchObject({ client_id: agent.client_id, company_id: agent.company_id });
@@ -268,10 +270,10 @@ describe.each(stores)('agents on $name', (store) => {
   });
 
   it('have one active key after concurrent rotations', async () => {
-    const { access_token: token } = await newLogin(server);
+    const { access_token: token } = await createSignedInAccount(server);
     const agent = await onboard(server, {}, token);
-    const answers = await atOnce(10, (n) =>
-      call(n % 2 ? server : beside, 'POST', `/agents/${agent.agent_id}/rotate-key`, { token }),
+    const answers = await concurrently(10, (n) =>
+      callApi(n % 2 ? server : beside, 'POST', `/agents/${agent.agent_id}/rotate-key`, { token }),
     );
     const fresh = answers.filter(({ status }) => status === 201).map(({ json }) => json as unknown as typeof agent);
     expect(fresh.length).toBeGreaterThanOrEqual(1);
@@ -282,7 +284,7 @@ describe.each(stores)('agents on $name', (store) => {
   });
 
   it('can read and delete only themselves, and cannot create keys or gain rights', async () => {
-    const [mine, theirs] = [await newLogin(server), await newLogin(server)];
+    const [mine, theirs] = [await createSignedInAccount(server), await createSignedInAccount(server)];
     const agent = await onboard(server, { capabilities: ['admin'] }, mine.access_token);
     const sibling = await onboard(server, { agent_id: 'sibling' }, mine.access_token);
     const foreign = await onboard(server, { agent_id: 'foreign' }, theirs.access_token);
@@ -308,37 +310,37 @@ describe.each(stores)('agents on $name', (store) => {
     const before = await server.base.db.agent.findMany({ orderBy: { id: 'asc' } });
     for (const [method, path, body] of tries) {
       for (const credential of [agent.api_key, agent.token]) {
-        const answer = await call(server, method, path, { token: credential, ...(body && { body }) });
+        const answer = await callApi(server, method, path, { token: credential, ...(body && { body }) });
         expect([403, 404], `${method} ${path}: ${answer.text}`).toContain(answer.status);
       }
     }
-    const stolen = await call(server, 'POST', `/agents/${agent.agent_id}/rotate-key`, { token: agent.token });
+    const stolen = await callApi(server, 'POST', `/agents/${agent.agent_id}/rotate-key`, { token: agent.token });
     expect([stolen.status, stolen.json.error]).toEqual([403, 'insufficient_scope']); // a token cannot rotate the key
     expect(await server.base.db.agent.findMany({ orderBy: { id: 'asc' } })).toEqual(before);
     for (const path of [`/agents/${agent.client_id}`, `/agents/${agent.agent_id}`]) {
       for (const method of ['GET', 'DELETE'])
-        expect((await call(server, method, path, { token: theirs.access_token })).status).toBe(404);
+        expect((await callApi(server, method, path, { token: theirs.access_token })).status).toBe(404);
     }
   });
 
   it('are readable for members and their API keys, and manageable for admins', async () => {
-    const owner = await newLogin(server);
+    const owner = await createSignedInAccount(server);
     const agent = await onboard(server, {}, owner.access_token);
-    const { access_token: token, accountId } = await newLogin(server);
+    const { access_token: token, accountId } = await createSignedInAccount(server);
     await server.base.db.membership.create({ data: { accountId, organizationId: agent.company_id, role: 'operator' } });
-    expect((await call(server, 'GET', `/agents/${agent.agent_id}`, { token })).status).toBe(200);
-    expect(JSON.parse((await call(server, 'GET', '/agents', { token })).text)).toHaveLength(1);
+    expect((await callApi(server, 'GET', `/agents/${agent.agent_id}`, { token })).status).toBe(200);
+    expect(JSON.parse((await callApi(server, 'GET', '/agents', { token })).text)).toHaveLength(1);
     for (const [method, path] of [
       ['DELETE', ''],
       ['POST', '/rotate-key'],
     ] as const) {
-      const answer = await call(server, method, `/agents/${agent.agent_id}${path}`, { token });
+      const answer = await callApi(server, method, `/agents/${agent.agent_id}${path}`, { token });
       expect([answer.status, answer.json.error]).toEqual([403, 'insufficient_role']);
     }
     const own = await onboard(server, {}, token); // now agents of two organizations have this id
-    expect((await call(server, 'GET', `/agents/${agent.agent_id}`, { token })).status).toBe(400);
+    expect((await callApi(server, 'GET', `/agents/${agent.agent_id}`, { token })).status).toBe(400);
     for (const { company_id: id, client_id: clientId } of [own, agent]) {
-      const answer = await call(server, 'GET', `/agents/${agent.agent_id}?organization_id=${id}`, { token });
+      const answer = await callApi(server, 'GET', `/agents/${agent.agent_id}?organization_id=${id}`, { token });
       expect(answer.json.client_id).toBe(clientId);
     }
     const key = await server.core.apiKeys.create(
@@ -346,17 +348,17 @@ describe.each(stores)('agents on $name', (store) => {
       { name: 'K', format: 'sk_live', lifeSeconds: null },
       systemMeta,
     );
-    expect((await call(server, 'GET', '/agents', { token: key.key })).status).toBe(200);
-    expect((await call(server, 'DELETE', `/agents/${agent.agent_id}`, { token: key.key })).status).toBe(403);
+    expect((await callApi(server, 'GET', '/agents', { token: key.key })).status).toBe(200);
+    expect((await callApi(server, 'DELETE', `/agents/${agent.agent_id}`, { token: key.key })).status).toBe(403);
     expect((await tryToOnboard(server, { agent_id: 'x' }, { token: key.key })).status).toBe(403);
   });
 
   it('are validated for tools as long as they exist', async () => {
-    const [maker, other] = [await newLogin(server), await newLogin(server)];
+    const [maker, other] = [await createSignedInAccount(server), await createSignedInAccount(server)];
     const organizationId = await ownOf(maker.accountId);
     await server.base.db.membership.create({ data: { accountId: other.accountId, organizationId, role: 'admin' } });
     const agent = await onboard(server, { agent_id: 'told' }, maker.access_token);
-    const toldAs = async (key: string) => (await validate(server, key)).json.user;
+    const toldAs = async (key: string) => (await validateToken(server, key)).json.user;
     expect(await toldAs(agent.api_key)).toMatchObject({ id: maker.accountId, role: 'viewer' });
 
     await server.base.db.account.update({ where: { id: maker.accountId }, data: { status: 'suspended' } });
@@ -365,12 +367,12 @@ describe.each(stores)('agents on $name', (store) => {
     expect(await toldAs(agent.api_key)).toEqual(itself);
 
     const path = `/agents/${agent.agent_id}/rotate-key?organization_id=${organizationId}`;
-    const { json } = await call(server, 'POST', path, { token: other.access_token, body: {} });
+    const { json } = await callApi(server, 'POST', path, { token: other.access_token, body: {} });
     expect(await toldAs(String(json.api_key))).toMatchObject({ id: other.accountId, role: 'viewer' });
   });
 
   it('stay active when their creator leaves, and are inactive while every manager is suspended', async () => {
-    const { access_token: token, accountId } = await newLogin(server);
+    const { access_token: token, accountId } = await createSignedInAccount(server);
     const agent = await onboard(server, {}, token);
     const { id: colleague } = await server.account(`${accountId}@example.com`);
     const suspend = async (id: string, status = 'suspended') => {
@@ -403,9 +405,9 @@ describe('onboarding', () => {
       expect((await tryToOnboard(server, {}, { token: `${TOKEN}x` })).json.error).toBe('invalid_token');
       expect((await tryToOnboard(server, {}, { token: TOKEN })).json).toMatchObject({ claimed: false });
       expect((await tryToOnboard(server, { capabilities: ['admin'] }, { token: TOKEN })).status).toBe(403);
-      const { access_token: token } = await newLogin(server);
+      const { access_token: token } = await createSignedInAccount(server);
       expect((await tryToOnboard(server, {}, { token })).json).toMatchObject({ claimed: true });
-      expect((await call(server, 'GET', '/agents', { token: TOKEN })).status).toBe(401);
+      expect((await callApi(server, 'GET', '/agents', { token: TOKEN })).status).toBe(401);
     } finally {
       await server.close();
     }
@@ -416,7 +418,7 @@ describe('onboarding', () => {
     try {
       expect((await tryToOnboard(server)).json.error).toBe('no_auth');
       expect((await tryToOnboard(server, {}, { token: TOKEN })).json.error).toBe('invalid_token');
-      const { access_token: token } = await newLogin(server);
+      const { access_token: token } = await createSignedInAccount(server);
       expect((await tryToOnboard(server, {}, { token })).status).toBe(201);
     } finally {
       await server.close();

@@ -1,13 +1,15 @@
 // API keys: shown once, limited by their owner's role, rotated with a grace period, revoked at
 // once.
+
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { systemMeta } from '../../../src/core/request-meta.js';
-import { call, newLogin } from '../../support/api.js';
+import { createSignedInAccount } from '../../support/api.js';
 import { movableClock } from '../../support/movable-clock.js';
+import { callApi } from '../../support/request.js';
 import { startServer, type TestServer } from '../../support/server.js';
 import { stores } from '../../support/stores.js';
-import { atOnce } from '../../support/token-family.js';
+import { concurrently } from '../../support/token-family.js';
 
 interface Key {
   id: string;
@@ -24,7 +26,7 @@ describe.each(stores)('API keys on $name', (store) => {
   const { clock, later } = movableClock();
   beforeAll(async () => {
     server = await startServer({ store, clock });
-    beside = await startServer({ beside: server, clock });
+    beside = await startServer({ sharedWith: server, clock });
   });
   afterAll(async () => {
     await beside.close();
@@ -32,16 +34,16 @@ describe.each(stores)('API keys on $name', (store) => {
   });
 
   async function make(token: string, body: object = {}): Promise<Key> {
-    const answer = await call(server, 'POST', '/api-keys', { token, body: { name: 'CI', ...body } });
+    const answer = await callApi(server, 'POST', '/api-keys', { token, body: { name: 'CI', ...body } });
     if (answer.status !== 201) throw new Error(answer.text);
     return answer.json as unknown as Key;
   }
 
-  const me = (key: string, at: TestServer = server) => call(at, 'GET', '/auth/me', { token: key });
-  const list = async (token: string) => JSON.parse((await call(server, 'GET', '/api-keys', { token })).text);
+  const me = (key: string, at: TestServer = server) => callApi(at, 'GET', '/auth/me', { token: key });
+  const list = async (token: string) => JSON.parse((await callApi(server, 'GET', '/api-keys', { token })).text);
 
   it('are returned once, listed without their secret, and stored as a hash', async () => {
-    const { access_token: token, accountId } = await newLogin(server);
+    const { access_token: token, accountId } = await createSignedInAccount(server);
     const made = await make(token, { name: 'Production Server Key', expires_in_days: 90 });
     expect(made).toEqual({
       id: expect.stringMatching(/^key_[0-9a-f-]{36}$/),
@@ -70,7 +72,7 @@ describe.each(stores)('API keys on $name', (store) => {
   });
 
   it('are accepted as X-API-Key and as bearer token, in each format', async () => {
-    const { access_token: token, accountId } = await newLogin(server);
+    const { access_token: token, accountId } = await createSignedInAccount(server);
     for (const [body, form] of [
       [{}, /^sk_live_/],
       [{ environment: 'test' }, /^sk_test_/],
@@ -79,12 +81,12 @@ describe.each(stores)('API keys on $name', (store) => {
       const { api_key: key } = await make(token, body);
       expect(key).toMatch(form);
       expect((await me(key)).json.id).toBe(accountId);
-      expect((await call(server, 'GET', '/auth/me', { headers: { 'x-api-key': key } })).json.id).toBe(accountId);
+      expect((await callApi(server, 'GET', '/auth/me', { headers: { 'x-api-key': key } })).json.id).toBe(accountId);
     }
   });
 
   it('are limited to 200 active ones, even when created or rotated concurrently', async () => {
-    const { access_token: token, accountId } = await newLogin(server);
+    const { access_token: token, accountId } = await createSignedInAccount(server);
     await make(token);
     const { id, ...first } = (await server.core.apiKeys.list(accountId))[0]!;
     const more = (count: number, expiresAt: Date | null) =>
@@ -96,8 +98,8 @@ describe.each(stores)('API keys on $name', (store) => {
     await more(50, new Date(Date.now() - DAY_MS));
     await more(194, null);
     const rotated = `/api-keys/${id}/rotate`;
-    const answers = await atOnce(20, (n) =>
-      call(n % 2 ? server : beside, 'POST', n < 10 ? '/api-keys' : rotated, {
+    const answers = await concurrently(20, (n) =>
+      callApi(n % 2 ? server : beside, 'POST', n < 10 ? '/api-keys' : rotated, {
         token,
         body: n < 10 ? { name: 'K' } : {},
       }),
@@ -107,7 +109,7 @@ describe.each(stores)('API keys on $name', (store) => {
   });
 
   it('cannot be created by a session that a concurrent password reset revokes', async () => {
-    const { accountId } = await newLogin(server);
+    const { accountId } = await createSignedInAccount(server);
     const owner = (await server.core.accounts.find(accountId))!;
     const passwordChangedAt = new Date(Date.now() + 60_000);
     await server.base.db.account.update({ where: { id: accountId }, data: { passwordChangedAt } });
@@ -117,7 +119,7 @@ describe.each(stores)('API keys on $name', (store) => {
   });
 
   it('expire after 90 days by default, after a given time, or never', async () => {
-    const { access_token: token } = await newLogin(server);
+    const { access_token: token } = await createSignedInAccount(server);
     const [usual, short, never] = [
       await make(token),
       await make(token, { expires_in_days: 1 }),
@@ -136,7 +138,7 @@ describe.each(stores)('API keys on $name', (store) => {
 
   it('are rejected by every process within a second when revoked, or when the owner is suspended or leaves', async () => {
     const endings: ((made: Key, token: string, accountId: string) => Promise<unknown>)[] = [
-      ({ id }, token) => call(server, 'DELETE', `/api-keys/${id}`, { token }),
+      ({ id }, token) => callApi(server, 'DELETE', `/api-keys/${id}`, { token }),
       async (_made, _token, id) => {
         await server.base.db.account.update({ where: { id }, data: { status: 'suspended' } });
         await server.base.invalidationBus.publish('accounts', id);
@@ -147,7 +149,7 @@ describe.each(stores)('API keys on $name', (store) => {
       },
     ];
     for (const end of endings) {
-      const { access_token: token, accountId } = await newLogin(server);
+      const { access_token: token, accountId } = await createSignedInAccount(server);
       const made = await make(token);
       expect((await me(made.api_key, beside)).status).toBe(200);
       await end(made, token, accountId);
@@ -157,9 +159,9 @@ describe.each(stores)('API keys on $name', (store) => {
   });
 
   it('are rotated with or without a grace period', async () => {
-    const { access_token: token } = await newLogin(server);
+    const { access_token: token } = await createSignedInAccount(server);
     const old = await make(token, { name: 'Deploy', role: 'viewer', expires_in_days: 30 });
-    const rotate = (id: string, body?: object) => call(server, 'POST', `/api-keys/${id}/rotate`, { token, body });
+    const rotate = (id: string, body?: object) => callApi(server, 'POST', `/api-keys/${id}/rotate`, { token, body });
     const fresh = await rotate(old.id);
     expect(fresh.status).toBe(201);
     expect(fresh.json).toMatchObject({ name: 'Deploy', role: 'viewer', is_active: true });
@@ -180,17 +182,17 @@ describe.each(stores)('API keys on $name', (store) => {
   });
 
   it('are rotated once by 10 concurrent rotations without a grace period', async () => {
-    const { access_token: token } = await newLogin(server);
+    const { access_token: token } = await createSignedInAccount(server);
     const old = await make(token);
-    const answers = await atOnce(10, () =>
-      call(server, 'POST', `/api-keys/${old.id}/rotate`, { token, body: { grace_period: 0 } }),
+    const answers = await concurrently(10, () =>
+      callApi(server, 'POST', `/api-keys/${old.id}/rotate`, { token, body: { grace_period: 0 } }),
     );
     expect(answers.filter(({ status }) => status === 201)).toHaveLength(1);
     expect(answers.filter(({ status }) => status >= 500)).toEqual([]);
   });
 
   it('are rotated once by two serialized rotations, even if the later one started first', async () => {
-    const { access_token: token, accountId } = await newLogin(server);
+    const { access_token: token, accountId } = await createSignedInAccount(server);
     const { id } = await make(token);
     const rotate = () =>
       server.core.apiKeys.rotate(accountId, id, 0, systemMeta).then(
@@ -212,19 +214,19 @@ describe.each(stores)('API keys on $name', (store) => {
   });
 
   it('cannot have a higher role than their creator', async () => {
-    const owner = await newLogin(server);
-    const guest = await newLogin(server);
+    const owner = await createSignedInAccount(server);
+    const guest = await createSignedInAccount(server);
     const [own] = await server.core.organizations.listFor(owner.accountId);
     const organizationId = own!.id;
     const membership = { accountId: guest.accountId, organizationId };
     await server.base.db.membership.create({ data: { ...membership, role: 'operator' } });
     const attempt = (body: object, token = guest.access_token) =>
-      call(server, 'POST', '/api-keys', { token, body: { name: 'K', organization_id: organizationId, ...body } });
+      callApi(server, 'POST', '/api-keys', { token, body: { name: 'K', organization_id: organizationId, ...body } });
     expect((await attempt({ role: 'admin' })).json.error).toBe('insufficient_role');
     expect((await attempt({ role: 'owner' })).json.error).toBe('invalid_request');
     expect((await attempt({})).json.role).toBe('operator');
     expect((await attempt({ scopes: ['everything'] })).json.error).toBe('invalid_request');
-    expect((await attempt({}, (await newLogin(server)).access_token)).status).toBe(404); // another user's organization
+    expect((await attempt({}, (await createSignedInAccount(server)).access_token)).status).toBe(404); // another user's organization
 
     // A key loses rights together with its owner.
     const key = String((await attempt({ role: 'operator' })).json.api_key);
@@ -240,30 +242,30 @@ describe.each(stores)('API keys on $name', (store) => {
   });
 
   it('of a project can access only that project', async () => {
-    const { access_token: token } = await newLogin(server);
+    const { access_token: token } = await createSignedInAccount(server);
     const [one, other] = [
-      (await call(server, 'POST', '/projects', { token, body: { name: 'One' } })).json.id,
-      (await call(server, 'POST', '/projects', { token, body: { name: 'Other' } })).json.id,
+      (await callApi(server, 'POST', '/projects', { token, body: { name: 'One' } })).json.id,
+      (await callApi(server, 'POST', '/projects', { token, body: { name: 'Other' } })).json.id,
     ];
     const { api_key: key } = await make(token, { project_id: one });
-    const get = (path: string) => call(server, 'GET', path, { token: key });
+    const get = (path: string) => callApi(server, 'GET', path, { token: key });
     expect((await get(`/projects/${one}`)).json.name).toBe('One');
     expect((await me(key)).json).toMatchObject({ projects: [{ id: one }] });
     for (const path of [`/projects/${other}`, '/projects', '/organizations']) {
       const answer = await get(path);
       expect([answer.status, answer.json.error], path).toEqual([403, 'project_scope_violation']);
     }
-    await call(server, 'DELETE', `/projects/${one}`, { token });
+    await callApi(server, 'DELETE', `/projects/${one}`, { token });
     expect((await me(key)).json.error).toBe('invalid_token');
   });
 
   it('of an organization get not_found for projects of others, existing or not', async () => {
-    const [mine, theirs] = [await newLogin(server), await newLogin(server)];
-    const project = (token: string) => call(server, 'POST', '/projects', { token, body: { name: 'Secret' } });
+    const [mine, theirs] = [await createSignedInAccount(server), await createSignedInAccount(server)];
+    const project = (token: string) => callApi(server, 'POST', '/projects', { token, body: { name: 'Secret' } });
     const { id } = (await project(theirs.access_token)).json;
     const { api_key: key } = await make(mine.access_token);
     const get = async (path: string) => {
-      const { status, json } = await call(server, 'GET', path, { token: key });
+      const { status, json } = await callApi(server, 'GET', path, { token: key });
       return [status, json.error, json.error_description];
     };
     const nothing = await get('/projects/prj_00000000-0000-4000-8000-000000000000');
@@ -272,7 +274,7 @@ describe.each(stores)('API keys on $name', (store) => {
   });
 
   it('cannot manage keys or the account', async () => {
-    const { access_token: token } = await newLogin(server);
+    const { access_token: token } = await createSignedInAccount(server);
     const made = await make(token);
     for (const [method, path, body] of [
       ['POST', '/api-keys', { name: 'K' }],
@@ -284,31 +286,31 @@ describe.each(stores)('API keys on $name', (store) => {
       ['POST', '/auth/logout', undefined],
       ['POST', '/organizations', { name: 'X' }],
     ] as const) {
-      const answer = await call(server, method, path, { token: made.api_key, body });
+      const answer = await callApi(server, method, path, { token: made.api_key, body });
       expect([answer.status, answer.json.error], path).toEqual([403, 'insufficient_scope']);
     }
-    expect((await call(server, 'POST', '/auth/refresh', { token: made.api_key })).status).toBe(401);
+    expect((await callApi(server, 'POST', '/auth/refresh', { token: made.api_key })).status).toBe(401);
   });
 
   it('of other accounts cannot be listed, rotated or revoked', async () => {
-    const [one, other] = [await newLogin(server), await newLogin(server)];
+    const [one, other] = [await createSignedInAccount(server), await createSignedInAccount(server)];
     const made = await make(one.access_token);
     const token = other.access_token;
-    expect((await call(server, 'DELETE', `/api-keys/${made.id}`, { token })).status).toBe(404);
-    expect((await call(server, 'POST', `/api-keys/${made.id}/rotate`, { token, body: {} })).status).toBe(404);
+    expect((await callApi(server, 'DELETE', `/api-keys/${made.id}`, { token })).status).toBe(404);
+    expect((await callApi(server, 'POST', `/api-keys/${made.id}/rotate`, { token, body: {} })).status).toBe(404);
     expect(await list(token)).toEqual([]);
     expect((await me(made.api_key)).status).toBe(200);
   });
 
   it('can be created and rotated only after recent authentication', async () => {
-    const { access_token: token } = await newLogin(server);
+    const { access_token: token } = await createSignedInAccount(server);
     const made = await make(token);
     await later(11 * 60_000, async () => {
       for (const path of ['/api-keys', `/api-keys/${made.id}/rotate`]) {
-        const answer = await call(server, 'POST', path, { token, body: { name: 'K' } });
+        const answer = await callApi(server, 'POST', path, { token, body: { name: 'K' } });
         expect([answer.status, answer.json.error]).toEqual([401, 'reauth_required']);
       }
-      expect((await call(server, 'DELETE', `/api-keys/${made.id}`, { token })).status).toBe(200);
+      expect((await callApi(server, 'DELETE', `/api-keys/${made.id}`, { token })).status).toBe(200);
     });
   });
 
@@ -331,12 +333,12 @@ describe.each(stores)('API keys on $name', (store) => {
   }
 
   it('count every use with few writes', async () => {
-    const { access_token: token } = await newLogin(server);
+    const { access_token: token } = await createSignedInAccount(server);
     const made = await make(token);
     await server.core.keyUsage.flush(); // counts of other tests must not be written meanwhile
-    const writes = await calls('updateMany', () => atOnce(30, () => me(made.api_key)));
+    const writes = await calls('updateMany', () => concurrently(30, () => me(made.api_key)));
     expect(writes).toBeLessThanOrEqual(2); // one write every few seconds
-    await atOnce(20, () => me(made.api_key, beside));
+    await concurrently(20, () => me(made.api_key, beside));
     await server.core.keyUsage.flush();
     await beside.core.keyUsage.flush();
     expect((await server.base.db.apiKey.findUniqueOrThrow({ where: { id: made.id } })).usageCount).toBe(50n);
@@ -345,7 +347,7 @@ describe.each(stores)('API keys on $name', (store) => {
   });
 
   it('with a typing error are rejected without a query', async () => {
-    const { access_token: token } = await newLogin(server);
+    const { access_token: token } = await createSignedInAccount(server);
     const { api_key: key } = await make(token);
     const mistyped = key.slice(0, -1) + (key.endsWith('0') ? '1' : '0');
     const asked = (text: string, status: number) =>

@@ -1,27 +1,29 @@
 // Clients of administrators, and the invalidation of clients in other processes.
+
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { systemMeta } from '../../../src/core/request-meta.js';
-import { me } from '../../support/api.js';
-import { ask, postForm, registerStranger } from '../../support/raw-request.js';
+import { getMe } from '../../support/api.js';
+import { registerDynamically } from '../../support/registration.js';
 import {
   authorizeUrl,
-  isAlive,
+  isActive,
   pkce,
   REDIRECT_URI,
   refresh,
+  requestToken,
   type TestClient,
-  token,
 } from '../../support/relying-party.js';
+import { postForm, sendRequest } from '../../support/request.js';
 import { startServer, type TestServer } from '../../support/server.js';
 import { stores } from '../../support/stores.js';
-import { introspect, openFamily } from '../../support/token-family.js';
+import { introspect, openTokenFamily } from '../../support/token-family.js';
 
 describe.each(stores)('clients on $name', (store) => {
   let server: TestServer;
   let beside: TestServer;
   beforeAll(async () => {
     server = await startServer({ store });
-    beside = await startServer({ beside: server });
+    beside = await startServer({ sharedWith: server });
   });
   afterAll(async () => {
     await beside.close();
@@ -30,7 +32,7 @@ describe.each(stores)('clients on $name', (store) => {
 
   const MACHINE = { redirect_uris: [], grant_types: ['client_credentials'] };
   const works = async (client: TestClient, at: TestServer = server) =>
-    (await token(at, client, { grant_type: 'client_credentials' })).status === 200;
+    (await requestToken(at, client, { grant_type: 'client_credentials' })).status === 200;
 
   it('are rejected with a message when their metadata is invalid', async () => {
     for (const metadata of [
@@ -66,11 +68,11 @@ describe.each(stores)('clients on $name', (store) => {
   it('are deleted with their tokens, on each server', async () => {
     const client = await server.client();
     const { email } = await server.account();
-    const family = await openFamily(server, client, email);
+    const family = await openTokenFamily(server, client, email);
     await server.core.clients.remove(client.id, systemMeta);
-    expect(await isAlive(server, family.accessToken)).toBe(false);
+    expect(await isActive(server, family.accessToken)).toBe(false);
     expect((await refresh(server, client, family.refreshToken)).body.error).toBe('invalid_client');
-    await expect.poll(() => isAlive(beside, family.accessToken), { timeout: 1000, interval: 25 }).toBe(false);
+    await expect.poll(() => isActive(beside, family.accessToken), { timeout: 1000, interval: 25 }).toBe(false);
     await expect(server.core.clients.remove(client.id, systemMeta)).rejects.toMatchObject({ status: 404 });
   });
 
@@ -88,35 +90,37 @@ describe.each(stores)('clients on $name', (store) => {
         ...{ code_challenge: challenge, code_challenge_method: 'S256' },
       };
       const answers = [
-        await token(at, client, { grant_type: 'refresh_token', refresh_token: 'none' }),
+        await requestToken(at, client, { grant_type: 'refresh_token', refresh_token: 'none' }),
         await introspect(at, client, family.accessToken),
         await postForm(at, '/oauth/par', pushed, { client }),
-        await ask(at, 'GET', authorizeUrl(at, client, challenge).slice(at.origin.length)),
-        await ask(at, 'GET', '/oauth/userinfo', { authorization: `Bearer ${family.accessToken}` }),
-        await me(at, jwt),
+        await sendRequest(at, 'GET', authorizeUrl(at, client, challenge).slice(at.origin.length)),
+        await sendRequest(at, 'GET', '/oauth/userinfo', { authorization: `Bearer ${family.accessToken}` }),
+        await getMe(at, jwt),
       ];
       return answers.map(({ status }) => status);
     }
     const ACTIVE = [400, 200, 201, 303, 200, 403]; // the last one lacks the scope
     const DELETED = [401, 401, 401, 400, 401, 401];
 
-    const endings: [string, (client: Awaited<ReturnType<typeof registerStranger>>) => Promise<unknown>][] = [
+    const endings: [string, (client: Awaited<ReturnType<typeof registerDynamically>>) => Promise<unknown>][] = [
       ['by an administrator', ({ id }) => server.core.clients.remove(id, systemMeta)],
       [
         'by themselves',
         ({ id, managementToken }) =>
-          ask(server, 'DELETE', `/oauth/clients/register/${id}`, { authorization: `Bearer ${managementToken}` }),
+          sendRequest(server, 'DELETE', `/oauth/clients/register/${id}`, {
+            authorization: `Bearer ${managementToken}`,
+          }),
       ],
     ];
     it.each(endings)('%s', async (_whom, end) => {
-      const client = await registerStranger(server, {
+      const client = await registerDynamically(server, {
         grant_types: ['authorization_code', 'refresh_token'],
         redirect_uris: [REDIRECT_URI],
       });
       const { email } = await server.account();
-      const family = await openFamily(server, client, email);
+      const family = await openTokenFamily(server, client, email);
       const ofOurs = { scope: 'openid memory:read', resource: `${server.issuer}/api/v1` };
-      const { accessToken: jwt } = await openFamily(server, client, email, ofOurs);
+      const { accessToken: jwt } = await openTokenFamily(server, client, email, ofOurs);
       for (const at of [server, beside]) expect(await probe(client, family, jwt, at)).toEqual(ACTIVE);
       await end(client);
       const endedAt = Date.now();
@@ -134,7 +138,8 @@ describe.each(stores)('clients on $name', (store) => {
       const statuses: number[] = [];
       for (let n = 0; n < 62; n += 1) {
         statuses.push(
-          (await token(guarded, { ...client, secret: `guess ${n}` }, { grant_type: 'client_credentials' })).status,
+          (await requestToken(guarded, { ...client, secret: `guess ${n}` }, { grant_type: 'client_credentials' }))
+            .status,
         );
       }
       expect(statuses.filter((status) => status === 401)).toHaveLength(60);

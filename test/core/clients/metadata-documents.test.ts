@@ -1,17 +1,26 @@
 // Clients with a metadata document at their client id: valid, invalid and malicious ones.
+
 import { generateKeyPairSync, randomInt } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { addSeconds } from '../../../src/base/clock.js';
 import { isDocumentUrl } from '../../../src/core/clients/metadata-document.js';
 import { systemMeta } from '../../../src/core/request-meta.js';
 import { Browser } from '../../support/browser.js';
-import { type DocumentHost, openDocumentHost, type Served } from '../../support/client-documents.js';
+import { type DocumentHost, openDocumentHost, type ServedDocument } from '../../support/client-documents.js';
 import { isConsent } from '../../support/openid-client.js';
-import { ask, postForm } from '../../support/raw-request.js';
-import { authorizeUrl, isAlive, obtainCode, passThrough, pkce, redeem, refresh } from '../../support/relying-party.js';
+import {
+  authorizeUrl,
+  isActive,
+  obtainCode,
+  pkce,
+  redeemCode,
+  refresh,
+  signInAndConsent,
+} from '../../support/relying-party.js';
+import { postForm, sendRequest } from '../../support/request.js';
 import { PASSWORD, startServer, type TestServer } from '../../support/server.js';
 import { stores } from '../../support/stores.js';
-import { atOnce } from '../../support/token-family.js';
+import { concurrently } from '../../support/token-family.js';
 
 describe('the URL of a metadata document', () => {
   it.each(['https://app.example/client.json', 'https://app.example:8443/a/b?c=d'])('can be %s', (id) => {
@@ -54,11 +63,13 @@ describe.each(stores)('a client with a metadata document on $name', (store) => {
 
   const someAddress = () => `10.${randomInt(256)}.${randomInt(256)}.${randomInt(256)}`;
   const begin = (id: string, more: Record<string, string> = {}, address = someAddress()) =>
-    ask(server, 'GET', authorizeUrl({ origin: '' }, { id }, pkce().challenge, more), { 'x-forwarded-for': address });
+    sendRequest(server, 'GET', authorizeUrl({ origin: '' }, { id }, pkce().challenge, more), {
+      'x-forwarded-for': address,
+    });
   const publicClient = (id: string) => ({ id, secret: '' });
 
   it('signs users in without registration, is shown as unverified with its host, and always needs consent', async () => {
-    const id = host.describe();
+    const id = host.serveClient();
     const { email } = await server.account();
     const browser = new Browser(server.origin);
     await browser.signIn(email, PASSWORD);
@@ -69,14 +80,14 @@ describe.each(stores)('a client with a metadata document on $name', (store) => {
       expect(page.html).toContain('Notebook');
       expect(page.html).toContain('This app is not verified.');
       expect(page.html).toContain(`come from <strong class="host">${new URL(id).host}</strong>`);
-      const code = (await passThrough(browser, page, email)).searchParams.get('code')!;
-      const { status, body } = await redeem(server, publicClient(id), { code, verifier });
+      const code = (await signInAndConsent(browser, page, email)).searchParams.get('code')!;
+      const { status, body } = await redeemCode(server, publicClient(id), { code, verifier });
       expect(status).toBe(200);
-      expect(await isAlive(server, body.access_token!)).toBe(true);
+      expect(await isActive(server, body.access_token!)).toBe(true);
       expect((await refresh(server, publicClient(id), body.refresh_token!)).status).toBe(200);
     }
-    expect(host.timesAsked(id)).toBe(1);
-    const silent = await passThrough(
+    expect(host.timesFetched(id)).toBe(1);
+    const silent = await signInAndConsent(
       browser,
       authorizeUrl(server, { id }, pkce().challenge, { prompt: 'none' }),
       email,
@@ -88,7 +99,7 @@ describe.each(stores)('a client with a metadata document on $name', (store) => {
   });
 
   it('is shown with a warning when it redirects to the local computer', async () => {
-    const id = host.describe({ redirect_uris: ['http://localhost/cb'] });
+    const id = host.serveClient({ redirect_uris: ['http://localhost/cb'] });
     const { email } = await server.account();
     const browser = new Browser(server.origin);
     await browser.signIn(email, PASSWORD);
@@ -101,19 +112,19 @@ describe.each(stores)('a client with a metadata document on $name', (store) => {
 
   it('can have members that are null', async () => {
     const nothing = { logo_uri: null, contacts: null, scope: null, jwks: null, jwks_uri: null };
-    const id = host.describe({ ...nothing, client_secret: null, client_secret_expires_at: null });
+    const id = host.serveClient({ ...nothing, client_secret: null, client_secret_expires_at: null });
     expect((await begin(id)).status).toBe(303);
   });
 
   it('is fetched and stored once for concurrent requests', async () => {
-    const id = host.describe();
-    const answers = await atOnce(20, () => begin(id));
+    const id = host.serveClient();
+    const answers = await concurrently(20, () => begin(id));
     expect(answers.map(({ status }) => status)).toEqual(Array(20).fill(303));
-    expect(host.timesAsked(id)).toBe(1);
+    expect(host.timesFetched(id)).toBe(1);
     expect(await server.core.audit.list({ clientId: id, action: 'client.registered' })).toHaveLength(1);
   });
 
-  it.each<[string, Record<string, unknown>, Served]>([
+  it.each<[string, Record<string, unknown>, ServedDocument]>([
     ['has another client_id', { client_id: 'https://app.example/other.json' }, {}],
     ['has no name', { client_name: undefined }, {}],
     ['has no redirect URI', { redirect_uris: undefined }, {}],
@@ -140,7 +151,7 @@ describe.each(stores)('a client with a metadata document on $name', (store) => {
     ['does not exist', {}, { status: 404 }],
     ['is compressed', {}, { headers: { 'content-encoding': 'gzip' } }],
   ])('is rejected when its document %s', async (_name, changes, rest) => {
-    const id = host.describe(changes, rest);
+    const id = host.serveClient(changes, rest);
     const answer = await begin(id);
     expect(answer.status, answer.text).toBe(400);
     expect(answer.headers.location).toBeUndefined();
@@ -150,11 +161,11 @@ describe.each(stores)('a client with a metadata document on $name', (store) => {
       client_id: id,
     });
     expect([status, json.error]).toEqual([400, 'invalid_client']);
-    expect(host.timesAsked(id), 'what went wrong is remembered for a while').toBe(1);
+    expect(host.timesFetched(id), 'what went wrong is remembered for a while').toBe(1);
   });
 
   it('has no more rights than an anonymous registration', async () => {
-    const id = host.describe({
+    const id = host.serveClient({
       grant_types: ['authorization_code', 'client_credentials'],
       scope: 'openid root email',
       origin: 'admin',
@@ -174,9 +185,9 @@ describe.each(stores)('a client with a metadata document on $name', (store) => {
     const { publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
     const jwks = { keys: [publicKey.export({ format: 'jwk' })] };
     const method = { token_endpoint_auth_method: 'private_key_jwt', token_endpoint_auth_signing_alg: 'ES256' };
-    expect((await begin(host.describe({ ...method, jwks }))).status).toBe(303);
-    expect((await begin(host.describe({ ...method, jwks_uri: `${host.origin}/jwks` }))).status).toBe(303);
-    const id = host.describe({ ...method, jwks });
+    expect((await begin(host.serveClient({ ...method, jwks }))).status).toBe(303);
+    expect((await begin(host.serveClient({ ...method, jwks_uri: `${host.origin}/jwks` }))).status).toBe(303);
+    const id = host.serveClient({ ...method, jwks });
     await begin(id);
     const { status, json } = await postForm(server, '/oauth/token', {
       grant_type: 'authorization_code',
@@ -186,9 +197,9 @@ describe.each(stores)('a client with a metadata document on $name', (store) => {
   });
 
   it('is fetched again when stale, used while its host is unavailable, and rejected when the document is gone', async () => {
-    const id = host.describe({}, { headers: { 'cache-control': 'max-age=600' } });
+    const id = host.serveClient({}, { headers: { 'cache-control': 'max-age=600' } });
     const { email } = await server.account();
-    const { body } = await redeem(server, publicClient(id), await obtainCode(server, { id }, email));
+    const { body } = await redeemCode(server, publicClient(id), await obtainCode(server, { id }, email));
     let refreshToken = body.refresh_token!;
     const renew = async () => {
       const answer = await refresh(server, publicClient(id), refreshToken);
@@ -199,11 +210,11 @@ describe.each(stores)('a client with a metadata document on $name', (store) => {
     try {
       now = addSeconds(start, 590);
       expect((await renew()).status).toBe(200);
-      expect(host.timesAsked(id)).toBe(1);
+      expect(host.timesFetched(id)).toBe(1);
       now = addSeconds(start, 620);
       host.serve(id, { client_name: 'Notebook 2' }, { headers: { 'cache-control': 'max-age=600' } });
       expect((await renew()).status).toBe(200);
-      expect(host.timesAsked(id)).toBe(2);
+      expect(host.timesFetched(id)).toBe(2);
       expect((await server.core.clients.find(id))?.name).toBe('Notebook 2');
       now = addSeconds(start, 1300);
       host.serve(id, {}, { status: 503 });
@@ -218,7 +229,7 @@ describe.each(stores)('a client with a metadata document on $name', (store) => {
 
   it('is cached for at least five minutes and at most a day', async () => {
     const lifeOf = async (cacheControl: string) => {
-      const id = host.describe({}, { headers: { 'cache-control': cacheControl } });
+      const id = host.serveClient({}, { headers: { 'cache-control': cacheControl } });
       await begin(id);
       const { documentFreshUntil } = (await server.core.clients.find(id))!;
       return Math.round((documentFreshUntil!.getTime() - Date.now()) / 60_000);
@@ -235,15 +246,15 @@ describe.each(stores)('a client with a metadata document on $name', (store) => {
     for (let n = 0; n < 61; n += 1) statuses.push((await begin(`${host.origin}/none/${n}`, {}, from)).status);
     expect(statuses.slice(0, 60).every((status) => status === 400)).toBe(true);
     expect(statuses[60]).toBe(429);
-    expect((await begin(host.describe())).status).toBe(303);
+    expect((await begin(host.serveClient())).status).toBe(303);
   });
 
   it('is deleted with its grants and consents', async () => {
-    const id = host.describe();
+    const id = host.serveClient();
     const { email } = await server.account();
-    const { body } = await redeem(server, publicClient(id), await obtainCode(server, { id }, email));
+    const { body } = await redeemCode(server, publicClient(id), await obtainCode(server, { id }, email));
     await server.core.clients.remove(id, systemMeta);
-    expect(await isAlive(server, body.access_token!)).toBe(false);
+    expect(await isActive(server, body.access_token!)).toBe(false);
   });
 });
 
@@ -268,23 +279,23 @@ describe('metadata documents of a public server', () => {
     'https://192.168.1.1/client.json',
     'https://[fd00::1]/client.json',
   ])('are never fetched from %s', async (id) => {
-    const answer = await ask(server, 'GET', authorizeUrl({ origin: '' }, { id }, pkce().challenge));
+    const answer = await sendRequest(server, 'GET', authorizeUrl({ origin: '' }, { id }, pkce().challenge));
     expect([answer.status, answer.text.includes('cannot be fetched')], answer.text).toEqual([400, true]);
   });
 
   it('are never fetched over http', async () => {
-    const id = host.describe();
-    const answer = await ask(server, 'GET', authorizeUrl({ origin: '' }, { id }, pkce().challenge));
-    expect([answer.status, host.timesAsked(id)]).toEqual([400, 0]);
+    const id = host.serveClient();
+    const answer = await sendRequest(server, 'GET', authorizeUrl({ origin: '' }, { id }, pkce().challenge));
+    expect([answer.status, host.timesFetched(id)]).toEqual([400, 0]);
   });
 
   it('are advertised in discovery only if enabled and registration is open', async () => {
     const supported = async (settings: Record<string, string>) => {
-      const other = await startServer({ beside: server, settings });
+      const other = await startServer({ sharedWith: server, settings });
       try {
-        const id = host.describe();
-        const begun = await ask(other, 'GET', authorizeUrl({ origin: '' }, { id }, pkce().challenge));
-        const metadata = (await ask(other, 'GET', '/.well-known/oauth-authorization-server')).json;
+        const id = host.serveClient();
+        const begun = await sendRequest(other, 'GET', authorizeUrl({ origin: '' }, { id }, pkce().challenge));
+        const metadata = (await sendRequest(other, 'GET', '/.well-known/oauth-authorization-server')).json;
         expect(metadata.token_endpoint_auth_methods_supported).toContain('none');
         expect(metadata.authorization_response_iss_parameter_supported).toBe(true);
         return [metadata.client_id_metadata_document_supported, begun.status === 303];

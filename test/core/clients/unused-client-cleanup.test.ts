@@ -1,11 +1,13 @@
 // Cleanup of unused clients: which are deleted, and that none is deleted while it is in use.
+
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { addSeconds, DAY_SECONDS } from '../../../src/base/clock.js';
 import { systemMeta } from '../../../src/core/request-meta.js';
 import { Browser } from '../../support/browser.js';
 import { type DocumentHost, openDocumentHost } from '../../support/client-documents.js';
-import { postForm, registerStranger } from '../../support/raw-request.js';
-import { authorizeUrl, isAlive, obtainCode, passThrough, pkce, redeem } from '../../support/relying-party.js';
+import { registerDynamically } from '../../support/registration.js';
+import { authorizeUrl, isActive, obtainCode, pkce, redeemCode, signInAndConsent } from '../../support/relying-party.js';
+import { postForm } from '../../support/request.js';
 import { startServer, type TestServer } from '../../support/server.js';
 import { stores } from '../../support/stores.js';
 
@@ -37,7 +39,7 @@ describe.each(stores)('self-registered clients on $name', (store) => {
     (await server.core.unusedClients.removeUnused()).map(({ client, reason }) => [client.id, reason]);
   /** Signs a user in to the client. */
   async function use(client: { id: string; secret: string }, email: string, more: Record<string, string> = {}) {
-    const { status, body } = await redeem(server, client, await obtainCode(server, client, email, more));
+    const { status, body } = await redeemCode(server, client, await obtainCode(server, client, email, more));
     expect(status, JSON.stringify(body)).toBe(200);
     await server.core.clientUsage.flush();
     return body;
@@ -45,11 +47,11 @@ describe.each(stores)('self-registered clients on $name', (store) => {
 
   it('are deleted and audited when no user ever signed in, unlike those of administrators', async () => {
     const admin = await server.client();
-    const stranger = await registerStranger(server);
-    const document = host.describe();
+    const stranger = await registerDynamically(server);
+    const document = host.serveClient();
     await fetch(authorizeUrl(server, { id: document }, pkce().challenge));
     const { email } = await server.account();
-    const used = await registerStranger(server);
+    const used = await registerDynamically(server);
     await use(used, email);
     wait(6.9);
     expect(await removeUnused()).toEqual([]);
@@ -75,7 +77,7 @@ describe.each(stores)('self-registered clients on $name', (store) => {
 
   it('are deleted when idle for long and without an active grant', async () => {
     const { email } = await server.account();
-    const [idle, held] = [await registerStranger(server), await registerStranger(server)];
+    const [idle, held] = [await registerDynamically(server), await registerDynamically(server)];
     await use(idle, email);
     await use(held, email, { scope: 'openid offline_access', prompt: 'consent' });
     await server.base.db.grant.updateMany({
@@ -91,7 +93,7 @@ describe.each(stores)('self-registered clients on $name', (store) => {
   });
 
   it('are recorded as used, at a limited rate', async () => {
-    const client = await registerStranger(server);
+    const client = await registerDynamically(server);
     const { email } = await server.account();
     const lastUsedAt = async () => (await server.base.db.client.findUnique({ where: { id: client.id } }))?.lastUsedAt;
     expect(await lastUsedAt()).toBeNull();
@@ -111,9 +113,9 @@ describe.each(stores)('self-registered clients on $name', (store) => {
     const device = 'urn:ietf:params:oauth:grant-type:device_code';
     const grants = ['authorization_code', 'refresh_token', device];
     const [page, pushed, television] = [
-      await registerStranger(server),
-      await registerStranger(server),
-      await registerStranger(server, { grant_types: grants }),
+      await registerDynamically(server),
+      await registerDynamically(server),
+      await registerDynamically(server, { grant_types: grants }),
     ];
     wait(8);
     const browser = new Browser(server.origin);
@@ -123,9 +125,9 @@ describe.each(stores)('self-registered clients on $name', (store) => {
     expect((await postForm(server, '/oauth/par', query, { client: pushed })).status).toBe(201);
     expect((await postForm(server, '/oauth/device', { scope: 'openid' }, { client: television })).status).toBe(200);
     expect(await removeUnused()).toEqual([]);
-    const code = (await passThrough(browser, login, email)).searchParams.get('code')!;
-    const { body } = await redeem(server, page, { code, verifier });
-    expect(await isAlive(server, body.access_token!)).toBe(true);
+    const code = (await signInAndConsent(browser, login, email)).searchParams.get('code')!;
+    const { body } = await redeemCode(server, page, { code, verifier });
+    expect(await isActive(server, body.access_token!)).toBe(true);
     await server.core.clientUsage.flush();
     wait(0.1);
     expect((await removeUnused()).sort()).toEqual([pushed.id, television.id].sort().map((id) => [id, 'unused']));
@@ -133,7 +135,7 @@ describe.each(stores)('self-registered clients on $name', (store) => {
 
   it('are either kept or gone for an authorization that begins concurrently', async () => {
     const clients = [];
-    for (let n = 0; n < 12; n += 1) clients.push(await registerStranger(server));
+    for (let n = 0; n < 12; n += 1) clients.push(await registerDynamically(server));
     wait(8);
     const startsFamily = clients.map(({ id }) => server.core.clientUsage.recordAuthorization(id));
     const [begun] = await Promise.all([
@@ -146,7 +148,7 @@ describe.each(stores)('self-registered clients on $name', (store) => {
 
   it('are kept when a user signs in concurrently without a consent page', async () => {
     const { email } = await server.account();
-    const client = await registerStranger(server);
+    const client = await registerDynamically(server);
     const browser = new Browser(server.origin);
     await obtainCode(server, client, email, {}, browser);
     await server.core.clientUsage.flush();
@@ -157,7 +159,7 @@ describe.each(stores)('self-registered clients on $name', (store) => {
     await browser.signIn(email, 'correct horse battery');
     const { challenge } = pkce();
     const [url, gone] = await Promise.all([
-      passThrough(browser, authorizeUrl(server, client, challenge), email).catch((error: Error) => error),
+      signInAndConsent(browser, authorizeUrl(server, client, challenge), email).catch((error: Error) => error),
       server.core.unusedClients.removeUnused(),
     ]);
     const wasLetIn = url instanceof URL && url.searchParams.has('code');
@@ -166,8 +168,8 @@ describe.each(stores)('self-registered clients on $name', (store) => {
   });
 
   it('are logged with their number by the cleanup job', async () => {
-    await registerStranger(server);
-    await registerStranger(server);
+    await registerDynamically(server);
+    await registerDynamically(server);
     wait(8);
     server.lines.length = 0;
     await server.core.cleanup.run();
@@ -177,9 +179,9 @@ describe.each(stores)('self-registered clients on $name', (store) => {
 
   it('are kept forever when the cleanup is disabled', async () => {
     const settings = { UNUSED_CLIENT_TTL: '0s', IDLE_CLIENT_TTL: '0s' };
-    const beside = await startServer({ beside: server, clock, settings });
+    const beside = await startServer({ sharedWith: server, clock, settings });
     try {
-      const client = await registerStranger(server);
+      const client = await registerDynamically(server);
       wait(1000);
       expect(await beside.core.unusedClients.removeUnused(systemMeta)).toEqual([]);
       expect(await isThere(client.id)).toBe(true);

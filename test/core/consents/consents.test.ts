@@ -2,10 +2,10 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { systemMeta } from '../../../src/core/request-meta.js';
 import { Browser } from '../../support/browser.js';
-import { authorizeUrl, isAlive, pkce, refresh } from '../../support/relying-party.js';
+import { authorizeUrl, isActive, pkce, refresh } from '../../support/relying-party.js';
 import { startServer, type TestServer } from '../../support/server.js';
 import { stores } from '../../support/stores.js';
-import { atOnce, openFamily } from '../../support/token-family.js';
+import { concurrently, openTokenFamily } from '../../support/token-family.js';
 
 const allow = (...scopes: string[]) => ({ scopes, claims: [], resources: {} });
 
@@ -38,7 +38,7 @@ describe.each(stores)('consents on $name', (store) => {
   it('lose nothing in 20 concurrent grants', async () => {
     const { id } = await server.account();
     const names = Array.from({ length: 20 }, (_, n) => `scope${n}`);
-    await atOnce(20, (n) => server.core.consents.grant(id, 'c', allow(names[n]!), systemMeta));
+    await concurrently(20, (n) => server.core.consents.grant(id, 'c', allow(names[n]!), systemMeta));
     expect((await server.core.consents.find(id, 'c')).scopes.sort()).toEqual(names.sort());
   });
 
@@ -61,11 +61,14 @@ describe.each(stores)('consents on $name', (store) => {
     const [client, other] = [await server.client(), await server.client()];
     const browser = new Browser(server.origin);
     const [family, kept] = [
-      await openFamily(server, client, email, {}, browser),
-      await openFamily(server, other, email, {}, browser),
+      await openTokenFamily(server, client, email, {}, browser),
+      await openTokenFamily(server, other, email, {}, browser),
     ];
     await server.core.consents.revoke(id, client.id, systemMeta);
-    expect([await isAlive(server, family.accessToken), await isAlive(server, kept.accessToken)]).toEqual([false, true]);
+    expect([await isActive(server, family.accessToken), await isActive(server, kept.accessToken)]).toEqual([
+      false,
+      true,
+    ]);
     expect((await refresh(server, client, family.refreshToken)).body.error).toBe('invalid_grant');
     const page = await browser.open(authorizeUrl(server, client, pkce().challenge));
     expect(page.url.pathname).toMatch(/^\/interaction\//); // consent is required again
@@ -80,7 +83,7 @@ describe.each(stores)('consents on $name', (store) => {
     const denied = await browser.submit(page, { decision: 'deny' });
     expect(denied.url.searchParams.get('error')).toBe('access_denied');
     expect(await server.core.consents.list(id)).toEqual([]);
-    await openFamily(server, client, email, {}, browser);
+    await openTokenFamily(server, client, email, {}, browser);
     expect((await server.core.consents.list(id)).map(({ clientId }) => clientId)).toEqual([client.id]);
     await server.core.consents.revoke(id, client.id, systemMeta);
     const actions = (await server.core.audit.list({ accountId: id, clientId: client.id })).map(({ action }) => action);

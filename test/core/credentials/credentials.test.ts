@@ -1,13 +1,15 @@
 // Each kind of credential, resolved through the sandbox endpoint, and the reasons to reject it.
+
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { systemMeta } from '../../../src/core/request-meta.js';
-import { call, newLogin } from '../../support/api.js';
-import { makeKey, tokenWithProof } from '../../support/proofs.js';
-import { obtainCode, REDIRECT_URI, type TestClient, token } from '../../support/relying-party.js';
+import { createSignedInAccount } from '../../support/api.js';
+import { makeKey, tokenWithProof } from '../../support/client-keys.js';
+import { obtainCode, REDIRECT_URI, requestToken, type TestClient } from '../../support/relying-party.js';
+import { callApi } from '../../support/request.js';
 import { startServer, type TestServer } from '../../support/server.js';
 import { revokeAllSessions } from '../../support/sessions.js';
 import { stores } from '../../support/stores.js';
-import { openFamily, revoke } from '../../support/token-family.js';
+import { openTokenFamily, revoke } from '../../support/token-family.js';
 
 describe.each(stores)('a credential on $name', (store) => {
   let server: TestServer;
@@ -18,7 +20,7 @@ describe.each(stores)('a credential on $name', (store) => {
   });
   afterAll(() => server.close());
 
-  const ask = (headers: Record<string, string>) => call(server, 'GET', '/test-auth/auth-status', { headers });
+  const ask = (headers: Record<string, string>) => callApi(server, 'GET', '/test-auth/auth-status', { headers });
   const bearer = (text: string) => ({ authorization: `Bearer ${text}` });
   const anonymous = { authenticated: false, principal: { type: 'anonymous' } };
   const principal = (type: string, id: string) => ({ authenticated: true, principal: { type, id } });
@@ -26,7 +28,7 @@ describe.each(stores)('a credential on $name', (store) => {
   /** An app's access token for our own API, for a user. */
   async function tokenForApi(client: TestClient) {
     const { email, id } = await server.account();
-    const family = await openFamily(server, client, email, { scope: 'openid memory:read', resource: ownApi });
+    const family = await openTokenFamily(server, client, email, { scope: 'openid memory:read', resource: ownApi });
     return { accountId: id, accessToken: family.accessToken };
   }
 
@@ -35,7 +37,7 @@ describe.each(stores)('a credential on $name', (store) => {
   });
 
   it('resolves to a user with a session, by header or cookie', async () => {
-    const { access_token: text, accountId } = await newLogin(server);
+    const { access_token: text, accountId } = await createSignedInAccount(server);
     for (const headers of [bearer(text), { authorization: `bearer ${text}` }, { cookie: `cap_access=${text}` }]) {
       expect((await ask(headers)).json).toEqual(principal('human', accountId));
     }
@@ -44,14 +46,14 @@ describe.each(stores)('a credential on $name', (store) => {
   it('resolves to a user by an OAuth token, which cannot replace a session', async () => {
     const { accountId, accessToken } = await tokenForApi(await server.client());
     expect((await ask(bearer(accessToken))).json).toEqual(principal('human', accountId));
-    const refused = await call(server, 'GET', '/auth/me', { token: accessToken });
+    const refused = await callApi(server, 'GET', '/auth/me', { token: accessToken });
     expect([refused.status, refused.json.error]).toEqual([403, 'insufficient_scope']);
   });
 
   it('resolves to a client by its own token', async () => {
     const machine = await server.client({ grant_types: ['client_credentials'], redirect_uris: [] });
     const asked = { grant_type: 'client_credentials', resource: ownApi, scope: 'memory:read' };
-    const { body } = await token(server, machine, asked);
+    const { body } = await requestToken(server, machine, asked);
     expect((await ask(bearer(body.access_token!))).json).toEqual(principal('agent', machine.id));
     await server.core.clients.remove(machine.id, systemMeta);
     expect((await ask(bearer(body.access_token!))).json.error).toBe('invalid_token');
@@ -61,7 +63,7 @@ describe.each(stores)('a credential on $name', (store) => {
     const client = await server.client();
     const app = await server.client({ token_endpoint_auth_method: 'none' });
     const { email } = await server.account();
-    const opaque = await openFamily(server, client, email);
+    const opaque = await openTokenFamily(server, client, email);
     const revoked = await tokenForApi(client);
     await revoke(server, client, revoked.accessToken);
     const code = await obtainCode(server, app, email, { scope: 'openid memory:read', resource: ownApi });
@@ -105,7 +107,7 @@ describe.each(stores)('a credential on $name', (store) => {
     await server.core.tools.create({ slug: 'tool', name: 'Tool', url }, admin, systemMeta);
     const { email } = await server.account();
     const scope = 'openid tools:validate';
-    const { accessToken } = await openFamily(server, await server.client(), email, { scope, resource: url });
+    const { accessToken } = await openTokenFamily(server, await server.client(), email, { scope, resource: url });
     expect(await server.core.credentials.resolve(accessToken, {}, url)).toMatchObject({ kind: 'oauth' });
     const forged = `${accessToken} ${url}`; // would collide with a joined cache key
     await expect(server.core.credentials.resolve(forged)).rejects.toMatchObject({ code: 'invalid_token' });
@@ -116,7 +118,7 @@ describe.each(stores)('a credential on $name', (store) => {
   });
 
   it('is rejected when two headers differ or when malformed', async () => {
-    const [one, other] = [await newLogin(server), await newLogin(server)];
+    const [one, other] = [await createSignedInAccount(server), await createSignedInAccount(server)];
     const both = (a: string, b: string) => ask({ ...bearer(a), 'x-api-key': b });
     expect((await both(one.access_token, other.access_token)).json.error).toBe('invalid_token');
     expect((await both(one.access_token, one.access_token)).json).toEqual(principal('human', one.accountId));
@@ -135,14 +137,14 @@ describe.each(stores)('a credential on $name', (store) => {
   });
 
   it('in a header takes precedence over cookies', async () => {
-    const [one, other] = [await newLogin(server), await newLogin(server)];
+    const [one, other] = [await createSignedInAccount(server), await createSignedInAccount(server)];
     const cookie = `cap_access=${other.access_token}`;
     expect((await ask({ ...bearer(one.access_token), cookie })).json).toEqual(principal('human', one.accountId));
     expect((await ask({ ...bearer('wrong'), cookie })).json.error).toBe('invalid_token');
   });
 
   it('cannot be forged from another kind of token by changing its header', async () => {
-    const { access_token: text } = await newLogin(server);
+    const { access_token: text } = await createSignedInAccount(server);
     const [head = '', body = '', signature = ''] = text.split('.');
     const header = JSON.parse(Buffer.from(head, 'base64url').toString());
     const forged = (change: object) =>
@@ -170,7 +172,7 @@ describe('the sandbox', () => {
         ['POST', 'create-test-user'],
         ['POST', 'test-login'],
       ] as const) {
-        expect((await call(server, method, `/test-auth/${path}`)).status).toBe(404);
+        expect((await callApi(server, method, `/test-auth/${path}`)).status).toBe(404);
       }
     } finally {
       await server.close();
@@ -181,8 +183,8 @@ describe('the sandbox', () => {
     const server = await startServer({ settings: { TEST_AUTH: 'true' } });
     try {
       const body = { email: 'test@example.com', password: 'TestPass123!' };
-      const made = await call(server, 'POST', '/test-auth/create-test-user', { body });
-      const login = await call(server, 'POST', '/test-auth/test-login', { body });
+      const made = await callApi(server, 'POST', '/test-auth/create-test-user', { body });
+      const login = await callApi(server, 'POST', '/test-auth/test-login', { body });
       expect([made.status, login.status]).toEqual([201, 200]);
       for (const { json } of [made, login]) expect(json).toMatchObject({ email: body.email, token_type: 'bearer' });
     } finally {

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { decodeJwt, type JWTPayload } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { systemMeta } from '../../../src/core/request-meta.js';
-import { AUDIENCE, epoch, makePair, openIssuer, signToken } from '../../support/external-issuer.js';
+import { AUDIENCE, epochSeconds, generateSigningPair, openIssuer, signToken } from '../../support/external-issuer.js';
 import { startServer, type TestServer } from '../../support/server.js';
 import { stores } from '../../support/stores.js';
 
@@ -12,9 +12,9 @@ const ISSUER = 'https://auth.example';
 const SECRET = 'a secret that two systems share, 1';
 const secretKey = new TextEncoder().encode(SECRET);
 
-const rsa = await makePair('RS256');
-const ec = await makePair('ES256', 'key-2');
-const others = await makePair('RS256');
+const rsa = await generateSigningPair('RS256');
+const ec = await generateSigningPair('ES256', 'key-2');
+const others = await generateSigningPair('RS256');
 const provider = await openIssuer(rsa, ec);
 afterAll(() => provider.close());
 
@@ -92,11 +92,11 @@ describe.each(ways)('a token of the issuer of $name', ({ settings, issuer, sign 
     expect(await ask(server, await good({ aud: ['https://other.example', AUDIENCE] }))).toMatchObject({ status: 200 });
     expect(await ask(server, await good({}, { typ: 'at+jwt' }))).toMatchObject({ status: 200 });
     expect(await ask(server, await good({}, { typ: undefined }))).toMatchObject({ status: 200 });
-    expect(await ask(server, await good({ nbf: epoch(5) })), 'two clocks').toMatchObject({ status: 200 });
+    expect(await ask(server, await good({ nbf: epochSeconds(5) })), 'two clocks').toMatchObject({ status: 200 });
   });
 
   it('is rejected where a session is required', async () => {
-    const token = await good({ role: 'admin', scope: 'openid admin', amr: ['pwd', 'otp'], auth_time: epoch() });
+    const token = await good({ role: 'admin', scope: 'openid admin', amr: ['pwd', 'otp'], auth_time: epochSeconds() });
     for (const [method, path] of [
       ['PATCH', '/api/v1/auth/me/profile'],
       ['GET', '/api/v1/auth/sessions'],
@@ -135,7 +135,7 @@ describe.each(ways)('a token of the issuer of $name', ({ settings, issuer, sign 
   });
 
   it('is reported as expired, to the second', async () => {
-    for (const exp of [epoch(-3600), epoch(-1)]) {
+    for (const exp of [epochSeconds(-3600), epochSeconds(-1)]) {
       expect(await ask(server, await good({ exp }))).toMatchObject({ status: 401, error: 'expired_token' });
     }
   });
@@ -147,8 +147,8 @@ describe.each(ways)('a token of the issuer of $name', ({ settings, issuer, sign 
     ['of no issuer', (make) => make({ iss: undefined })],
     ['of a list of issuers', (make) => make({ iss: [issuer] as unknown as string })],
     ['of the issuer with a trailing slash', (make) => make({ iss: `${issuer}/` })],
-    ['that is not valid yet', (make) => make({ nbf: epoch(60) })],
-    ['that was issued in the future', (make) => make({ iat: epoch(60) })],
+    ['that is not valid yet', (make) => make({ nbf: epochSeconds(60) })],
+    ['that was issued in the future', (make) => make({ iat: epochSeconds(60) })],
     ['without an expiry', (make) => make({ exp: undefined })],
     ['whose expiry is a string', (make) => make({ exp: 'tomorrow' as unknown as number })],
     ['without a subject', (make) => make({ sub: undefined })],
@@ -272,7 +272,7 @@ describe.each(stores)('an account on $name', (store) => {
     const { settings, sign } = ways[0]!;
     const server = await startServer({ store, settings });
     // On SQLite, writes of another process are noticed, too.
-    const replica = await startServer({ beside: server, settings });
+    const replica = await startServer({ sharedWith: server, settings });
     try {
       for (const data of [{ status: 'suspended' }, { notBefore: new Date(Date.now() + 60_000) }]) {
         const account = await server.account();

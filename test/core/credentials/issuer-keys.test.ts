@@ -5,10 +5,10 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createJsonClient } from '../../../src/base/http-client.js';
 import { createLog } from '../../../src/base/log.js';
 import { createIssuerKeys } from '../../../src/core/credentials/issuer-keys.js';
-import { makePair, openIssuer, type SigningPair, signToken } from '../../support/external-issuer.js';
+import { generateSigningPair, openIssuer, type SigningPair, signToken } from '../../support/external-issuer.js';
 
-const first = await makePair('ES256', 'first');
-const second = await makePair('ES256', 'second');
+const first = await generateSigningPair('ES256', 'first');
+const second = await generateSigningPair('ES256', 'second');
 const MINUTE_MS = 60_000;
 
 let external: Awaited<ReturnType<typeof openIssuer>>;

@@ -1,24 +1,26 @@
 // Federated login by the codes of apps: account resolution by identity, linking by e-mail address,
 // and links that users add and remove.
+
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Account } from '../../../src/core/accounts/accounts.js';
 import type { ExternalLogin } from '../../../src/core/federation/provider.js';
 import { systemMeta } from '../../../src/core/request-meta.js';
 import { onboard } from '../../support/agents.js';
-import { type ApiLogin, call, logIn } from '../../support/api.js';
+import { type ApiSession, logIn } from '../../support/api.js';
 import { enrol } from '../../support/authenticator.js';
 import {
   CLIENT_ID,
   CLIENT_SECRET,
-  codeFor,
+  type ExternalUser,
   type FakeProvider,
-  newPerson,
+  newExternalUser,
+  obtainProviderCode,
   openFakeProvider,
-  type PersonElsewhere,
-  pointTo,
   SETTINGS,
+  useFakeProvider,
 } from '../../support/fake-providers.js';
 import { mailsTo, mailTo, tokenIn } from '../../support/mailbox.js';
+import { callApi } from '../../support/request.js';
 import { PASSWORD, startServer, type TestServer } from '../../support/server.js';
 import { stores } from '../../support/stores.js';
 
@@ -46,9 +48,9 @@ describe.each(stores)('external identities on $name', (store) => {
       OIDC_PROVIDERS: JSON.stringify([{ ...ACME, issuer: acme.issuer }]),
       FEDERATION_REDIRECT_URIS: `${APP}, com.example.app:/callback`,
     };
-    const around = pointTo(...Object.values(known));
-    server = await startServer({ store, settings, around });
-    closed = await startServer({ beside: server, settings: { ...settings, SIGNUP: 'closed' }, around });
+    const wrapBase = useFakeProvider(...Object.values(known));
+    server = await startServer({ store, settings, wrapBase });
+    closed = await startServer({ sharedWith: server, settings: { ...settings, SIGNUP: 'closed' }, wrapBase });
   });
   afterAll(async () => {
     await closed.close();
@@ -59,19 +61,19 @@ describe.each(stores)('external identities on $name', (store) => {
   const db = () => server.base.db;
 
   /** Sends a code as an app does. */
-  async function callback(id: Id, person: PersonElsewhere, more: Record<string, unknown> = {}, at = server) {
-    const code = await codeFor(external[id], person, String(more.redirect_uri ?? APP));
-    const answer = await call(at, 'POST', `/auth/${id}/callback`, { body: { code, redirect_uri: APP, ...more } });
+  async function callback(id: Id, person: ExternalUser, more: Record<string, unknown> = {}, at = server) {
+    const code = await obtainProviderCode(external[id], person, String(more.redirect_uri ?? APP));
+    const answer = await callApi(at, 'POST', `/auth/${id}/callback`, { body: { code, redirect_uri: APP, ...more } });
     return {
       ...answer,
       error: answer.json.error,
-      body: answer.json as unknown as ApiLogin & { id: string; email: string },
+      body: answer.json as unknown as ApiSession & { id: string; email: string },
     };
   }
 
-  async function link(id: Id, person: PersonElsewhere, token: string) {
-    const code = await codeFor(external[id], person, APP);
-    return call(server, 'POST', `/auth/${id}/link`, { token, body: { code, redirect_uri: APP } });
+  async function link(id: Id, person: ExternalUser, token: string) {
+    const code = await obtainProviderCode(external[id], person, APP);
+    return callApi(server, 'POST', `/auth/${id}/link`, { token, body: { code, redirect_uri: APP } });
   }
 
   async function local(email: string, data: object = {}) {
@@ -89,14 +91,14 @@ describe.each(stores)('external identities on $name', (store) => {
     const { agent, key } = await server.core.agents.onboarding.onboardInto(own!.id, account, input, systemMeta);
     return { id: agent.id, key };
   };
-  const worksStill = async (key: string) => (await call(server, 'GET', '/auth/me', { token: key })).status === 200;
+  const worksStill = async (key: string) => (await callApi(server, 'GET', '/auth/me', { token: key })).status === 200;
   const linksOf = (accountId: string) => server.core.links.list(accountId);
   const loginOf = async (accountId: string) => {
     const account = await db().account.findUniqueOrThrow({ where: { id: accountId } });
     const { session } = await server.core.sessions.open(account, ['pwd'], systemMeta);
     return { account, session, amr: ['pwd'] };
   };
-  const toExternalLogin = (id: Id, { id: subject, email }: PersonElsewhere, emailProven = true): ExternalLogin => ({
+  const toExternalLogin = (id: Id, { id: subject, email }: ExternalUser, emailProven = true): ExternalLogin => ({
     issuer: external[id].issuer,
     subject,
     email,
@@ -110,7 +112,7 @@ describe.each(stores)('external identities on $name', (store) => {
     it.each<Id>(['github', 'google', 'linkedin', 'acme'])(
       'who comes from %s for the first time, and again',
       async (id) => {
-        const person = newPerson();
+        const person = newExternalUser();
         const first = await callback(id, person);
         expect(first.status).toBe(200);
         expect(first.cookies).toEqual([]);
@@ -129,7 +131,7 @@ describe.each(stores)('external identities on $name', (store) => {
           },
         });
         expect(first.body.user.id).toBe(first.body.id);
-        expect((await call(server, 'GET', '/auth/me', { token: first.body.access_token })).status).toBe(200);
+        expect((await callApi(server, 'GET', '/auth/me', { token: first.body.access_token })).status).toBe(200);
         const again = await callback(id, {
           ...person,
           email: 'new@other.example',
@@ -147,14 +149,14 @@ describe.each(stores)('external identities on $name', (store) => {
         [verifier, 200],
         [verifier.replace('d', 'e'), 401],
       ] as const) {
-        const code = await codeFor(external.google, newPerson(), 'com.example.app:/callback', more);
+        const code = await obtainProviderCode(external.google, newExternalUser(), 'com.example.app:/callback', more);
         const body = { code, redirect_uri: 'com.example.app:/callback', code_verifier };
-        expect((await call(server, 'POST', '/auth/google/callback', { body })).status).toBe(status);
+        expect((await callApi(server, 'POST', '/auth/google/callback', { body })).status).toBe(status);
       }
     });
 
     it('only with the local second factor', async () => {
-      const person = newPerson();
+      const person = newExternalUser();
       const { id } = (await callback('google', person)).body;
       const account = await db().account.findUniqueOrThrow({ where: { id } });
       const { app } = await enrol(server, new Date(), account);
@@ -166,8 +168,8 @@ describe.each(stores)('external identities on $name', (store) => {
 
   describe('a code is rejected', () => {
     it('if it is used, forged or for another redirect URI', async () => {
-      const code = await codeFor(external.github, newPerson(), APP);
-      const post = (body: object, id = 'github') => call(server, 'POST', `/auth/${id}/callback`, { body });
+      const code = await obtainProviderCode(external.github, newExternalUser(), APP);
+      const post = (body: object, id = 'github') => callApi(server, 'POST', `/auth/${id}/callback`, { body });
       expect((await post({ code, redirect_uri: APP })).status).toBe(200);
       for (const [id, body] of [
         ['github', { code, redirect_uri: APP }],
@@ -176,9 +178,12 @@ describe.each(stores)('external identities on $name', (store) => {
         ['linkedin', { code: 'made-up', redirect_uri: APP }],
         [
           'google',
-          { code: await codeFor(external.google, newPerson(), 'com.example.app:/callback'), redirect_uri: APP },
+          {
+            code: await obtainProviderCode(external.google, newExternalUser(), 'com.example.app:/callback'),
+            redirect_uri: APP,
+          },
         ],
-        ['google', { code: await codeFor(external.acme, newPerson(), APP), redirect_uri: APP }],
+        ['google', { code: await obtainProviderCode(external.acme, newExternalUser(), APP), redirect_uri: APP }],
       ] as const) {
         const { status, json } = await post(body, id);
         expect([status, json.error]).toEqual([401, 'invalid_credentials']);
@@ -194,34 +199,34 @@ describe.each(stores)('external identities on $name', (store) => {
       'https://evil.example/',
       '',
     ])('if the redirect URI %j is not allowed', async (redirect_uri) => {
-      external.google.asked.length = 0;
+      external.google.requests.length = 0;
       const body = { code: 'x', redirect_uri };
-      const { status, json } = await call(server, 'POST', '/auth/google/callback', { body });
+      const { status, json } = await callApi(server, 'POST', '/auth/google/callback', { body });
       expect([status, json.error]).toEqual([400, 'invalid_request']);
-      expect(external.google.asked).toEqual([]);
+      expect(external.google.requests).toEqual([]);
     });
 
     it('if the account is suspended', async () => {
-      const person = newPerson();
+      const person = newExternalUser();
       const { id } = (await callback('google', person)).body;
       await db().account.update({ where: { id }, data: { status: 'suspended' } });
       expect(await callback('google', person)).toMatchObject({ status: 403, error: 'account_suspended' });
     });
 
     it('for new users if sign-up is closed, but not for known ones', async () => {
-      const person = newPerson();
+      const person = newExternalUser();
       expect(await callback('google', person, {}, closed)).toMatchObject({ status: 403, error: 'signup_closed' });
       expect(await db().account.count({ where: { email: person.email! } })).toBe(0);
       const { id } = (await callback('google', person)).body;
       expect((await callback('google', person, {}, closed)).body.id).toBe(id);
       await local('joined@gmail.com');
-      expect((await callback('google', newPerson({ email: 'joined@gmail.com' }), {}, closed)).status).toBe(200);
+      expect((await callback('google', newExternalUser({ email: 'joined@gmail.com' }), {}, closed)).status).toBe(200);
     });
   });
 
   describe('an e-mail address that has an account', () => {
     let n = 0;
-    const cases: [string, Id, (n: number) => Partial<PersonElsewhere>, object, boolean][] = [
+    const cases: [string, Id, (n: number) => Partial<ExternalUser>, object, boolean][] = [
       ['Google, at gmail.com', 'google', (i) => ({ email: `a${i}@gmail.com` }), {}, true],
       ['Google, in capitals', 'google', (i) => ({ email: `B${i}@Gmail.com` }), {}, true],
       ['Google, in a hosted domain', 'google', (i) => ({ email: `c${i}@corp.example`, hd: 'corp.example' }), {}, true],
@@ -266,7 +271,7 @@ describe.each(stores)('external identities on $name', (store) => {
 
     it.each(cases)('%s (%s)', async (_what, id, more, data, links) => {
       n += 1;
-      const person = newPerson(more(n));
+      const person = newExternalUser(more(n));
       const account = await local(person.email!.toLowerCase(), data);
       const answer = await callback(id, person);
       if (links) {
@@ -286,17 +291,17 @@ describe.each(stores)('external identities on $name', (store) => {
     });
 
     it('is not linked to a second user of the same provider', async () => {
-      const before = newPerson({ email: 'shared@gmail.com' });
+      const before = newExternalUser({ email: 'shared@gmail.com' });
       const account = await local('shared@gmail.com');
       expect((await callback('google', before)).body.id).toBe(account.id);
-      expect((await callback('google', newPerson({ email: 'shared@gmail.com' }))).error).toBe('link_required');
-      expect((await callback('github', newPerson({ email: 'shared@gmail.com' }))).body.id).toBe(account.id);
+      expect((await callback('google', newExternalUser({ email: 'shared@gmail.com' }))).error).toBe('link_required');
+      expect((await callback('github', newExternalUser({ email: 'shared@gmail.com' }))).body.id).toBe(account.id);
     });
 
     it('is not linked if the account has a second factor, with or without a code', async () => {
       const account = await local('guarded@gmail.com');
       const { app } = await enrol(server, new Date(), account);
-      const person = newPerson({ email: account.email });
+      const person = newExternalUser({ email: account.email });
       for (const more of [{}, { otp: app.wrongCode() }, { otp: app.code(new Date(), 1) }]) {
         expect((await callback('google', person, more)).error).toBe('link_required');
       }
@@ -308,19 +313,19 @@ describe.each(stores)('external identities on $name', (store) => {
       const account = await local('prepared@gmail.com');
       const attacker = await logIn(server, account.email);
       const { token: cookie } = await server.core.sessions.open(account, ['pwd'], systemMeta);
-      expect((await callback('linkedin', newPerson({ email: account.email }))).error).toBe('link_required');
+      expect((await callback('linkedin', newExternalUser({ email: account.email }))).error).toBe('link_required');
       expect(
-        (await call(server, 'GET', '/auth/me', { token: attacker.access_token })).status,
+        (await callApi(server, 'GET', '/auth/me', { token: attacker.access_token })).status,
         'a rejection revokes nothing',
       ).toBe(200);
 
-      const owner = await callback('google', newPerson({ email: account.email }));
+      const owner = await callback('google', newExternalUser({ email: account.email }));
       expect(owner.body.id).toBe(account.id);
-      expect((await call(server, 'GET', '/auth/me', { token: attacker.access_token })).status).toBe(401);
+      expect((await callApi(server, 'GET', '/auth/me', { token: attacker.access_token })).status).toBe(401);
       const body = { refresh_token: attacker.refresh_token };
-      expect((await call(server, 'POST', '/auth/refresh', { body })).status).toBe(401);
+      expect((await callApi(server, 'POST', '/auth/refresh', { body })).status).toBe(401);
       expect(await server.core.sessions.findByToken(cookie)).toBeUndefined();
-      expect((await call(server, 'GET', '/auth/me', { token: owner.body.access_token })).status).toBe(200);
+      expect((await callApi(server, 'GET', '/auth/me', { token: owner.body.access_token })).status).toBe(200);
       const { text } = await mailTo(server, account.email, /New sign-in method/);
       expect(text).toMatch(/with Google.*did not set the password.*\/forgot-password/s);
       for (const page of ['keys', 'agents']) expect(text).toContain(`${server.issuer}/account/${page}\n`);
@@ -338,12 +343,12 @@ describe.each(stores)('external identities on $name', (store) => {
       const claimed = await server.core.ownershipClaims.claim(claim, proven, systemMeta);
       expect(await worksStill(before.key)).toBe(true);
 
-      expect((await callback('google', newPerson({ email }))).body.id).toBe(account.id);
+      expect((await callback('google', newExternalUser({ email }))).body.id).toBe(account.id);
       expect([await worksStill(before.key), await worksStill(after.key)]).toEqual([false, true]);
       const left = await db().agent.findMany({ where: { ownerId: account.id }, orderBy: { createdAt: 'asc' } });
       expect(left.map(({ id }) => id)).toEqual([claimed.id, after.agent.id]);
       const agentCall = { token: before.agent.key };
-      expect((await call(server, 'GET', '/agents/before', agentCall)).status).toBe(401);
+      expect((await callApi(server, 'GET', '/agents/before', agentCall)).status).toBe(401);
       const [event] = await server.core.audit.list({ accountId: account.id, action: 'identity.linked' });
       expect(event!.detail).toMatchObject({ cleared: true });
     });
@@ -357,7 +362,7 @@ describe.each(stores)('external identities on $name', (store) => {
       await server.core.passwordReset.reset(reset, 'nine unrelated lanterns', systemMeta);
       const key = await keyOf((await server.core.accounts.findByEmail(email))!);
       await server.core.emailVerification.verify(confirm, systemMeta);
-      expect((await callback('google', newPerson({ email }))).body.id).toBe(account.id);
+      expect((await callback('google', newExternalUser({ email }))).body.id).toBe(account.id);
       expect(await worksStill(key)).toBe(true);
 
       const adminLogin = await server.account('admin@example.com');
@@ -365,46 +370,46 @@ describe.each(stores)('external identities on $name', (store) => {
       const other = 'moved.there@gmail.com';
       await server.core.adminUsers.change(account.id, { email: other }, admin, systemMeta);
       await server.core.emailVerification.verify(tokenIn(await mailTo(server, other, /Confirm/)), systemMeta);
-      expect((await callback('github', newPerson({ email: other }))).body.id).toBe(account.id);
+      expect((await callback('github', newExternalUser({ email: other }))).body.id).toBe(account.id);
       expect(await worksStill(key)).toBe(false);
     });
 
     it('keeps the keys if the time of verification is unknown or the account is new', async () => {
-      const known = newPerson({ email: 'first@gmail.com' });
+      const known = newExternalUser({ email: 'first@gmail.com' });
       const { id } = (await callback('github', known)).body; // proven from the first moment on
       const joined = await db().account.findUniqueOrThrow({ where: { id } });
       const old = await local('of.old@gmail.com');
       for (const account of [joined, old]) {
         const key = await keyOf(account);
-        const { body } = await callback('google', newPerson({ email: account.email }));
+        const { body } = await callback('google', newExternalUser({ email: account.email }));
         expect([body.id, await worksStill(key)]).toEqual([account.id, true]);
       }
     });
 
     it('does not give access to an attacker who registered it first', async () => {
       const email = 'victim@gmail.com';
-      const attacker = newPerson({ email });
+      const attacker = newExternalUser({ email });
       const { id } = (await callback('linkedin', attacker)).body;
       expect(await db().account.findUnique({ where: { id } })).toMatchObject({ emailVerified: false });
-      expect((await callback('google', newPerson({ email }))).error, 'the owner does not join the stranger').toBe(
+      expect((await callback('google', newExternalUser({ email }))).error, 'the owner does not join the stranger').toBe(
         'link_required',
       );
       await server.core.passwordReset.requestReset(email, systemMeta);
       const body = { token: tokenIn(await mailTo(server, email, /Choose/)), new_password: 'nine unrelated lanterns' };
-      expect((await call(server, 'POST', '/auth/reset-password', { body })).status).toBe(200);
+      expect((await callApi(server, 'POST', '/auth/reset-password', { body })).status).toBe(200);
       expect((await callback('linkedin', attacker)).error).toBe('link_required');
-      expect((await callback('google', newPerson({ email }))).body.id).toBe(id);
+      expect((await callback('google', newExternalUser({ email }))).body.id).toBe(id);
     });
   });
 
   describe('a link', () => {
     it('belongs to one account', async () => {
-      const person = newPerson();
+      const person = newExternalUser();
       await callback('google', person);
       const { access_token: token } = await logIn(server, (await server.account()).email);
       const taken = await link('google', person, token);
       expect([taken.status, taken.json.error]).toEqual([409, 'conflict']);
-      const free = newPerson();
+      const free = newExternalUser();
       expect((await link('google', free, token)).status).toBe(200);
       expect((await link('google', free, token)).status, 'once more changes nothing').toBe(200);
     });
@@ -412,12 +417,12 @@ describe.each(stores)('external identities on $name', (store) => {
     it('that is added with a stolen session is notified to the owner once', async () => {
       const { email } = await server.account();
       const { access_token: token } = await logIn(server, email);
-      const person = newPerson();
+      const person = newExternalUser();
       for (let i = 0; i < 2; i++) expect((await link('github', person, token)).status).toBe(200);
       const mails = (await mailsTo(server, email)).filter(({ subject }) => subject.includes('New sign-in method'));
       expect(mails).toHaveLength(1);
       expect(mails[0]!.text).toMatch(/with GitHub.*someone else has access to your account.*\/forgot-password/s);
-      expect((await call(server, 'GET', '/auth/me', { token })).status, 'they are signed in').toBe(200);
+      expect((await callApi(server, 'GET', '/auth/me', { token })).status, 'they are signed in').toBe(200);
     });
 
     it('that an administrator adds is notified to the owner as such', async () => {
@@ -437,18 +442,18 @@ describe.each(stores)('external identities on $name', (store) => {
       const [mine, theirs] = [await server.account(), await server.account()];
       const { access_token: token } = await logIn(server, mine.email);
       const { access_token: other } = await logIn(server, theirs.email);
-      const person = newPerson();
+      const person = newExternalUser();
       await link('github', person, token);
-      const list = await call(server, 'GET', '/auth/links', { token });
+      const list = await callApi(server, 'GET', '/auth/links', { token });
       const [row] = list.json as unknown as { id: string }[];
       expect(row).toMatchObject({ provider: 'github', provider_user_id: person.id, email: person.email });
-      expect((await call(server, 'GET', '/auth/links', { token: other })).json).toEqual([]);
-      expect((await call(server, 'DELETE', `/auth/links/${row!.id}`, { token: other })).status).toBe(404);
+      expect((await callApi(server, 'GET', '/auth/links', { token: other })).json).toEqual([]);
+      expect((await callApi(server, 'DELETE', `/auth/links/${row!.id}`, { token: other })).status).toBe(404);
 
       const externalToken = (await callback('github', person)).body.access_token;
-      expect((await call(server, 'DELETE', `/auth/links/${row!.id}`, { token })).status).toBe(200);
-      expect((await call(server, 'GET', '/auth/me', { token: externalToken })).status, 'signed in by it').toBe(401);
-      expect((await call(server, 'GET', '/auth/me', { token })).status).toBe(200);
+      expect((await callApi(server, 'DELETE', `/auth/links/${row!.id}`, { token })).status).toBe(200);
+      expect((await callApi(server, 'GET', '/auth/me', { token: externalToken })).status, 'signed in by it').toBe(401);
+      expect((await callApi(server, 'GET', '/auth/me', { token })).status).toBe(200);
       expect((await callback('github', person)).body.id).not.toBe(mine.id);
       const trail = await db().auditEvent.findMany({
         where: { accountId: mine.id, action: { startsWith: 'identity' } },
@@ -461,21 +466,21 @@ describe.each(stores)('external identities on $name', (store) => {
       const { access_token: token } = await logIn(server, account.email);
       await db().session.updateMany({ where: { accountId: account.id }, data: { authTime: new Date(0) } });
       for (const answer of [
-        await link('google', newPerson(), token),
-        await call(server, 'DELETE', '/auth/links/x', { token }),
+        await link('google', newExternalUser(), token),
+        await callApi(server, 'DELETE', '/auth/links/x', { token }),
       ]) {
         expect([answer.status, answer.json.error]).toEqual([401, 'reauth_required']);
       }
     });
 
     it('cannot be removed if it is the last sign-in method', async () => {
-      const { id, access_token: token } = (await callback('google', newPerson())).body;
+      const { id, access_token: token } = (await callback('google', newExternalUser())).body;
       const account = await db().account.findUniqueOrThrow({ where: { id } });
       await server.core.identities.linkByAdmin(account, { issuer: 'https://auth.example', subject: id });
       const [way, other] = await linksOf(id);
-      const remove = (linkId: string) => call(server, 'DELETE', `/auth/links/${linkId}`, { token });
+      const remove = (linkId: string) => callApi(server, 'DELETE', `/auth/links/${linkId}`, { token });
       expect((await remove(way!.id)).json.error).toBe('conflict');
-      expect((await link('github', newPerson({ email: 'x@y.example' }), token)).status).toBe(200);
+      expect((await link('github', newExternalUser({ email: 'x@y.example' }), token)).status).toBe(200);
       expect((await remove(way!.id)).status).toBe(200);
       expect((await remove(other!.id)).status).toBe(200);
       const [last] = await linksOf(id);
@@ -487,7 +492,7 @@ describe.each(stores)('external identities on $name', (store) => {
 
   describe('concurrent requests', () => {
     it('create one account for one identity', async () => {
-      const person = newPerson();
+      const person = newExternalUser();
       const all = await Promise.all(
         Array.from({ length: 5 }, () =>
           server.core.federation.authenticate(toExternalLogin('google', person), undefined, systemMeta),
@@ -500,7 +505,7 @@ describe.each(stores)('external identities on $name', (store) => {
     it('link one of two users of a provider to one account', async () => {
       const { id, email } = await local('race@gmail.com');
       const all = await Promise.allSettled(
-        [newPerson({ email }), newPerson({ email })].map((person) =>
+        [newExternalUser({ email }), newExternalUser({ email })].map((person) =>
           server.core.federation.authenticate(toExternalLogin('google', person), undefined, systemMeta),
         ),
       );
@@ -510,7 +515,7 @@ describe.each(stores)('external identities on $name', (store) => {
 
     it('link one identity to one of two accounts', async () => {
       const [a, b] = [await server.account(), await server.account()];
-      const externalLogin = toExternalLogin('github', newPerson());
+      const externalLogin = toExternalLogin('github', newExternalUser());
       const all = await Promise.allSettled(
         [a, b].map((account) => server.core.links.link(account, externalLogin, systemMeta)),
       );
@@ -519,9 +524,9 @@ describe.each(stores)('external identities on $name', (store) => {
     });
 
     it('leave one of the last two sign-in methods', async () => {
-      const { id } = (await callback('google', newPerson())).body;
+      const { id } = (await callback('google', newExternalUser())).body;
       const login = await loginOf(id);
-      await server.core.links.link(login.account, toExternalLogin('github', newPerson()), systemMeta);
+      await server.core.links.link(login.account, toExternalLogin('github', newExternalUser()), systemMeta);
       const ways = await linksOf(id);
       const all = await Promise.allSettled(ways.map((way) => server.core.links.unlink(login, way.id, systemMeta)));
       expect(all.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
@@ -530,7 +535,7 @@ describe.each(stores)('external identities on $name', (store) => {
 
     it('issue no session by a link that is being removed', async () => {
       const account = await server.account();
-      const person = newPerson();
+      const person = newExternalUser();
       const login = await loginOf(account.id);
       await server.core.links.link(account, toExternalLogin('github', person), systemMeta);
       const authResult = await server.core.federation.authenticate(

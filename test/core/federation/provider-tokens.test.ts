@@ -1,20 +1,22 @@
 // Stored tokens of external providers: access, refresh and deletion.
+
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { Prisma } from '../../../src/base/db/open.js';
 import { LEASE_SECONDS } from '../../../src/core/identities/token-vault.js';
 import { systemMeta } from '../../../src/core/request-meta.js';
-import { type ApiLogin, call, logIn, newLogin } from '../../support/api.js';
+import { type ApiSession, createSignedInAccount, logIn } from '../../support/api.js';
 import { enrol } from '../../support/authenticator.js';
 import {
-  codeFor,
+  type ExternalUser,
   type FakeProvider,
   json,
-  newPerson,
+  newExternalUser,
+  obtainProviderCode,
   openFakeProvider,
-  type PersonElsewhere,
-  pointTo,
   SETTINGS,
+  useFakeProvider,
 } from '../../support/fake-providers.js';
+import { callApi } from '../../support/request.js';
 import { startServer, type TestServer } from '../../support/server.js';
 import { stores } from '../../support/stores.js';
 
@@ -39,15 +41,15 @@ describe.each(stores)('stored provider tokens on $name', (store) => {
     for (const kind of ['github', 'google', 'linkedin'] as const) external[kind] = await openFakeProvider(kind);
     const settings = { ...SETTINGS, FEDERATION_REDIRECT_URIS: APP };
     const keeping = { ...settings, FEDERATION_STORE_TOKENS: 'github, google' };
-    const around = pointTo(...Object.values(external));
+    const wrapBase = useFakeProvider(...Object.values(external));
     const clock = { now: () => new Date(Date.now() + aheadMs) };
-    server = await startServer({ store, settings: keeping, around, clock });
-    twin = await startServer({ beside: server, settings: keeping, around, clock });
-    forgetful = await startServer({ beside: server, settings, around, clock });
+    server = await startServer({ store, settings: keeping, wrapBase, clock });
+    twin = await startServer({ sharedWith: server, settings: keeping, wrapBase, clock });
+    forgetful = await startServer({ sharedWith: server, settings, wrapBase, clock });
   });
   afterEach(() => {
     for (const one of Object.values(external)) {
-      Object.assign(one, { spoil: {}, claims: {}, answers: {}, expires: false, asked: [], spent: [], forgotten: [] });
+      one.reset();
     }
   });
   afterAll(async () => {
@@ -61,17 +63,17 @@ describe.each(stores)('stored provider tokens on $name', (store) => {
   const last = (list: string[]) => list.at(-1)!;
 
   /** Signs a user in by a provider. */
-  async function completeSignIn(kind: Kind, person: PersonElsewhere, more: Record<string, string> = {}, at = server) {
+  async function completeSignIn(kind: Kind, person: ExternalUser, more: Record<string, string> = {}, at = server) {
     const { otp, ...asked } = more;
-    const code = await codeFor(external[kind], person, APP, asked);
+    const code = await obtainProviderCode(external[kind], person, APP, asked);
     const body = { code, redirect_uri: APP, ...(otp && { otp }) };
-    const { status, json: answer } = await call(at, 'POST', `/auth/${kind}/callback`, { body });
-    return { status, error: answer.error, ...(answer as unknown as ApiLogin & { id: string }) };
+    const { status, json: answer } = await callApi(at, 'POST', `/auth/${kind}/callback`, { body });
+    return { status, error: answer.error, ...(answer as unknown as ApiSession & { id: string }) };
   }
 
   /** Signs a new user in and returns the link. */
   async function newcomer(kind: Kind, more: Record<string, string> = {}, at = server) {
-    const person = newPerson();
+    const person = newExternalUser();
     const { access_token: token, id: accountId } = await completeSignIn(kind, person, more, at);
     const [link] = await server.core.links.list(accountId);
     return { person, token, accountId, linkId: link!.id };
@@ -79,16 +81,16 @@ describe.each(stores)('stored provider tokens on $name', (store) => {
 
   /** Signs in with GitHub, whose tokens expire and can be refreshed once. */
   async function renewable() {
-    external.github.expires = true;
+    external.github.issuesExpiringTokens = true;
     const user = await newcomer('github');
-    return { ...user, access: last(external.github.given.access), refresh: last(external.github.given.refresh) };
+    return { ...user, access: last(external.github.issued.access), refresh: last(external.github.issued.refresh) };
   }
 
   const read = (linkId: string, token: string, at = server) =>
-    call(at, 'GET', `/auth/links/${linkId}/token`, { token });
+    callApi(at, 'GET', `/auth/links/${linkId}/token`, { token });
   const rowOf = (identityId: string) => db().storedTokens.findUnique({ where: { identityId } });
   const linksOf = async (token: string, at = server) =>
-    (await call(at, 'GET', '/auth/links', { token })).json as unknown as { keeps_token: boolean }[];
+    (await callApi(at, 'GET', '/auth/links', { token })).json as unknown as { keeps_token: boolean }[];
 
   /** Returns the whole database as text. */
   async function everything(): Promise<string> {
@@ -120,7 +122,7 @@ describe.each(stores)('stored provider tokens on $name', (store) => {
       const answer = await read(linkId, token);
       expect(answer.status).toBe(200);
       expect(answer.json).toEqual({
-        access_token: last(external.google.given.access),
+        access_token: last(external.google.issued.access),
         token_type: 'bearer',
         scope: 'openid profile email calendar',
         expires_at: expect.stringMatching(/Z$/),
@@ -138,8 +140,8 @@ describe.each(stores)('stored provider tokens on $name', (store) => {
       await server.core.audit.flush();
       const [store, log] = [await everything(), [...server.lines, ...twin.lines].join('\n')];
       expect(store).toContain(linkId);
-      for (const { given } of Object.values(external)) {
-        for (const secret of [...given.access, ...given.refresh]) {
+      for (const { issued } of Object.values(external)) {
+        for (const secret of [...issued.access, ...issued.refresh]) {
           expect(store).not.toContain(secret);
           expect(log).not.toContain(secret);
         }
@@ -161,15 +163,15 @@ describe.each(stores)('stored provider tokens on $name', (store) => {
     });
 
     it('when a user links the provider, also repeatedly', async () => {
-      const { access_token: token } = await newLogin(server);
-      const person = newPerson();
+      const { access_token: token } = await createSignedInAccount(server);
+      const person = newExternalUser();
       for (let n = 0; n < 2; n += 1) {
-        const code = await codeFor(external.github, person, APP);
+        const code = await obtainProviderCode(external.github, person, APP);
         const body = { code, redirect_uri: APP };
-        expect((await call(server, 'POST', '/auth/github/link', { token, body })).status).toBe(200);
-        const [link] = (await call(server, 'GET', '/auth/links', { token })).json as unknown as { id: string }[];
+        expect((await callApi(server, 'POST', '/auth/github/link', { token, body })).status).toBe(200);
+        const [link] = (await callApi(server, 'GET', '/auth/links', { token })).json as unknown as { id: string }[];
         expect((await read(link!.id, token)).json).toMatchObject({
-          access_token: last(external.github.given.access),
+          access_token: last(external.github.issued.access),
           scope: 'read:user user:email',
           expires_at: null,
         });
@@ -178,15 +180,15 @@ describe.each(stores)('stored provider tokens on $name', (store) => {
 
     it('at each sign-in, and keep the refresh token until there is a new one', async () => {
       const { person, linkId, token, accountId } = await newcomer('google', OFFLINE);
-      const refresh = last(external.google.given.refresh);
+      const refresh = last(external.google.issued.refresh);
       await completeSignIn('google', person);
-      expect((await read(linkId, token)).json.access_token).toBe(last(external.google.given.access));
+      expect((await read(linkId, token)).json.access_token).toBe(last(external.google.issued.access));
       await later(2, async () => read(linkId, await tokenOf(accountId)));
-      expect(external.google.spent).toEqual([refresh]);
+      expect(external.google.redeemed).toEqual([refresh]);
       await completeSignIn('google', person, OFFLINE);
       await later(2, async () => read(linkId, await tokenOf(accountId)));
-      expect(external.google.spent).toEqual([refresh, last(external.google.given.refresh)]);
-      expect(last(external.google.spent)).not.toBe(refresh);
+      expect(external.google.redeemed).toEqual([refresh, last(external.google.issued.refresh)]);
+      expect(last(external.google.redeemed)).not.toBe(refresh);
     });
 
     it('neither stored nor returned for a suspended account', async () => {
@@ -205,7 +207,7 @@ describe.each(stores)('stored provider tokens on $name', (store) => {
   describe('belong to one user', () => {
     it('and do not exist for other users', async () => {
       const { linkId, token } = await newcomer('github');
-      const { access_token: other } = await newLogin(server);
+      const { access_token: other } = await createSignedInAccount(server);
       for (const [id, bearer] of [
         [linkId, other],
         ['unknown', token],
@@ -238,7 +240,7 @@ describe.each(stores)('stored provider tokens on $name', (store) => {
       const swapped = { sealedAccess, sealedRefresh: sealedAccess };
       await db().storedTokens.update({ where: { identityId: linkId }, data: swapped });
       await later(9, async () => expect((await read(linkId, await tokenOf(accountId))).status).toBe(409));
-      expect(external.github.spent).toEqual([]);
+      expect(external.github.redeemed).toEqual([]);
     });
 
     it('and can be read a limited number of times', async () => {
@@ -257,29 +259,29 @@ describe.each(stores)('stored provider tokens on $name', (store) => {
         const token = await tokenOf(accountId);
         const all = await Promise.all(Array.from({ length: 10 }, (_, n) => read(linkId, token, n % 2 ? server : twin)));
         expect(all.map(({ status }) => status)).toEqual(Array(10).fill(200));
-        const newest = last(external.github.given.access);
+        const newest = last(external.github.issued.access);
         expect(new Set(all.map(({ json: answer }) => answer.access_token))).toEqual(new Set([newest]));
         expect(newest).not.toBe(access);
-        expect(external.github.spent).toEqual([refresh]);
+        expect(external.github.redeemed).toEqual([refresh]);
         expect((await read(linkId, token)).json.access_token, 'and then it is there').toBe(newest);
-        expect(external.github.spent).toHaveLength(1);
+        expect(external.github.redeemed).toHaveLength(1);
       });
       await later(18, async () => {
         expect((await read(linkId, await tokenOf(accountId))).status, 'by the one that came with it').toBe(200);
-        expect(external.github.spent).toEqual([refresh, external.github.given.refresh.at(-2)]);
+        expect(external.github.redeemed).toEqual([refresh, external.github.issued.refresh.at(-2)]);
       });
     });
 
     it('keep refresh token and scope if the response has none', async () => {
       const { linkId, accountId } = await newcomer('google', OFFLINE);
-      const refresh = last(external.google.given.refresh);
+      const refresh = last(external.google.issued.refresh);
       for (const hours of [2, 4]) {
         await later(hours, async () => {
           const { json: answer } = await read(linkId, await tokenOf(accountId));
-          expect(answer).toMatchObject({ access_token: last(external.google.given.access), scope: OFFLINE.scope });
+          expect(answer).toMatchObject({ access_token: last(external.google.issued.access), scope: OFFLINE.scope });
         });
       }
-      expect(external.google.spent).toEqual([refresh, refresh]);
+      expect(external.google.redeemed).toEqual([refresh, refresh]);
     });
 
     it('and cannot be refreshed are returned until they expire', async () => {
@@ -292,21 +294,21 @@ describe.each(stores)('stored provider tokens on $name', (store) => {
         await completeSignIn('google', person);
         expect((await read(linkId, await tokenOf(accountId))).status).toBe(200);
       });
-      expect(external.google.spent).toEqual([]);
+      expect(external.google.redeemed).toEqual([]);
     });
 
     it.each(['github', 'google'] as const)(
       'are deleted when %s rejects their refresh token, also for concurrent callers',
       async (kind) => {
-        external.github.expires = true;
+        external.github.issuesExpiringTokens = true;
         const { linkId, accountId, person } = await newcomer(kind, OFFLINE);
-        external[kind].spoil[kind === 'github' ? GITHUB_TOKEN : '/token'] = (res) =>
+        external[kind].overrides[kind === 'github' ? GITHUB_TOKEN : '/token'] = (res) =>
           kind === 'github'
             ? json(res, 200, { error: 'bad_refresh_token', error_description: 'No.' })
             : json(res, 400, { error: 'invalid_grant', error_description: 'Token has been expired or revoked.' });
         await later(9, async () => {
           const token = await tokenOf(accountId);
-          external[kind].asked.length = 0;
+          external[kind].requests.length = 0;
           const all = await Promise.all(
             Array.from({ length: 4 }, (_, n) => read(linkId, token, n % 2 ? server : twin)),
           );
@@ -318,12 +320,12 @@ describe.each(stores)('stored provider tokens on $name', (store) => {
               ].map(String),
             ).toContain(String([status, answer.error]));
           expect(all.some(({ status }) => status === 409)).toBe(true);
-          expect(external[kind].asked.filter(({ body }) => body.includes('refresh_token'))).toHaveLength(1);
+          expect(external[kind].requests.filter(({ body }) => body.includes('refresh_token'))).toHaveLength(1);
           expect(await rowOf(linkId)).toBeNull();
           expect((await read(linkId, token)).json.error_description).toContain('again');
           const trail = await db().auditEvent.findMany({ where: { accountId, action: 'identity.token_discarded' } });
           expect(trail).toHaveLength(1);
-          external[kind].spoil = {};
+          external[kind].overrides = {};
           await completeSignIn(kind, person);
           expect((await read(linkId, token)).status).toBe(200);
         });
@@ -355,30 +357,30 @@ describe.each(stores)('stored provider tokens on $name', (store) => {
       const { linkId, accountId, refresh } = await renewable();
       await later(9, async () => {
         const token = await tokenOf(accountId);
-        external.github.spoil[GITHUB_TOKEN] = spoil;
+        external.github.overrides[GITHUB_TOKEN] = spoil;
         const answer = await read(linkId, token);
         expect([answer.status, answer.json.error]).toEqual([status, error]);
-        external.github.spoil = {};
+        external.github.overrides = {};
         expect((await read(linkId, token)).status).toBe(200);
-        expect(external.github.spent).toEqual([refresh]);
+        expect(external.github.redeemed).toEqual([refresh]);
       });
       expect(server.lines.join('\n')).not.toContain('github-r-odd');
     });
 
     it('are returned until they expire while the provider fails', async () => {
       const { linkId, accountId, access } = await renewable();
-      external.github.spoil[GITHUB_TOKEN] = (res) => json(res, 500, {});
+      external.github.overrides[GITHUB_TOKEN] = (res) => json(res, 500, {});
       const answer = await later(8 - 30 / 3600, async () => read(linkId, await tokenOf(accountId)));
       expect([answer.status, answer.json.access_token]).toEqual([200, access]);
     });
 
     it('are refreshed even if the keys of the provider cannot be fetched', async () => {
       const { linkId, accountId } = await newcomer('google', OFFLINE);
-      external.google.spoil['/keys'] = (res) => json(res, 500, {});
-      external.google.answers = { refresh_token: 'google-r-next' };
+      external.google.overrides['/keys'] = (res) => json(res, 500, {});
+      external.google.tokenResponse = { refresh_token: 'google-r-next' };
       await later(50, async () => expect((await read(linkId, await tokenOf(accountId))).status).toBe(200));
       await later(52, async () => read(linkId, await tokenOf(accountId)));
-      expect(last(external.google.spent)).toBe('google-r-next');
+      expect(last(external.google.redeemed)).toBe('google-r-next');
     });
 
     it.each<[string, object]>([
@@ -406,7 +408,7 @@ describe.each(stores)('stored provider tokens on $name', (store) => {
         expect(await twin.core.tokenVault.lease(row, refresh), 'no second lease').toBeUndefined();
         aheadMs += (LEASE_SECONDS + 1) * 1000;
         expect((await read(linkId, await tokenOf(accountId), twin)).status).toBe(200);
-        expect(external.github.spent).toEqual([refresh]);
+        expect(external.github.redeemed).toEqual([refresh]);
       });
     });
 
@@ -415,7 +417,7 @@ describe.each(stores)('stored provider tokens on $name', (store) => {
       await later(9, async () => {
         const lease = (await server.core.tokenVault.lease((await rowOf(linkId))!, refresh))!;
         await completeSignIn('github', person);
-        const newest = last(external.github.given.access);
+        const newest = last(external.github.issued.access);
         const late = { accessToken: 'late', refreshToken: undefined, tokenType: 'bearer', scope: undefined };
         expect(await server.core.tokenVault.renew(lease, { ...late, expiresAt: undefined })).toBe(false);
         expect(await server.core.tokenVault.discard(lease, db())).toBe(false);
@@ -428,13 +430,13 @@ describe.each(stores)('stored provider tokens on $name', (store) => {
     it('with the link and revoked at the provider', async () => {
       const { linkId, accountId } = await newcomer('google', OFFLINE);
       const token = await tokenOf(accountId);
-      const refresh = last(external.google.given.refresh);
+      const refresh = last(external.google.issued.refresh);
       await db().account.update({ where: { id: accountId }, data: { passwordHash: 'one' } });
-      expect((await call(server, 'DELETE', `/auth/links/${linkId}`, { token })).status).toBe(200);
+      expect((await callApi(server, 'DELETE', `/auth/links/${linkId}`, { token })).status).toBe(200);
       expect(await rowOf(linkId)).toBeNull();
       expect((await read(linkId, token)).status).toBe(404);
       await server.core.settle();
-      expect(external.google.forgotten).toEqual([refresh]);
+      expect(external.google.revoked).toEqual([refresh]);
     });
 
     it('with a link that is removed during a refresh, whose result is revoked too', async () => {
@@ -443,17 +445,17 @@ describe.each(stores)('stored provider tokens on $name', (store) => {
       await db().account.update({ where: { id: accountId }, data: { passwordHash: 'one' } });
       await later(2, async () => {
         const token = await tokenOf(accountId);
-        google.spoil['/token'] = async (res) => {
-          expect((await call(server, 'DELETE', `/auth/links/${linkId}`, { token })).status).toBe(200);
+        google.overrides['/token'] = async (res) => {
+          expect((await callApi(server, 'DELETE', `/auth/links/${linkId}`, { token })).status).toBe(200);
           await server.core.settle();
-          google.forgotten = [];
+          google.revoked = [];
           json(res, 200, { access_token: 'google-late', refresh_token: 'google-r-late', token_type: 'bearer' });
         };
         expect((await read(linkId, token)).json.error).toBe('provider_sign_in_required');
       });
       await server.core.settle();
       expect(await rowOf(linkId)).toBeNull();
-      expect(google.forgotten).toEqual(['google-r-late']);
+      expect(google.revoked).toEqual(['google-r-late']);
     });
 
     it('with the link even if the provider does not respond', async () => {
@@ -462,10 +464,10 @@ describe.each(stores)('stored provider tokens on $name', (store) => {
         ['github', ''],
       ] as const) {
         const { linkId, accountId } = await newcomer(kind, OFFLINE);
-        external[kind].spoil[path] = (res) => json(res, 500, { token: 'x' });
+        external[kind].overrides[path] = (res) => json(res, 500, { token: 'x' });
         await db().account.update({ where: { id: accountId }, data: { passwordHash: 'one' } });
         const token = await tokenOf(accountId);
-        expect((await call(server, 'DELETE', `/auth/links/${linkId}`, { token })).status).toBe(200);
+        expect((await callApi(server, 'DELETE', `/auth/links/${linkId}`, { token })).status).toBe(200);
         await server.core.settle();
         expect(await rowOf(linkId)).toBeNull();
       }
@@ -473,15 +475,15 @@ describe.each(stores)('stored provider tokens on $name', (store) => {
 
     it('with the account and revoked at each provider', async () => {
       const { linkId, accountId, token } = await newcomer('google', OFFLINE);
-      const code = await codeFor(external.github, newPerson(), APP);
-      await call(server, 'POST', '/auth/github/link', { token, body: { code, redirect_uri: APP } });
-      const refresh = last(external.google.given.refresh);
+      const code = await obtainProviderCode(external.github, newExternalUser(), APP);
+      await callApi(server, 'POST', '/auth/github/link', { token, body: { code, redirect_uri: APP } });
+      const refresh = last(external.google.issued.refresh);
       const admin = await server.account();
       await db().account.update({ where: { id: admin.id }, data: { role: 'admin' } });
       await server.core.adminUsers.remove(accountId, admin, systemMeta);
       expect(await rowOf(linkId)).toBeNull();
       await server.core.settle();
-      expect(external.google.forgotten).toEqual([refresh]);
+      expect(external.google.revoked).toEqual([refresh]);
     });
 
     it('with everything that was attached to an unverified address', async () => {
@@ -514,18 +516,18 @@ describe.each(stores)('stored provider tokens on $name', (store) => {
     const { app } = await enrol(server, new Date(), account);
     expect((await completeSignIn('github', person)).error).toBe('mfa_required');
     const token = (await completeSignIn('github', person, { otp: app.code(new Date(), 1) })).access_token;
-    expect((await read(linkId, token)).json.access_token).toBe(last(external.github.given.access));
+    expect((await read(linkId, token)).json.access_token).toBe(last(external.github.issued.access));
   });
 
   it('can be opened after a rotation of the master secret', async () => {
     const { linkId, accountId, person } = await newcomer('github');
     const NEXT = 'the next master secret, of 32 characters';
     const settings = { ...SETTINGS, FEDERATION_STORE_TOKENS: 'github', FEDERATION_REDIRECT_URIS: APP, SECRET: NEXT };
-    const around = pointTo(...Object.values(external));
+    const wrapBase = useFakeProvider(...Object.values(external));
     const turned = await startServer({
-      beside: server,
+      sharedWith: server,
       settings: { ...settings, SECRET_PREVIOUS: server.config.secret! },
-      around,
+      wrapBase,
     });
     try {
       const token = await tokenOf(accountId);
@@ -539,9 +541,9 @@ describe.each(stores)('stored provider tokens on $name', (store) => {
   });
 
   it('can be read in a session that was started with a password', async () => {
-    const { access_token, email, accountId } = await newLogin(server);
-    const code = await codeFor(external.github, newPerson(), APP);
-    await call(server, 'POST', '/auth/github/link', { token: access_token, body: { code, redirect_uri: APP } });
+    const { access_token, email, accountId } = await createSignedInAccount(server);
+    const code = await obtainProviderCode(external.github, newExternalUser(), APP);
+    await callApi(server, 'POST', '/auth/github/link', { token: access_token, body: { code, redirect_uri: APP } });
     const [link] = await server.core.links.list(accountId);
     const { access_token: token } = await logIn(server, email);
     await db().session.updateMany({ where: { accountId }, data: { authTime: new Date(0) } });

@@ -1,8 +1,10 @@
 // Proxy login against a second server as the upstream provider.
+
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { enrol } from '../../support/authenticator.js';
 import { bodyOf, type HttpServer, openHttpServer } from '../../support/http-server.js';
+import type { Target } from '../../support/request.js';
 import { PASSWORD, startServer, type TestServer } from '../../support/server.js';
 import { stores } from '../../support/stores.js';
 
@@ -10,7 +12,7 @@ let addresses = 0;
 const nextAddress = () => `10.0.${(addresses >> 8) & 255}.${addresses++ & 255}`;
 
 async function logIn(
-  server: Pick<TestServer, 'origin'>,
+  server: Target,
   body: object,
   { path = 'proxy-login', address = nextAddress(), headers = {} } = {},
 ) {

@@ -1,11 +1,13 @@
 // Invitations to organizations: roles, expiry, single use, and limits.
+
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { systemMeta } from '../../../src/core/request-meta.js';
-import { call, logIn } from '../../support/api.js';
+import { logIn } from '../../support/api.js';
 import { mailsTo, mailTo, tokenIn } from '../../support/mailbox.js';
+import { callApi } from '../../support/request.js';
 import { PASSWORD, startServer, type TestServer } from '../../support/server.js';
 import { stores } from '../../support/stores.js';
-import { atOnce } from '../../support/token-family.js';
+import { concurrently } from '../../support/token-family.js';
 
 const DAY_MS = 86_400_000;
 
@@ -26,7 +28,7 @@ describe.each(stores)('invitations on $name', (store) => {
     return { id, email, token };
   }
   const as = ({ token }: Person, method: string, path: string, body?: object) =>
-    call(server, method, path, { token, body });
+    callApi(server, method, path, { token, body });
 
   /** An organization with an owner and an admin. */
   async function newOrganization(name = 'Acme') {
@@ -163,7 +165,7 @@ describe.each(stores)('invitations on $name', (store) => {
     const guest = await person();
     await invite(owner, guest.email);
     const token = await tokenTo(guest.email);
-    const answers = await atOnce(12, () => accept(guest, token));
+    const answers = await concurrently(12, () => accept(guest, token));
     expect(answers.map(({ status }) => status).sort()).toEqual([200, ...Array(11).fill(404)]);
     expect(await server.base.db.membership.count({ where: { accountId: guest.id, organizationId: id } })).toBe(1);
     expect(await server.core.audit.list({ accountId: guest.id, action: 'invitation.accepted' })).toHaveLength(1);
@@ -171,7 +173,7 @@ describe.each(stores)('invitations on $name', (store) => {
 
   it('keeps one invitation per address when it is sent several times at once', async () => {
     const { owner, invite, open } = await newOrganization();
-    const answers = await atOnce(6, () => invite(owner, 'twin@example.com'));
+    const answers = await concurrently(6, () => invite(owner, 'twin@example.com'));
     expect(answers.map(({ status }) => status)).toEqual(Array(6).fill(201));
     expect(await open()).toHaveLength(1);
   });

@@ -5,7 +5,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { DAY_SECONDS } from '../../../src/base/clock.js';
 import { AGENT_TOKEN_SECONDS } from '../../../src/core/agents/tokens.js';
 import { PUBLISH_LEAD_SECONDS } from '../../../src/core/keys/keys.js';
-import { type TestClient, token } from '../../support/relying-party.js';
+import { requestToken, type TestClient } from '../../support/relying-party.js';
 import { startServer, type TestServer } from '../../support/server.js';
 import { stores } from '../../support/stores.js';
 import { introspect } from '../../support/token-family.js';
@@ -21,7 +21,7 @@ describe.each(stores)('signing keys on $name', (store) => {
   const clock = { now: () => new Date(Date.now() + aheadMs) };
   beforeAll(async () => {
     server = await startServer({ store, clock, settings: { SECRET } });
-    beside = await startServer({ beside: server, clock, settings: { SECRET } });
+    beside = await startServer({ sharedWith: server, clock, settings: { SECRET } });
     machine = await server.client({ redirect_uris: [], grant_types: ['client_credentials'] });
   });
   afterAll(async () => {
@@ -39,7 +39,7 @@ describe.each(stores)('signing keys on $name', (store) => {
 
   async function issue(at: TestServer = server): Promise<{ jwt: string; kid: string }> {
     const resource = `${server.issuer}/api/v1`;
-    const { body } = await token(at, machine, { grant_type: 'client_credentials', resource });
+    const { body } = await requestToken(at, machine, { grant_type: 'client_credentials', resource });
     return { jwt: body.access_token!, kid: String(decodeProtectedHeader(body.access_token!).kid) };
   }
 
@@ -98,7 +98,7 @@ describe.each(stores)('servers that start together on $name', (store) => {
   it('create one set of keys', async () => {
     const first = await startServer({ store, settings: { SECRET } });
     await first.base.db.signingKey.deleteMany();
-    const others = await Promise.all([1, 2, 3].map(() => startServer({ beside: first, settings: { SECRET } })));
+    const others = await Promise.all([1, 2, 3].map(() => startServer({ sharedWith: first, settings: { SECRET } })));
     try {
       expect(await first.base.db.signingKey.count()).toBe(2);
       const versions = others.map(({ core }) => core.keys.set().version);
@@ -113,14 +113,14 @@ describe.each(stores)('servers that start together on $name', (store) => {
     const first = await startServer({ store, settings: { SECRET } });
     const other = 'the master secret of these tests, 2';
     try {
-      await expect(startServer({ beside: first, settings: { SECRET: other } })).rejects.toThrow(
+      await expect(startServer({ sharedWith: first, settings: { SECRET: other } })).rejects.toThrow(
         /SECRET is not the one/,
       );
-      const rotated = await startServer({ beside: first, settings: { SECRET: other, SECRET_PREVIOUS: SECRET } });
+      const rotated = await startServer({ sharedWith: first, settings: { SECRET: other, SECRET_PREVIOUS: SECRET } });
       expect(rotated.core.keys.set().version).toBe(first.core.keys.set().version);
       await rotated.core.keys.rotate({ atOnce: true });
       await rotated.close();
-      const later = await startServer({ beside: first, settings: { SECRET: other, SECRET_PREVIOUS: SECRET } });
+      const later = await startServer({ sharedWith: first, settings: { SECRET: other, SECRET_PREVIOUS: SECRET } });
       expect(later.core.keys.set().keys.length).toBeGreaterThanOrEqual(2);
       await later.close();
     } finally {

@@ -4,10 +4,10 @@ import { createSecrets } from '../../../src/base/crypto.js';
 import { systemMeta } from '../../../src/core/request-meta.js';
 import { Authenticator, enrol, readQrCode } from '../../support/authenticator.js';
 import { Browser } from '../../support/browser.js';
-import { isAlive, refresh } from '../../support/relying-party.js';
+import { isActive, refresh } from '../../support/relying-party.js';
 import { PASSWORD, startServer, type TestServer } from '../../support/server.js';
 import { stores } from '../../support/stores.js';
-import { openFamily } from '../../support/token-family.js';
+import { openTokenFamily } from '../../support/token-family.js';
 
 const STEP_MS = 30_000;
 
@@ -205,18 +205,18 @@ describe.each(stores)('the second factor on $name', (store) => {
       const start = otp && (await browser.signIn(account.email, PASSWORD));
       if (start) await browser.submit(start, { otp });
       const more = { scope: 'openid offline_access', prompt: 'consent' };
-      const family = await openFamily(server, client, account.email, more, browser);
+      const family = await openTokenFamily(server, client, account.email, more, browser);
       await browser.submit(await browser.open('/logout'));
-      expect(await isAlive(server, family.accessToken)).toBe(true);
+      expect(await isActive(server, family.accessToken)).toBe(true);
       return family;
     };
     const before = await signedOutWithOfflineAccess();
     const codes = await server.core.mfa.confirm(login, app.code(now()), systemMeta);
     const after = await signedOutWithOfflineAccess(codes[0]);
-    expect(await isAlive(server, before.accessToken)).toBe(false);
+    expect(await isActive(server, before.accessToken)).toBe(false);
     expect((await refresh(server, client, before.refreshToken)).body.error).toBe('invalid_grant');
     await server.core.mfa.remove(login, systemMeta);
-    expect(await isAlive(server, after.accessToken)).toBe(false);
+    expect(await isActive(server, after.accessToken)).toBe(false);
     expect((await refresh(server, client, after.refreshToken)).body.error).toBe('invalid_grant');
   });
 
@@ -270,18 +270,22 @@ describe.each(stores)('the second factor on $name', (store) => {
       'the first master secret of this house',
       'the second master secret of this house',
     ] as const;
-    const beside = { data: await store.open(), dataDir: server.dataDir, issuer: 'http://localhost:3000' };
+    const sharedWith = { data: await store.open(), dataDir: server.dataDir, issuer: 'http://localhost:3000' };
     try {
-      const before = await startServer({ beside, clock: { now }, settings: { SECRET: first } });
+      const before = await startServer({ sharedWith, clock: { now }, settings: { SECRET: first } });
       const { account, app } = await enrol(before, now());
       await before.close();
-      const after = await startServer({ beside, clock: { now }, settings: { SECRET: second, SECRET_PREVIOUS: first } });
+      const after = await startServer({
+        sharedWith,
+        clock: { now },
+        settings: { SECRET: second, SECRET_PREVIOUS: first },
+      });
       expect(await after.core.mfa.verify(account, app.code(now(), 1), systemMeta)).toEqual(['otp']);
       const { sealedSecret } = await after.base.db.totpFactor.findFirstOrThrow();
       await after.close();
       expect(await createSecrets(second).open('totp', sealedSecret)).toBe(app.secret);
     } finally {
-      await beside.data.close();
+      await sharedWith.data.close();
     }
   });
 });

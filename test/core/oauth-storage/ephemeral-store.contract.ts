@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { addSeconds } from '../../../src/base/clock.js';
 import type { EphemeralStore } from '../../../src/core/oauth-storage/stores.js';
-import { atOnce } from '../../support/token-family.js';
+import { concurrently } from '../../support/token-family.js';
 import { ephemeralImplementations, useImplementation } from './implementations.js';
 
 const inSeconds = (seconds: number) => addSeconds(new Date(), seconds);
@@ -58,7 +58,7 @@ describe.each(ephemeralImplementations)('EphemeralStore of $name', (implementati
   it('lets one of 50 concurrent calls consume an entry', async () => {
     const id = randomUUID();
     await store.put('One', id, {}, { expiresAt: later() });
-    const results = await atOnce(50, () => store.consume('One', id));
+    const results = await concurrently(50, () => store.consume('One', id));
     expect(results.filter(Boolean)).toHaveLength(1);
   });
 
@@ -86,7 +86,7 @@ describe.each(ephemeralImplementations)('EphemeralStore of $name', (implementati
 
   it('lets one of 50 concurrent calls use an id', async () => {
     const id = randomUUID();
-    const results = await atOnce(50, () => store.useOnce('Mark', id, later()));
+    const results = await concurrently(50, () => store.useOnce('Mark', id, later()));
     expect(results.filter(Boolean)).toHaveLength(1);
     expect(await store.useOnce('Mark', id, later())).toBe(false);
   });
@@ -95,7 +95,7 @@ describe.each(ephemeralImplementations)('EphemeralStore of $name', (implementati
     const id = randomUUID();
     expect(await store.useOnce('Mark', id, inSeconds(0.05))).toBe(true);
     await sleep(80);
-    const results = await atOnce(50, () => store.useOnce('Mark', id, later()));
+    const results = await concurrently(50, () => store.useOnce('Mark', id, later()));
     expect(results.filter(Boolean)).toHaveLength(1);
   });
 

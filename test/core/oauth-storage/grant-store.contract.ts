@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { addSeconds } from '../../../src/base/clock.js';
 import type { GrantSelection, NewGrant } from '../../../src/core/oauth-storage/stores.js';
 import { systemMeta } from '../../../src/core/request-meta.js';
-import { atOnce } from '../../support/token-family.js';
+import { concurrently } from '../../support/token-family.js';
 import { databaseImplementations, useImplementation } from './implementations.js';
 
 const later = () => addSeconds(new Date(), 60);
@@ -147,7 +147,9 @@ describe.each(databaseImplementations)('GrantStore of $name', (implementation) =
     const { db } = opened.server.base;
     const grant = await newGrant();
     await opened.grants.save(grant);
-    const counts = await atOnce(10, () => db.$transaction((tx) => opened.grants.deleteWhere({ id: grant.id }, tx)));
+    const counts = await concurrently(10, () =>
+      db.$transaction((tx) => opened.grants.deleteWhere({ id: grant.id }, tx)),
+    );
     expect(counts.reduce((sum, count) => sum + count)).toBe(1);
   });
 });

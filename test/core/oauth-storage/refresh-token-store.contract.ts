@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { addSeconds } from '../../../src/base/clock.js';
 import type { NewRefreshToken } from '../../../src/core/oauth-storage/stores.js';
-import { atOnce } from '../../support/token-family.js';
+import { concurrently } from '../../support/token-family.js';
 import { databaseImplementations, useImplementation } from './implementations.js';
 
 const later = () => addSeconds(new Date(), 60);
@@ -96,7 +96,7 @@ describe.each(databaseImplementations)('RefreshTokenStore of $name', (implementa
   it('lets one of 20 concurrent calls rotate a token', async () => {
     const token = await savedToken();
     const successors = Array.from({ length: 20 }, () => newToken(token.grantId));
-    const rotated = await atOnce(20, (n) => opened.refreshTokens.rotateUnused(token.id, successors[n]!, null));
+    const rotated = await concurrently(20, (n) => opened.refreshTokens.rotateUnused(token.id, successors[n]!, null));
     expect(rotated.filter(Boolean)).toHaveLength(1);
     const stored = await Promise.all(successors.map(({ id }) => opened.refreshTokens.find(id)));
     expect(stored.filter(Boolean)).toHaveLength(1);

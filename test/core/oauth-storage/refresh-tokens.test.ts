@@ -2,12 +2,12 @@
 // tokens.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { systemMeta } from '../../../src/core/request-meta.js';
-import { makeKey, tokenWithProof } from '../../support/proofs.js';
-import { isAlive, obtainCode, REDIRECT_URI, refresh, type TestClient } from '../../support/relying-party.js';
+import { makeKey, tokenWithProof } from '../../support/client-keys.js';
+import { isActive, obtainCode, REDIRECT_URI, refresh, type TestClient } from '../../support/relying-party.js';
 import { startServer, type TestServer } from '../../support/server.js';
 import { revokeAllSessions } from '../../support/sessions.js';
 import { stores } from '../../support/stores.js';
-import { atOnce, introspect, livingOf, openFamily, revoke } from '../../support/token-family.js';
+import { activeTokens, concurrently, introspect, openTokenFamily, revoke } from '../../support/token-family.js';
 
 const NOTHING = { accessTokens: [], refreshTokens: [] };
 
@@ -21,7 +21,7 @@ describe.each(stores)('refresh tokens on $name', (store) => {
   let resource: string;
   beforeAll(async () => {
     server = await startServer({ store, clock: { now: () => new Date(Date.now() + aheadMs) } });
-    strict = await startServer({ beside: server, settings: { REFRESH_TOKEN_REUSE_INTERVAL: '0s' } });
+    strict = await startServer({ sharedWith: server, settings: { REFRESH_TOKEN_REUSE_INTERVAL: '0s' } });
     client = await server.client();
     ({ email, id: accountId } = await server.account());
     resource = `${server.issuer}/api/v1`;
@@ -32,44 +32,44 @@ describe.each(stores)('refresh tokens on $name', (store) => {
   });
 
   it('issues a new successor to a retry, in place of the lost one', async () => {
-    const family = await openFamily(server, client, email);
+    const family = await openTokenFamily(server, client, email);
     const lost = await refresh(server, client, family.refreshToken);
     const again = await refresh(server, client, family.refreshToken);
     expect([lost.status, again.status]).toEqual([200, 200]);
-    expect(await isAlive(server, lost.body.access_token!)).toBe(false);
-    expect(await isAlive(server, again.body.access_token!)).toBe(true);
+    expect(await isActive(server, lost.body.access_token!)).toBe(false);
+    expect(await isActive(server, again.body.access_token!)).toBe(true);
     expect((await refresh(server, client, lost.body.refresh_token!)).body.error).toBe('invalid_grant');
     expect((await refresh(server, client, again.body.refresh_token!)).status).toBe(200);
   });
 
   it('rejects a replaced refresh token as stolen after the reuse interval', async () => {
-    const family = await openFamily(server, client, email);
+    const family = await openTokenFamily(server, client, email);
     const honest = await refresh(server, client, family.refreshToken);
     const attacker = await refresh(server, client, family.refreshToken); // within the interval it looks like a retry
     expect((await refresh(server, client, honest.body.refresh_token!)).body.error).toBe('invalid_grant');
-    expect(await isAlive(server, attacker.body.access_token!)).toBe(true); // otherwise a concurrent tab would lose its tokens
+    expect(await isActive(server, attacker.body.access_token!)).toBe(true); // otherwise a concurrent tab would lose its tokens
     aheadMs = 11_000;
     try {
       expect((await refresh(server, client, honest.body.refresh_token!)).body.error).toBe('invalid_grant');
       expect((await refresh(server, client, attacker.body.refresh_token!)).body.error).toBe('invalid_grant');
-      expect(await isAlive(server, attacker.body.access_token!)).toBe(false);
+      expect(await isActive(server, attacker.body.access_token!)).toBe(false);
     } finally {
       aheadMs = 0;
     }
   });
 
   it('keeps the previous access token active after a refresh', async () => {
-    const family = await openFamily(server, client, email);
+    const family = await openTokenFamily(server, client, email);
     expect((await refresh(server, client, family.refreshToken)).status).toBe(200);
-    expect(await isAlive(server, family.accessToken)).toBe(true);
+    expect(await isActive(server, family.accessToken)).toBe(true);
   });
 
   it.each(['opaque', 'jwt'])('leaves one usable refresh token after 20 concurrent refreshes (%s)', async (format) => {
     const more: Record<string, string> = format === 'jwt' ? { resource } : {};
-    const family = await openFamily(server, client, email, { scope: 'openid memory:read', ...more });
-    const answers = await atOnce(20, () => refresh(server, client, family.refreshToken, more));
+    const family = await openTokenFamily(server, client, email, { scope: 'openid memory:read', ...more });
+    const answers = await concurrently(20, () => refresh(server, client, family.refreshToken, more));
     expect(answers.filter(({ status }) => status >= 500)).toEqual([]);
-    const living = await livingOf(server, client, answers, more);
+    const living = await activeTokens(server, client, answers, more);
     expect(living.refreshTokens).toHaveLength(1);
     expect(living.accessTokens).toHaveLength(1);
     const last = answers.find(({ body }) => body.refresh_token === living.refreshTokens[0]);
@@ -78,44 +78,44 @@ describe.each(stores)('refresh tokens on $name', (store) => {
   });
 
   it('revokes the token family when a token is reused after its successor was used', async () => {
-    const family = await openFamily(server, client, email);
+    const family = await openTokenFamily(server, client, email);
     const second = await refresh(server, client, family.refreshToken);
     const third = await refresh(server, client, second.body.refresh_token!);
     const theft = await refresh(server, client, family.refreshToken);
     expect([theft.status, theft.body.error]).toEqual([400, 'invalid_grant']);
-    expect(await livingOf(server, client, [second, third])).toEqual(NOTHING);
-    expect(await isAlive(server, family.accessToken)).toBe(false);
+    expect(await activeTokens(server, client, [second, third])).toEqual(NOTHING);
+    expect(await isActive(server, family.accessToken)).toBe(false);
     const [entry] = await server.core.audit.list({ action: 'refresh_token.replayed' }, 1);
     expect(entry).toMatchObject({ accountId, clientId: client.id, address: expect.stringContaining('127.0.0.1') });
   });
 
   it('revokes the token family when a token is reused after the reuse interval', async () => {
-    const family = await openFamily(server, client, email);
+    const family = await openTokenFamily(server, client, email);
     const second = await refresh(server, client, family.refreshToken);
     aheadMs = 10_001;
     try {
       expect((await refresh(server, client, family.refreshToken)).body.error).toBe('invalid_grant');
-      expect(await livingOf(server, client, [second])).toEqual(NOTHING);
+      expect(await activeTokens(server, client, [second])).toEqual(NOTHING);
     } finally {
       aheadMs = 0;
     }
   });
 
   it('lets exactly one of 20 refreshes succeed without a reuse interval', async () => {
-    const family = await openFamily(server, client, email);
-    const answers = await atOnce(20, () => refresh(strict, client, family.refreshToken));
+    const family = await openTokenFamily(server, client, email);
+    const answers = await concurrently(20, () => refresh(strict, client, family.refreshToken));
     expect(answers.filter(({ status }) => status === 200)).toHaveLength(1);
     expect(answers.filter(({ body }) => body.error === 'invalid_grant')).toHaveLength(19);
-    expect(await livingOf(strict, client, answers)).toEqual(NOTHING); // the others were reuse
+    expect(await activeTokens(strict, client, answers)).toEqual(NOTHING); // the others were reuse
   });
 
   it('leaves one usable refresh token after concurrent refreshes at two servers', async () => {
-    const beside = await startServer({ beside: server });
+    const beside = await startServer({ sharedWith: server });
     try {
-      const family = await openFamily(server, client, email);
-      const answers = await atOnce(12, (n) => refresh(n % 2 ? beside : server, client, family.refreshToken));
+      const family = await openTokenFamily(server, client, email);
+      const answers = await concurrently(12, (n) => refresh(n % 2 ? beside : server, client, family.refreshToken));
       expect(answers.filter(({ status }) => status >= 500)).toEqual([]);
-      const living = await livingOf(beside, client, answers);
+      const living = await activeTokens(beside, client, answers);
       expect([living.accessTokens.length, living.refreshTokens.length]).toEqual([1, 1]);
     } finally {
       await beside.close();
@@ -124,7 +124,7 @@ describe.each(stores)('refresh tokens on $name', (store) => {
 
   it('revokes the token family when a retry has another key', async () => {
     const [own, other] = [await makeKey(), await makeKey()];
-    const family = await openFamily(server, client, email);
+    const family = await openTokenFamily(server, client, email);
     const params = { grant_type: 'refresh_token', refresh_token: family.refreshToken };
     const second = await tokenWithProof(server, client, own, params);
     expect(second.body.token_type).toBe('DPoP');
@@ -135,7 +135,7 @@ describe.each(stores)('refresh tokens on $name', (store) => {
   });
 
   it('revokes the token family when a retry has no key', async () => {
-    const family = await openFamily(server, client, email);
+    const family = await openTokenFamily(server, client, email);
     const params = { grant_type: 'refresh_token', refresh_token: family.refreshToken };
     const second = await tokenWithProof(server, client, await makeKey(), params);
     expect((await refresh(server, client, family.refreshToken)).body.error).toBe('invalid_grant');
@@ -144,7 +144,7 @@ describe.each(stores)('refresh tokens on $name', (store) => {
 
   it('accepts a retry with the same key', async () => {
     const key = await makeKey();
-    const family = await openFamily(server, client, email);
+    const family = await openTokenFamily(server, client, email);
     const params = { grant_type: 'refresh_token', refresh_token: family.refreshToken };
     const second = await tokenWithProof(server, client, key, params);
     const again = await tokenWithProof(server, client, key, params);
@@ -166,14 +166,14 @@ describe.each(stores)('refresh tokens on $name', (store) => {
   });
 
   it('rejects another client, and the token stays usable for its own', async () => {
-    const family = await openFamily(server, client, email);
+    const family = await openTokenFamily(server, client, email);
     const stranger = await server.client();
     expect((await refresh(server, stranger, family.refreshToken)).body.error).toBe('invalid_grant');
     expect((await refresh(server, client, family.refreshToken)).status).toBe(200);
   });
 
   it('does not consume a token in a request that fails for its scope or resource', async () => {
-    const family = await openFamily(server, client, email, { scope: 'openid memory:read', resource });
+    const family = await openTokenFamily(server, client, email, { scope: 'openid memory:read', resource });
     const wrong: Record<string, string>[] = [
       { scope: 'openid agent:write' },
       { resource: 'https://unknown.example/api' },
@@ -190,7 +190,7 @@ describe.each(stores)('refresh tokens on $name', (store) => {
   });
 
   it('never widens the scope, and narrows it for one response only', async () => {
-    const family = await openFamily(server, client, email, { scope: 'openid email profile' });
+    const family = await openTokenFamily(server, client, email, { scope: 'openid email profile' });
     const narrow = await refresh(server, client, family.refreshToken, { scope: 'openid' });
     expect(narrow.body.scope).toBe('openid');
     const whole = await refresh(server, client, narrow.body.refresh_token!);
@@ -201,37 +201,37 @@ describe.each(stores)('refresh tokens on $name', (store) => {
 
   it('leaves no active token when a revocation and 20 refreshes run concurrently', async () => {
     for (let round = 0; round < 3; round += 1) {
-      const family = await openFamily(server, client, email);
+      const family = await openTokenFamily(server, client, email);
       const [answers, revoked] = await Promise.all([
-        atOnce(20, () => refresh(server, client, family.refreshToken)),
+        concurrently(20, () => refresh(server, client, family.refreshToken)),
         new Promise((resolve) => setTimeout(resolve, 15 * round)).then(() =>
           revoke(server, client, family.refreshToken),
         ),
       ]);
       expect(revoked.status).toBe(200);
       expect(answers.filter(({ status }) => status >= 500)).toEqual([]);
-      expect(await livingOf(server, client, answers)).toEqual(NOTHING);
-      expect(await isAlive(server, family.accessToken)).toBe(false);
+      expect(await activeTokens(server, client, answers)).toEqual(NOTHING);
+      expect(await isActive(server, family.accessToken)).toBe(false);
     }
   });
 
   it.each(['consent revocation', 'session revocation'] as const)(
     'leaves no active token when %s and 20 refreshes run concurrently',
     async (verb) => {
-      const family = await openFamily(server, client, email);
+      const family = await openTokenFamily(server, client, email);
       const [answers] = await Promise.all([
-        atOnce(20, () => refresh(server, client, family.refreshToken)),
+        concurrently(20, () => refresh(server, client, family.refreshToken)),
         verb === 'consent revocation'
           ? server.core.consents.revoke(accountId, client.id, systemMeta)
           : revokeAllSessions(server, accountId, 'revoked'),
       ]);
       expect(answers.filter(({ status }) => status >= 500)).toEqual([]);
-      expect(await livingOf(server, client, answers)).toEqual(NOTHING);
+      expect(await activeTokens(server, client, answers)).toEqual(NOTHING);
     },
   );
 
   it('expires a grant after all of its refresh tokens', async () => {
-    const family = await openFamily(server, client, email);
+    const family = await openTokenFamily(server, client, email);
     const renewed = await refresh(server, client, family.refreshToken);
     const { exp } = (await introspect(server, client, renewed.body.refresh_token!)).body as { exp: number };
     const [grant] = await server.core.oauthStorage.grants.list(accountId);
@@ -243,7 +243,7 @@ describe.each(stores)('refresh tokens on $name', (store) => {
     const short = await startServer({ store, settings: { REFRESH_TOKEN_TTL: '7d', SESSION_MAX: '1h' } });
     try {
       const [app, { email }] = [await short.client(), await short.account()];
-      const family = await openFamily(short, app, email);
+      const family = await openTokenFamily(short, app, email);
       const { exp } = (await introspect(short, app, family.refreshToken)).body as { exp: number };
       expect(exp * 1000 - Date.now()).toBeLessThanOrEqual(3_600_000);
     } finally {
@@ -252,7 +252,7 @@ describe.each(stores)('refresh tokens on $name', (store) => {
   });
 
   it('introspects a consumed token as not active, also within the reuse interval', async () => {
-    const family = await openFamily(server, client, email);
+    const family = await openTokenFamily(server, client, email);
     expect((await introspect(server, client, family.refreshToken)).body.active).toBe(true);
     await refresh(server, client, family.refreshToken);
     expect((await introspect(server, client, family.refreshToken)).body).toEqual({ active: false });

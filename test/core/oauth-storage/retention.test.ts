@@ -5,7 +5,7 @@ import { movableClock } from '../../support/movable-clock.js';
 import { authorizeUrl, pkce, refresh } from '../../support/relying-party.js';
 import { startServer, type TestServer } from '../../support/server.js';
 import { stores } from '../../support/stores.js';
-import { openFamily, revoke } from '../../support/token-family.js';
+import { openTokenFamily, revoke } from '../../support/token-family.js';
 
 describe.each(stores)('retention on $name', (store) => {
   let server: TestServer;
@@ -19,7 +19,7 @@ describe.each(stores)('retention on $name', (store) => {
   it('gives an expiry to everything that a sign-in and its tokens leave behind', async () => {
     const client = await server.client();
     const { email } = await server.account();
-    const family = await openFamily(server, client, email);
+    const family = await openTokenFamily(server, client, email);
     await refresh(server, client, family.refreshToken);
     await refresh(server, client, family.refreshToken); // a retry within the reuse interval
     await revoke(server, client, family.accessToken);
@@ -88,7 +88,7 @@ describe.each(stores)('retention on $name', (store) => {
   it('deletes tokens that were consumed long ago, and keeps the usable token of the family', async () => {
     const client = await server.client();
     const { email } = await server.account();
-    let { refreshToken } = await openFamily(server, client, email);
+    let { refreshToken } = await openTokenFamily(server, client, email);
     const id = server.core.oauthStorage.idOf(refreshToken);
     const { grantId } = await server.base.db.refreshToken.findUniqueOrThrow({ where: { id } });
     for (let n = 0; n < 5; n += 1)

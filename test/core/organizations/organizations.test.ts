@@ -1,9 +1,11 @@
 // Organizations: roles, visibility, and the last owner.
+
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { call, newLogin } from '../../support/api.js';
+import { createSignedInAccount } from '../../support/api.js';
+import { callApi } from '../../support/request.js';
 import { startServer, type TestServer } from '../../support/server.js';
 import { stores } from '../../support/stores.js';
-import { atOnce } from '../../support/token-family.js';
+import { concurrently } from '../../support/token-family.js';
 
 describe.each(stores)('organizations on $name', (store) => {
   let server: TestServer;
@@ -12,17 +14,17 @@ describe.each(stores)('organizations on $name', (store) => {
   });
   afterAll(() => server.close());
 
-  type Person = Awaited<ReturnType<typeof newLogin>>;
+  type Person = Awaited<ReturnType<typeof createSignedInAccount>>;
   const as = ({ access_token: token }: Person, method: string, path: string, body?: object) =>
-    call(server, method, path, { token, body });
+    callApi(server, method, path, { token, body });
 
   /** An organization with a member of each role. */
   async function newOrganization() {
     const people = {
-      owner: await newLogin(server),
-      admin: await newLogin(server),
-      operator: await newLogin(server),
-      viewer: await newLogin(server),
+      owner: await createSignedInAccount(server),
+      admin: await createSignedInAccount(server),
+      operator: await createSignedInAccount(server),
+      viewer: await createSignedInAccount(server),
     };
     const id = String((await as(people.owner, 'POST', '/organizations', { name: 'Acme' })).json.id);
     for (const role of ['admin', 'operator', 'viewer'] as const) {
@@ -42,7 +44,7 @@ describe.each(stores)('organizations on $name', (store) => {
 
   it('lists the personal organization first, and hides organizations from other accounts', async () => {
     const { owner, viewer, id } = await newOrganization();
-    const outsider = await newLogin(server);
+    const outsider = await createSignedInAccount(server);
     const list = JSON.parse((await as(viewer, 'GET', '/organizations')).text);
     expect(list).toMatchObject([{ role: 'owner' }, { id, name: 'Acme', role: 'viewer' }]);
     for (const [method, path, body] of [
@@ -119,9 +121,9 @@ describe.each(stores)('organizations on $name', (store) => {
     const { viewer, remove, id } = await newOrganization();
     const made = await as(viewer, 'POST', '/api-keys', { name: 'K', organization_id: id });
     const key = String(made.json.api_key);
-    expect((await call(server, 'GET', '/auth/me', { token: key })).status).toBe(200);
+    expect((await callApi(server, 'GET', '/auth/me', { token: key })).status).toBe(200);
     expect((await remove(viewer, viewer)).status).toBe(200);
-    expect((await call(server, 'GET', '/auth/me', { token: key })).status).toBe(401);
+    expect((await callApi(server, 'GET', '/auth/me', { token: key })).status).toBe(401);
     expect((await as(viewer, 'GET', `/organizations/${id}/members`)).status).toBe(404);
   });
 
@@ -139,8 +141,8 @@ describe.each(stores)('organizations on $name', (store) => {
   });
 
   it('keeps an account the owner of its personal organization', async () => {
-    const founder = await newLogin(server);
-    const second = await newLogin(server);
+    const founder = await createSignedInAccount(server);
+    const second = await createSignedInAccount(server);
     const [own] = JSON.parse((await as(founder, 'GET', '/organizations')).text) as { id: string }[];
     const membership = { accountId: second.accountId, organizationId: own!.id, role: 'owner' };
     await server.base.db.membership.create({ data: membership });
@@ -170,8 +172,8 @@ describe.each(stores)('organizations on $name', (store) => {
   });
 
   it('creates all organizations of concurrent requests', async () => {
-    const person = await newLogin(server);
-    const answers = await atOnce(12, (n) => as(person, 'POST', '/organizations', { name: `Acme ${n}` }));
+    const person = await createSignedInAccount(server);
+    const answers = await concurrently(12, (n) => as(person, 'POST', '/organizations', { name: `Acme ${n}` }));
     expect(answers.every(({ status }) => status === 201)).toBe(true);
     expect(JSON.parse((await as(person, 'GET', '/organizations')).text)).toHaveLength(13);
   });

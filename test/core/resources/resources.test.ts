@@ -1,14 +1,23 @@
 // API resources (RFC 8707): registration, access, audiences and scopes.
+
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { call, logIn } from '../../support/api.js';
+import { logIn } from '../../support/api.js';
 import { Browser } from '../../support/browser.js';
 import { isConsent } from '../../support/openid-client.js';
-import { ask, postForm } from '../../support/raw-request.js';
-import { authorizeUrl, obtainCode, passThrough, pkce, redeem, refresh, token } from '../../support/relying-party.js';
+import {
+  authorizeUrl,
+  obtainCode,
+  pkce,
+  redeemCode,
+  refresh,
+  requestToken,
+  signInAndConsent,
+} from '../../support/relying-party.js';
+import { callApi, postForm, sendRequest } from '../../support/request.js';
 import { PASSWORD, startServer, type TestServer } from '../../support/server.js';
 import { stores } from '../../support/stores.js';
-import { atOnce, openFamily } from '../../support/token-family.js';
+import { concurrently, openTokenFamily } from '../../support/token-family.js';
 
 const claimsOf = (jwt: string) => JSON.parse(Buffer.from(jwt.split('.')[1]!, 'base64url').toString());
 
@@ -18,7 +27,7 @@ describe.each(stores)('API resources on $name', (store) => {
   let admin: string;
   beforeAll(async () => {
     server = await startServer({ store });
-    beside = await startServer({ beside: server });
+    beside = await startServer({ sharedWith: server });
     const { id, email } = await server.account();
     await server.base.db.account.update({ where: { id }, data: { role: 'admin' } });
     admin = (await logIn(server, email)).access_token;
@@ -29,7 +38,7 @@ describe.each(stores)('API resources on $name', (store) => {
   });
 
   const asAdmin = (method: string, path: string, body?: object, at = server) =>
-    call(at, method, path, { token: admin, body });
+    callApi(at, method, path, { token: admin, body });
   const newIdentifier = () => `https://notes.example/${randomUUID()}`;
   const SCOPES = [
     { name: 'notes:read', description: 'Read your notes.' },
@@ -49,7 +58,7 @@ describe.each(stores)('API resources on $name', (store) => {
   const machine = (metadata: object = {}) =>
     server.client({ redirect_uris: [], grant_types: ['client_credentials'], ...metadata });
   const asMachine = (client: Awaited<ReturnType<typeof machine>>, resource: string, more: object = {}, at = server) =>
-    token(at, client, { grant_type: 'client_credentials', resource, ...more });
+    requestToken(at, client, { grant_type: 'client_credentials', resource, ...more });
 
   it('sets audience and lifetime of tokens, and shows scope descriptions at consent', async () => {
     const { identifier } = await newApi({ access_token_ttl: '5m' });
@@ -63,8 +72,8 @@ describe.each(stores)('API resources on $name', (store) => {
     expect(isConsent(page)).toBe(true);
     for (const text of ['Access to Notes', identifier, 'Read your notes.', 'Change your notes.'])
       expect(page.html).toContain(text);
-    const code = (await passThrough(browser, page, email)).searchParams.get('code')!;
-    const { body } = await redeem(server, client, { code, verifier }, { resource: identifier });
+    const code = (await signInAndConsent(browser, page, email)).searchParams.get('code')!;
+    const { body } = await redeemCode(server, client, { code, verifier }, { resource: identifier });
     expect(body.expires_in).toBe(300);
     expect(claimsOf(body.access_token!)).toMatchObject({ aud: identifier, scope: 'notes:read notes:write' });
   });
@@ -76,7 +85,7 @@ describe.each(stores)('API resources on $name', (store) => {
     expect((await asMachine(other, identifier)).body.error).toBe('invalid_target');
     const app = await server.client();
     const { email } = await server.account();
-    const url = await passThrough(
+    const url = await signInAndConsent(
       new Browser(server.origin),
       authorizeUrl(server, app, pkce().challenge, { resource: identifier }),
       email,
@@ -89,7 +98,7 @@ describe.each(stores)('API resources on $name', (store) => {
     const notYet = async () => (await asMachine(other, identifier, {}, beside)).status;
     await expect.poll(notYet, { timeout: 3000 }).toBe(200);
     const scope = 'openid notes:read offline_access';
-    const family = await openFamily(server, app, email, { resource: identifier, scope, prompt: 'consent' });
+    const family = await openTokenFamily(server, app, email, { resource: identifier, scope, prompt: 'consent' });
     expect(claimsOf(family.accessToken).aud).toBe(identifier);
     await asAdmin('PATCH', `/resources/${id}`, { clients: [] });
     const again = await refresh(server, app, family.refreshToken, { resource: identifier });
@@ -129,7 +138,7 @@ describe.each(stores)('API resources on $name', (store) => {
     const { email } = await server.account();
     const scopesFor = async (client: Awaited<ReturnType<typeof machine>>) => {
       const attempt = await obtainCode(server, client, email, { resource: identifier, scope: '', nonce: '' });
-      const { body } = await redeem(server, client, attempt, { resource: identifier });
+      const { body } = await redeemCode(server, client, attempt, { resource: identifier });
       return claimsOf(body.access_token!).scope;
     };
     expect(await scopesFor(await server.client())).toBe('notes:read');
@@ -145,7 +154,7 @@ describe.each(stores)('API resources on $name', (store) => {
     const { email } = await server.account();
     const resource = `${server.issuer}/api/v1`;
     const scope = 'openid memory:read admin';
-    const { accessToken } = await openFamily(server, await server.client(), email, { resource, scope });
+    const { accessToken } = await openTokenFamily(server, await server.client(), email, { resource, scope });
     expect(claimsOf(accessToken).scope).toBe('memory:read');
     expect(claimsOf((await asMachine(await machine(), resource, { scope: 'admin' })).body.access_token!).scope).toBe(
       undefined,
@@ -186,7 +195,7 @@ describe.each(stores)('API resources on $name', (store) => {
 
   it('registers an API once when many requests do so at once', async () => {
     const identifier = newIdentifier();
-    const answers = await atOnce(20, () => asAdmin('POST', '/resources', { identifier, name: 'Notes' }));
+    const answers = await concurrently(20, () => asAdmin('POST', '/resources', { identifier, name: 'Notes' }));
     expect(answers.map(({ status }) => status).sort()).toEqual([201, ...Array(19).fill(409)]);
   });
 
@@ -219,7 +228,7 @@ describe.each(stores)('API resources on $name', (store) => {
       ['PATCH', `/resources/${id}`],
       ['DELETE', `/resources/${id}`],
     ] as const) {
-      const { status, json } = await call(server, method, path, { token: other, body: {} });
+      const { status, json } = await callApi(server, method, path, { token: other, body: {} });
       expect([status, json.error]).toEqual([403, 'insufficient_role']);
     }
     await asAdmin('PATCH', `/resources/${id}`, { unclaimed_agents: true });
@@ -242,29 +251,29 @@ describe('DEFAULT_RESOURCE', () => {
     const { access_token: admin } = await logIn(server, email);
     const scopes = [{ name: 'notes:read', description: 'Read your notes.' }];
     const body = { identifier: DEFAULT_RESOURCE, name: 'Notes', scopes };
-    expect((await call(server, 'POST', '/resources', { token: admin, body })).status).toBe(201);
+    expect((await callApi(server, 'POST', '/resources', { token: admin, body })).status).toBe(201);
   });
   afterAll(() => server.close());
 
   const atUserinfo = async (accessToken: string) =>
-    (await ask(server, 'GET', '/oauth/userinfo', { authorization: `Bearer ${accessToken}` })).status;
+    (await sendRequest(server, 'GET', '/oauth/userinfo', { authorization: `Bearer ${accessToken}` })).status;
 
   it('is the audience of requests for its scopes, also after a refresh', async () => {
     const client = await server.client();
     const { email } = await server.account();
-    const family = await openFamily(server, client, email, { scope: 'openid notes:read' });
+    const family = await openTokenFamily(server, client, email, { scope: 'openid notes:read' });
     expect(claimsOf(family.accessToken)).toMatchObject({ aud: DEFAULT_RESOURCE, scope: 'notes:read' });
     expect(await atUserinfo(family.accessToken)).toBe(401);
     const { body } = await refresh(server, client, family.refreshToken);
     expect(claimsOf(body.access_token!).aud).toBe(DEFAULT_RESOURCE);
     const machine = await server.client({ redirect_uris: [], grant_types: ['client_credentials'] });
-    const answer = await token(server, machine, { grant_type: 'client_credentials', scope: 'notes:read' });
+    const answer = await requestToken(server, machine, { grant_type: 'client_credentials', scope: 'notes:read' });
     expect(claimsOf(answer.body.access_token!).aud).toBe(DEFAULT_RESOURCE);
   });
 
   it('is not the audience of requests for OpenID scopes only', async () => {
     const { email } = await server.account();
-    const family = await openFamily(server, await server.client(), email);
+    const family = await openTokenFamily(server, await server.client(), email);
     expect(await atUserinfo(family.accessToken)).toBe(200);
   });
 });

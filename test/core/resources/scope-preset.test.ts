@@ -1,12 +1,13 @@
 // SCOPE_PRESET: the file with the scopes and agent capabilities of Signet's own API.
+
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readScopePreset } from '../../../src/base/config/scope-preset.js';
 import { readConfig } from '../../../src/base/config.js';
-import { call } from '../../support/api.js';
-import { token } from '../../support/relying-party.js';
+import { requestToken } from '../../support/relying-party.js';
+import { callApi } from '../../support/request.js';
 import { startServer, type TestServer } from '../../support/server.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'signet-preset-'));
@@ -23,13 +24,13 @@ async function supportedScopes(server: TestServer) {
 }
 
 async function capabilities(server: TestServer) {
-  return (await call(server, 'GET', '/capabilities')).json as unknown as { name: string; description: string }[];
+  return (await callApi(server, 'GET', '/capabilities')).json as unknown as { name: string; description: string }[];
 }
 
 async function tokenScope(server: TestServer, scope?: string) {
   const client = await server.client({ redirect_uris: [], grant_types: ['client_credentials'] });
   const resource = `${server.issuer}/api/v1`;
-  const { body } = await token(server, client, {
+  const { body } = await requestToken(server, client, {
     grant_type: 'client_credentials',
     resource,
     ...(scope && { scope }),

@@ -1,13 +1,15 @@
 // First-party tokens: single use, retries and reuse detection, races with revocation, expiry.
+
 import { decodeJwt, decodeProtectedHeader } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { systemMeta } from '../../../src/core/request-meta.js';
-import { type ApiLogin, call, logIn, me, newLogin, renew } from '../../support/api.js';
+import { type ApiSession, createSignedInAccount, getMe, logIn, refreshSession } from '../../support/api.js';
 import { movableClock } from '../../support/movable-clock.js';
+import { callApi } from '../../support/request.js';
 import { startServer, type TestServer } from '../../support/server.js';
 import { revokeAllSessions } from '../../support/sessions.js';
 import { stores } from '../../support/stores.js';
-import { atOnce } from '../../support/token-family.js';
+import { concurrently } from '../../support/token-family.js';
 
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
@@ -20,8 +22,8 @@ describe.each(stores)('a session with tokens on $name', (store) => {
   const { clock, later } = movableClock();
   beforeAll(async () => {
     server = await startServer({ store, clock });
-    strict = await startServer({ beside: server, clock, settings: { REFRESH_TOKEN_REUSE_INTERVAL: '0s' } });
-    beside = await startServer({ beside: server, clock });
+    strict = await startServer({ sharedWith: server, clock, settings: { REFRESH_TOKEN_REUSE_INTERVAL: '0s' } });
+    beside = await startServer({ sharedWith: server, clock });
   });
   afterAll(async () => {
     await beside.close();
@@ -30,20 +32,26 @@ describe.each(stores)('a session with tokens on $name', (store) => {
   });
 
   const sessionOf = (token: string) => String(decodeJwt(token).sid);
-  const statusOf = async (token: string, at: TestServer = server) => (await me(at, token)).status;
+  const statusOf = async (token: string, at: TestServer = server) => (await getMe(at, token)).status;
 
   /** Returns how many of the tokens of these responses are still active. */
   async function living(answers: { status: number; json: Record<string, unknown> }[]) {
-    const given = answers.filter(({ status }) => status === 200).map(({ json }) => json as unknown as ApiLogin);
+    const given = answers.filter(({ status }) => status === 200).map(({ json }) => json as unknown as ApiSession);
     const access: string[] = [];
     for (const { access_token: token } of given) if ((await statusOf(token)) === 200) access.push(token);
     const refresh: string[] = [];
-    for (const { refresh_token: token } of given) if ((await renew(server, token)).status === 200) refresh.push(token);
+    for (const { refresh_token: token } of given)
+      if ((await refreshSession(server, token)).status === 200) refresh.push(token);
     return { given, access, refresh };
   }
 
   it('has a JWT of its own type and an opaque refresh token that is stored as a hash only', async () => {
-    const { access_token: accessToken, refresh_token: refreshToken, accountId, email } = await newLogin(server);
+    const {
+      access_token: accessToken,
+      refresh_token: refreshToken,
+      accountId,
+      email,
+    } = await createSignedInAccount(server);
     expect(decodeProtectedHeader(accessToken)).toMatchObject({ alg: 'ES256', typ: 'session+jwt' });
     const claims = decodeJwt(accessToken);
     expect(claims).toMatchObject({
@@ -69,53 +77,53 @@ describe.each(stores)('a session with tokens on $name', (store) => {
   });
 
   it('rotates its refresh token, which is valid once', async () => {
-    const first = await newLogin(server);
-    const second = await renew(server, first.refresh_token);
+    const first = await createSignedInAccount(server);
+    const second = await refreshSession(server, first.refresh_token);
     expect(second.status).toBe(200);
     expect(second.json.refresh_token).not.toBe(first.refresh_token);
-    expect((await renew(server, String(second.json.refresh_token))).status).toBe(200);
-    expect((await renew(server, first.refresh_token)).json.error).toBe('invalid_token');
+    expect((await refreshSession(server, String(second.json.refresh_token))).status).toBe(200);
+    expect((await refreshSession(server, first.refresh_token)).json.error).toBe('invalid_token');
   });
 
   it('is revoked when a refresh token is reused whose successor was used', async () => {
-    const first = await newLogin(server);
-    const second = (await renew(server, first.refresh_token)).json as unknown as ApiLogin;
-    const third = (await renew(server, second.refresh_token)).json as unknown as ApiLogin;
-    expect((await renew(server, first.refresh_token)).status).toBe(401);
+    const first = await createSignedInAccount(server);
+    const second = (await refreshSession(server, first.refresh_token)).json as unknown as ApiSession;
+    const third = (await refreshSession(server, second.refresh_token)).json as unknown as ApiSession;
+    expect((await refreshSession(server, first.refresh_token)).status).toBe(401);
     for (const { access_token: token } of [first, second, third]) expect(await statusOf(token)).toBe(401);
     for (const { refresh_token: token } of [first, second, third])
-      expect((await renew(server, token)).status).toBe(401);
+      expect((await refreshSession(server, token)).status).toBe(401);
     const events = await server.core.audit.list({ sessionId: sessionOf(first.access_token) });
     expect(events.map(({ action }) => action)).toContain('refresh_token.replayed');
     expect(events.find(({ action }) => action === 'session.ended')?.detail).toEqual({ reason: 'token_reuse' });
   });
 
   it('accepts a retry within the reuse interval and is revoked by reuse after it', async () => {
-    const first = await newLogin(server);
-    const lost = (await renew(server, first.refresh_token)).json as unknown as ApiLogin;
-    const again = (await renew(server, first.refresh_token)).json as unknown as ApiLogin;
+    const first = await createSignedInAccount(server);
+    const lost = (await refreshSession(server, first.refresh_token)).json as unknown as ApiSession;
+    const again = (await refreshSession(server, first.refresh_token)).json as unknown as ApiSession;
     expect(await statusOf(lost.access_token)).toBe(401);
-    expect((await renew(server, lost.refresh_token)).status).toBe(401);
+    expect((await refreshSession(server, lost.refresh_token)).status).toBe(401);
     expect(await statusOf(again.access_token)).toBe(200);
     expect(await statusOf(first.access_token)).toBe(200);
     await later(OVER_THE_WINDOW_MS, async () => {
-      expect((await renew(server, first.refresh_token)).status).toBe(401);
+      expect((await refreshSession(server, first.refresh_token)).status).toBe(401);
       expect(await statusOf(again.access_token)).toBe(401);
     });
   });
 
   it('revokes the access tokens of a lost response, including extended ones', async () => {
-    const first = await newLogin(server);
-    const lost = (await renew(server, first.refresh_token)).json as unknown as ApiLogin;
-    const extended = await call(server, 'POST', '/auth/refresh', { token: lost.access_token });
+    const first = await createSignedInAccount(server);
+    const lost = (await refreshSession(server, first.refresh_token)).json as unknown as ApiSession;
+    const extended = await callApi(server, 'POST', '/auth/refresh', { token: lost.access_token });
     expect(extended.status).toBe(200);
-    await renew(server, first.refresh_token);
+    await refreshSession(server, first.refresh_token);
     expect(await statusOf(String(extended.json.access_token))).toBe(401);
   });
 
   it('has exactly one active branch after 20 concurrent refreshes with one token', async () => {
-    const first = await newLogin(server);
-    const answers = await atOnce(20, () => renew(server, first.refresh_token));
+    const first = await createSignedInAccount(server);
+    const answers = await concurrently(20, () => refreshSession(server, first.refresh_token));
     expect(answers.filter(({ status }) => status >= 500)).toEqual([]);
     const { access, refresh } = await living(answers);
     expect([access.length, refresh.length]).toEqual([1, 1]);
@@ -124,8 +132,8 @@ describe.each(stores)('a session with tokens on $name', (store) => {
   });
 
   it('answers one of 20 concurrent refreshes without a reuse interval and is revoked', async () => {
-    const first = await newLogin(server);
-    const answers = await atOnce(20, () => renew(strict, first.refresh_token));
+    const first = await createSignedInAccount(server);
+    const answers = await concurrently(20, () => refreshSession(strict, first.refresh_token));
     expect(answers.map(({ status }) => status).sort()).toEqual([200, ...Array(19).fill(401)]);
     const { access, refresh } = await living(answers);
     expect([access, refresh]).toEqual([[], []]);
@@ -133,9 +141,9 @@ describe.each(stores)('a session with tokens on $name', (store) => {
 
   it('leaves no active token when it is revoked during a refresh', async () => {
     for (let round = 0; round < 10; round += 1) {
-      const first = await newLogin(server);
+      const first = await createSignedInAccount(server);
       const end = () => server.core.sessions.revoke(sessionOf(first.access_token), 'revoked', systemMeta);
-      const [answers] = await Promise.all([atOnce(5, () => renew(server, first.refresh_token)), end()]);
+      const [answers] = await Promise.all([concurrently(5, () => refreshSession(server, first.refresh_token)), end()]);
       expect(answers.filter(({ status }) => status >= 500)).toEqual([]);
       expect(await living(answers)).toMatchObject({ access: [], refresh: [] });
       expect(await statusOf(first.access_token)).toBe(401);
@@ -143,8 +151,8 @@ describe.each(stores)('a session with tokens on $name', (store) => {
   });
 
   it('is rejected by every process within a second of revocation, suspension or password change', async () => {
-    const endings: ((login: ApiLogin & { accountId: string }) => Promise<unknown>)[] = [
-      ({ access_token: token }) => call(server, 'POST', '/auth/logout', { token }),
+    const endings: ((login: ApiSession & { accountId: string }) => Promise<unknown>)[] = [
+      ({ access_token: token }) => callApi(server, 'POST', '/auth/logout', { token }),
       ({ accountId }) => revokeAllSessions(server, accountId, 'password_changed'),
       async ({ accountId: id }) => {
         await server.base.db.account.update({ where: { id }, data: { status: 'suspended' } });
@@ -156,68 +164,68 @@ describe.each(stores)('a session with tokens on $name', (store) => {
       },
     ];
     for (const end of endings) {
-      const login = await newLogin(server);
+      const login = await createSignedInAccount(server);
       expect(await statusOf(login.access_token, beside)).toBe(200); // now it is in the other's memory
       await end(login);
       expect(await statusOf(login.access_token)).toBe(401);
       await expect.poll(() => statusOf(login.access_token, beside), { timeout: 1000, interval: 50 }).toBe(401);
-      for (const at of [server, beside]) expect((await renew(at, login.refresh_token)).status).toBe(401);
+      for (const at of [server, beside]) expect((await refreshSession(at, login.refresh_token)).status).toBe(401);
     }
   });
 
   it('has different errors for expired and invalid tokens', async () => {
-    const login = await newLogin(server);
+    const login = await createSignedInAccount(server);
     await later(8 * HOUR_MS + 1000, async () => {
-      expect((await me(server, login.access_token)).json.error).toBe('expired_token');
-      expect((await call(server, 'POST', '/auth/refresh', { token: login.access_token })).json.error).toBe(
+      expect((await getMe(server, login.access_token)).json.error).toBe('expired_token');
+      expect((await callApi(server, 'POST', '/auth/refresh', { token: login.access_token })).json.error).toBe(
         'expired_token',
       );
     });
     await later(7 * DAY_MS + 1000, async () => {
-      expect((await renew(server, login.refresh_token)).json.error).toBe('expired_token');
+      expect((await refreshSession(server, login.refresh_token)).json.error).toBe('expired_token');
     });
-    expect((await renew(server, `${login.refresh_token}x`)).json.error).toBe('invalid_token');
+    expect((await refreshSession(server, `${login.refresh_token}x`)).json.error).toBe('invalid_token');
   });
 
   it('is extended by use of either token, and expires after SESSION_MAX', async () => {
-    let byBody = await newLogin(server);
+    let byBody = await createSignedInAccount(server);
     let byBearer = (await logIn(server, byBody.email)).access_token;
     for (let ms = 5 * HOUR_MS; ms < 30 * DAY_MS; ms += 7 * HOUR_MS) {
       await later(ms, async () => {
-        const bearer = await call(server, 'POST', '/auth/refresh', { token: byBearer });
+        const bearer = await callApi(server, 'POST', '/auth/refresh', { token: byBearer });
         expect(bearer.status).toBe(200);
         expect(bearer.json).not.toHaveProperty('refresh_token');
         byBearer = String(bearer.json.access_token);
         if (Math.floor(ms / HOUR_MS) % 6 !== 0) return;
-        const body = await renew(server, byBody.refresh_token);
+        const body = await refreshSession(server, byBody.refresh_token);
         expect(body.status).toBe(200);
-        byBody = { ...byBody, ...(body.json as unknown as ApiLogin) };
+        byBody = { ...byBody, ...(body.json as unknown as ApiSession) };
       });
     }
     await later(30 * DAY_MS - HOUR_MS, async () => {
-      const last = await call(server, 'POST', '/auth/refresh', { token: byBearer });
+      const last = await callApi(server, 'POST', '/auth/refresh', { token: byBearer });
       expect(last.json.expires_in).toBeLessThanOrEqual(3600); // never past the end
     });
     await later(30 * DAY_MS + 1000, async () => {
       expect(await statusOf(byBearer)).toBe(401);
-      expect((await renew(server, byBody.refresh_token)).status).toBe(401);
+      expect((await refreshSession(server, byBody.refresh_token)).status).toBe(401);
     });
   });
 
   it('keeps a bounded number of spent tokens', async () => {
-    let { refresh_token: token, access_token: accessToken } = await newLogin(server);
-    for (let n = 0; n < 20; n += 1) token = String((await renew(server, token)).json.refresh_token);
+    let { refresh_token: token, access_token: accessToken } = await createSignedInAccount(server);
+    for (let n = 0; n < 20; n += 1) token = String((await refreshSession(server, token)).json.refresh_token);
     const { id: grantId } = await server.base.db.grant.findFirstOrThrow({
       where: { sessionId: sessionOf(accessToken) },
     });
     expect(await server.base.db.refreshToken.count({ where: { grantId } })).toBe(21);
     await later(DAY_MS + HOUR_MS, () => server.core.cleanup.sweepAll());
     expect(await server.base.db.refreshToken.count({ where: { grantId } })).toBe(1);
-    expect((await renew(server, token)).status).toBe(200);
+    expect((await refreshSession(server, token)).status).toBe(200);
   });
 
   it('has tokens that every OAuth endpoint rejects', async () => {
-    const login = await newLogin(server);
+    const login = await createSignedInAccount(server);
     const client = await server.client();
     const basic = `Basic ${Buffer.from(`${client.id}:${client.secret}`).toString('base64')}`;
     const post = (path: string, fields: Record<string, string>) =>
@@ -237,6 +245,6 @@ describe.each(stores)('a session with tokens on $name', (store) => {
       expect(userinfo.status).toBe(401);
     }
     expect(await statusOf(login.access_token)).toBe(200);
-    expect((await renew(server, login.refresh_token)).status).toBe(200);
+    expect((await refreshSession(server, login.refresh_token)).status).toBe(200);
   });
 });

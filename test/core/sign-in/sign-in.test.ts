@@ -8,7 +8,7 @@ import { refresh } from '../../support/relying-party.js';
 import { PASSWORD, startServer, type TestServer } from '../../support/server.js';
 import { revokeAllSessions } from '../../support/sessions.js';
 import { stores } from '../../support/stores.js';
-import { openFamily } from '../../support/token-family.js';
+import { openTokenFamily } from '../../support/token-family.js';
 
 describe.each(stores)('sign-in on $name', (store) => {
   let server: TestServer;
@@ -179,7 +179,7 @@ describe.each(stores)('sign-in on $name', (store) => {
     const [one, other] = [await server.account(), await server.account()];
     const client = await server.client();
     const browser = browserAt();
-    const family = await openFamily(server, client, one.email, {}, browser);
+    const family = await openTokenFamily(server, client, one.email, {}, browser);
     const before = browser.cookies.get('signet_login')!;
     const page = await browser.signIn(other.email, PASSWORD);
     expect(page.html).toContain(other.email);

@@ -1,12 +1,13 @@
 // Tools and permissions: administrators grant them, and tools validate credentials.
+
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { call } from '../../support/api.js';
+import { callApi, callTools } from '../../support/request.js';
 import { startServer, type TestServer } from '../../support/server.js';
 import { stores } from '../../support/stores.js';
-import { atOnce } from '../../support/token-family.js';
-import { itemsOf, newKey, newPerson, tell, validate } from '../../support/tools-api.js';
+import { concurrently } from '../../support/token-family.js';
+import { createToolsAccount, createToolsKey, parseItems, validateToken } from '../../support/tools-api.js';
 
-type Person = Awaited<ReturnType<typeof newPerson>>;
+type Person = Awaited<ReturnType<typeof createToolsAccount>>;
 
 describe.each(stores)('tools on $name', (store) => {
   let server: TestServer;
@@ -15,8 +16,8 @@ describe.each(stores)('tools on $name', (store) => {
   let tools = 0;
   beforeAll(async () => {
     server = await startServer({ store });
-    beside = await startServer({ beside: server });
-    admin = await newPerson(server, 'admin');
+    beside = await startServer({ sharedWith: server });
+    admin = await createToolsAccount(server, 'admin');
   });
   afterAll(async () => {
     await beside.close();
@@ -24,7 +25,7 @@ describe.each(stores)('tools on $name', (store) => {
   });
 
   const asAdmin = (method: string, path: string, body?: unknown) =>
-    tell(server, method, path, { token: admin.token, ...(body !== undefined && { body }) });
+    callTools(server, method, path, { token: admin.token, ...(body !== undefined && { body }) });
 
   async function newTool(more: object = {}): Promise<string> {
     tools += 1;
@@ -38,16 +39,16 @@ describe.each(stores)('tools on $name', (store) => {
     asAdmin('POST', '/permissions', { user_id: userId, tool_slug: slug, level });
 
   it('registers tools by slug, lists them to all accounts, and deletes them with their permissions', async () => {
-    const { id, token } = await newPerson(server);
+    const { id, token } = await createToolsAccount(server);
     const made = await asAdmin('POST', '/tools', { slug: 'analytics', name: 'Analytics', url: 'https://a.example/' });
     const tool = { slug: 'analytics', name: 'Analytics', url: 'https://a.example', created_at: expect.any(String) };
     expect([made.status, made.json]).toEqual([201, { ok: true, tool }]);
-    expect(itemsOf(await tell(server, 'GET', '/tools', { token }))).toContainEqual(tool);
+    expect(parseItems(await callTools(server, 'GET', '/tools', { token }))).toContainEqual(tool);
     expect((await asAdmin('POST', '/tools', { slug: 'analytics', name: 'Again' })).json.error).toBe('conflict');
     await grant(id, 'analytics');
     expect((await asAdmin('DELETE', '/tools/analytics')).json).toEqual({ ok: true });
-    expect(itemsOf(await asAdmin('GET', `/permissions?user_id=${id}`))).toEqual([]);
-    expect((await validate(server, token, 'analytics')).json.permission).toBeNull();
+    expect(parseItems(await asAdmin('GET', `/permissions?user_id=${id}`))).toEqual([]);
+    expect((await validateToken(server, token, 'analytics')).json.permission).toBeNull();
     expect((await asAdmin('DELETE', '/tools/analytics')).status).toBe(404);
   });
 
@@ -66,12 +67,12 @@ describe.each(stores)('tools on $name', (store) => {
   });
 
   it('applies granted and revoked permissions at once in every process', async () => {
-    const person = await newPerson(server);
+    const person = await createToolsAccount(server);
     const slug = await newTool();
     const told = { valid: true, user: { id: person.id, email: person.email, name: 'Jane Developer', role: 'viewer' } };
-    expect((await validate(server, person.token)).json).toEqual(told);
+    expect((await validateToken(server, person.token)).json).toEqual(told);
     const none = { ...told, permission: null, error: 'No access to this tool' };
-    for (const at of [server, beside]) expect((await validate(at, person.token, slug)).json).toEqual(none);
+    for (const at of [server, beside]) expect((await validateToken(at, person.token, slug)).json).toEqual(none);
     for (const level of ['read', 'write', 'admin']) {
       const { status, json } = await grant(person.id, slug, level);
       expect([status, json]).toEqual([
@@ -87,21 +88,27 @@ describe.each(stores)('tools on $name', (store) => {
           },
         },
       ]);
-      expect((await validate(server, person.token, slug)).json).toEqual({ ...told, permission: level });
+      expect((await validateToken(server, person.token, slug)).json).toEqual({ ...told, permission: level });
       await expect
-        .poll(async () => (await validate(beside, person.token, slug)).json.permission, { timeout: 1000, interval: 25 })
+        .poll(async () => (await validateToken(beside, person.token, slug)).json.permission, {
+          timeout: 1000,
+          interval: 25,
+        })
         .toBe(level);
     }
-    const { id } = itemsOf(await asAdmin('GET', `/permissions?user_id=${person.id}`))[0]!;
+    const { id } = parseItems(await asAdmin('GET', `/permissions?user_id=${person.id}`))[0]!;
     expect((await asAdmin('DELETE', `/permissions/${String(id)}`)).json).toEqual({ ok: true });
-    expect((await validate(server, person.token, slug)).json).toEqual(none);
+    expect((await validateToken(server, person.token, slug)).json).toEqual(none);
     await expect
-      .poll(async () => (await validate(beside, person.token, slug)).json.permission, { timeout: 1000, interval: 25 })
+      .poll(async () => (await validateToken(beside, person.token, slug)).json.permission, {
+        timeout: 1000,
+        interval: 25,
+      })
       .toBeNull();
   });
 
   it('revokes a permission by path, query or body', async () => {
-    const { id: userId } = await newPerson(server);
+    const { id: userId } = await createToolsAccount(server);
     const slug = await newTool();
     const requests: ((id: string) => [path: string, body?: object])[] = [
       (id) => [`/permissions/${id}`],
@@ -121,29 +128,29 @@ describe.each(stores)('tools on $name', (store) => {
   });
 
   it('stores one permission when it is granted 12 times at once', async () => {
-    const { id } = await newPerson(server);
+    const { id } = await createToolsAccount(server);
     const slug = await newTool();
-    const answers = await atOnce(12, (n) =>
-      tell(n % 2 ? server : beside, 'POST', '/permissions', {
+    const answers = await concurrently(12, (n) =>
+      callTools(n % 2 ? server : beside, 'POST', '/permissions', {
         token: admin.token,
         body: { user_id: id, tool_slug: slug, level: 'write' },
       }),
     );
     expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([200]));
-    expect(itemsOf(await asAdmin('GET', `/permissions?user_id=${id}`))).toHaveLength(1);
+    expect(parseItems(await asAdmin('GET', `/permissions?user_id=${id}`))).toHaveLength(1);
   });
 
   it('gives administrators full access, and limits their API keys to the role of the key', async () => {
     const slug = await newTool();
-    expect((await validate(server, admin.token, slug)).json.permission).toBe('admin');
+    expect((await validateToken(server, admin.token, slug)).json.permission).toBe('admin');
     for (const [role, permission] of [
       ['viewer', 'read'],
       ['operator', 'write'],
       ['admin', 'admin'],
     ] as const) {
       const body = { name: 'K', role };
-      const { json } = await call(server, 'POST', '/api-keys', { token: admin.token, body });
-      const told = (await validate(server, String(json.api_key), slug)).json;
+      const { json } = await callApi(server, 'POST', '/api-keys', { token: admin.token, body });
+      const told = (await validateToken(server, String(json.api_key), slug)).json;
       // A key is shown without the instance role of its owner.
       expect(told).toMatchObject({
         permission,
@@ -152,13 +159,13 @@ describe.each(stores)('tools on $name', (store) => {
       });
     }
     const limited = { name: 'K', role: 'admin', scopes: ['memory:read'] };
-    const { json } = await call(server, 'POST', '/api-keys', { token: admin.token, body: limited });
-    const told = (await validate(server, String(json.api_key), slug)).json;
+    const { json } = await callApi(server, 'POST', '/api-keys', { token: admin.token, body: limited });
+    const told = (await validateToken(server, String(json.api_key), slug)).json;
     expect(told).toMatchObject({ permission: null, user: { id: admin.id, role: 'viewer' } });
   });
 
   it('limits an API key to the lower of its role and the permission of its owner', async () => {
-    const person = await newPerson(server);
+    const person = await createToolsAccount(server);
     const slug = await newTool();
     await grant(person.id, slug, 'write');
     for (const [role, permission] of [
@@ -166,58 +173,60 @@ describe.each(stores)('tools on $name', (store) => {
       ['operator', 'write'],
       ['admin', 'write'],
     ]) {
-      const { json } = await call(server, 'POST', '/api-keys', { token: person.token, body: { name: 'K', role } });
+      const { json } = await callApi(server, 'POST', '/api-keys', { token: person.token, body: { name: 'K', role } });
       const headers = { 'x-api-key': String(json.api_key) };
-      const told = await tell(server, 'POST', '/validate', { body: { tool: slug }, headers });
+      const told = await callTools(server, 'POST', '/validate', { body: { tool: slug }, headers });
       expect(told.json).toMatchObject({ valid: true, permission, user: { id: person.id } });
       expect(told.json.principal).toMatchObject({ type: 'api_key', id: json.id, name: 'K', role, project_id: null });
     }
-    const key = await newKey(server, person.token);
+    const key = await createToolsKey(server, person.token);
     await server.base.db.membership.updateMany({ where: { accountId: person.id }, data: { role: 'viewer' } });
     await server.base.invalidationBus.publish('organizations');
-    expect((await validate(server, key, slug)).json.permission).toBe('read'); // its owner was demoted in the organization
-    const me = await tell(server, 'GET', '/me', { token: key });
+    expect((await validateToken(server, key, slug)).json.permission).toBe('read'); // its owner was demoted in the organization
+    const me = await callTools(server, 'GET', '/me', { token: key });
     expect(me.json.permissions).toEqual([{ tool_slug: slug, level: 'read' }]);
   });
 
   it('shows permissions in both profile endpoints', async () => {
-    const person = await newPerson(server);
+    const person = await createToolsAccount(server);
     const slug = await newTool({ url: 'https://wiki.example' });
     await grant(person.id, slug, 'write');
-    const me = await tell(server, 'GET', '/me', { token: person.token });
+    const me = await callTools(server, 'GET', '/me', { token: person.token });
     expect(me.json).toEqual({
       user: { id: person.id, email: person.email, name: 'Jane Developer', role: 'viewer' },
       permissions: [{ tool_slug: slug, level: 'write' }],
     });
-    const otherBrowser = await call(server, 'GET', '/auth/me', { token: person.token });
+    const otherBrowser = await callApi(server, 'GET', '/auth/me', { token: person.token });
     expect(otherBrowser.json.tools).toEqual([{ slug, name: 'Deal room', url: 'https://wiki.example', level: 'write' }]);
-    const ofAdmin = await tell(server, 'GET', '/me', { token: admin.token });
+    const ofAdmin = await callTools(server, 'GET', '/me', { token: admin.token });
     expect(ofAdmin.json.permissions).toContainEqual({ tool_slug: slug, level: 'admin' });
   });
 
   it('rejects credentials within a second after revocation, suspension, sign-out or deletion', async () => {
     const revocations: ((person: Person, key: string) => Promise<unknown>)[] = [
       async ({ token }) => {
-        const { id } = itemsOf(await tell(server, 'GET', '/keys', { token }))[0]!;
-        expect((await tell(server, 'DELETE', `/keys/${String(id)}`, { token })).json).toEqual({ ok: true });
+        const { id } = parseItems(await callTools(server, 'GET', '/keys', { token }))[0]!;
+        expect((await callTools(server, 'DELETE', `/keys/${String(id)}`, { token })).json).toEqual({ ok: true });
       },
       ({ id }) => asAdmin('PUT', `/users/${id}`, { status: 'suspended' }),
       ({ id }) => asAdmin('DELETE', `/users/${id}`),
     ];
     for (const revoke of revocations) {
-      const person = await newPerson(server);
-      const key = await newKey(server, person.token);
-      for (const at of [server, beside]) expect((await validate(at, key)).json.valid).toBe(true);
+      const person = await createToolsAccount(server);
+      const key = await createToolsKey(server, person.token);
+      for (const at of [server, beside]) expect((await validateToken(at, key)).json.valid).toBe(true);
       await revoke(person, key);
-      expect((await validate(server, key)).json).toMatchObject({ valid: false, error: 'invalid_token' });
-      await expect.poll(async () => (await validate(beside, key)).status, { timeout: 1000, interval: 25 }).toBe(401);
+      expect((await validateToken(server, key)).json).toMatchObject({ valid: false, error: 'invalid_token' });
+      await expect
+        .poll(async () => (await validateToken(beside, key)).status, { timeout: 1000, interval: 25 })
+        .toBe(401);
     }
-    const person = await newPerson(server);
-    expect((await validate(beside, person.token)).status).toBe(200);
-    expect((await tell(server, 'POST', '/logout', { token: person.token })).json).toEqual({ ok: true });
-    expect((await validate(server, person.token)).status).toBe(401);
+    const person = await createToolsAccount(server);
+    expect((await validateToken(beside, person.token)).status).toBe(200);
+    expect((await callTools(server, 'POST', '/logout', { token: person.token })).json).toEqual({ ok: true });
+    expect((await validateToken(server, person.token)).status).toBe(401);
     await expect
-      .poll(async () => (await validate(beside, person.token)).status, { timeout: 1000, interval: 25 })
+      .poll(async () => (await validateToken(beside, person.token)).status, { timeout: 1000, interval: 25 })
       .toBe(401);
   });
 });

@@ -3,14 +3,14 @@ import { exportJWK, exportPKCS8, generateKeyPair } from 'jose';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { type Browser, formsOf } from '../../support/browser.js';
 import {
-  type FaultHandler,
+  browserOf,
+  type ExpressErrorHandler,
   type Handler,
   openExpress,
   requireClient,
   signInAt,
-  visitorOf,
-} from '../../support/clients.js';
-import { browserFor, isConsent, isLogin, walk } from '../../support/openid-client.js';
+} from '../../support/client-libraries.js';
+import { browserFor, completeSignIn, isConsent, isLogin } from '../../support/openid-client.js';
 import { PASSWORD, startServer, type TestServer } from '../../support/server.js';
 
 interface Middleware {
@@ -55,7 +55,7 @@ describe('an app on express-openid-connect', () => {
       ...metadata(origin),
     });
     const errors: Error[] = [];
-    const noteFault: FaultHandler = (error, _req, res, _next) => {
+    const noteFault: ExpressErrorHandler = (error, _req, res, _next) => {
       errors.push(error);
       res.status(500).send('fault');
     };
@@ -81,7 +81,7 @@ describe('an app on express-openid-connect', () => {
       res.json({ isNew: after.access_token !== before, userinfo: await req.oidc.fetchUserInfo() });
     });
     app.use(noteFault);
-    return { origin, client, errors, visitor: visitorOf({ origin }) };
+    return { origin, client, errors, visitor: browserOf({ origin }) };
   }
 
   const read = async (visitor: Browser, path = '/') => JSON.parse((await visitor.open(path)).html);
@@ -121,7 +121,7 @@ describe('an app on express-openid-connect', () => {
     const { email } = await server.account();
     const authorizationParams = { ...CODE, response_mode: 'form_post' };
     const { visitor, errors } = await openApp({ options: { authorizationParams } });
-    const page = await walk(browserFor(server), (await visitor.open('/login')).url, email);
+    const page = await completeSignIn(browserFor(server), (await visitor.open('/login')).url, email);
     const [form] = formsOf(page.html);
     await visitor.open(form!.action, { method: 'POST', body: new URLSearchParams(form!.fields) });
     expect(errors).toEqual([]);
@@ -163,7 +163,7 @@ describe('an app on express-openid-connect', () => {
     expect(await read(visitor)).toBeNull();
     await signInAt(visitor, '/login', server, email, browser);
 
-    const newcomer = visitorOf({ origin: visitor.origin });
+    const newcomer = browserOf({ origin: visitor.origin });
     const { url } = await browser.open((await newcomer.open('/')).url);
     expect((await newcomer.open(url)).url.pathname).toBe('/');
     expect(await read(newcomer)).toMatchObject({ email });

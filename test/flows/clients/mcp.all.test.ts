@@ -6,9 +6,9 @@ import { createRemoteJWKSet, type JWTPayload, jwtVerify } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { systemMeta } from '../../../src/core/request-meta.js';
 import { type DocumentHost, openDocumentHost } from '../../support/client-documents.js';
-import { importClient } from '../../support/clients.js';
+import { importClient } from '../../support/client-libraries.js';
 import { bodyOf, type HttpServer, openHttpServer } from '../../support/http-server.js';
-import { browserFor, walk } from '../../support/openid-client.js';
+import { browserFor, completeSignIn } from '../../support/openid-client.js';
 import { startServer, type TestServer } from '../../support/server.js';
 
 /** What both generations of the client have, as far as it is used here. */
@@ -62,7 +62,7 @@ describe.each(SDKS)('$sdk', ({ load }) => {
     sdk = await load();
     host = await openDocumentHost();
     server = await startServer({
-      around: (base) => ({
+      wrapBase: (base) => ({
         ...base,
         fetch: (target, init) => base.fetch(String(target).replace(APP, host.origin), init),
       }),
@@ -181,7 +181,7 @@ describe.each(SDKS)('$sdk', ({ load }) => {
     browser: ReturnType<typeof browserFor>,
     email: string,
   ) {
-    const back = (await walk(browser, keep.to!, email)).url;
+    const back = (await completeSignIn(browser, keep.to!, email)).url;
     expect(back.origin + back.pathname, back.href).toBe('http://localhost:51789/callback');
     expect(back.searchParams.get('error_description')).toBeNull();
     expect(back.searchParams.get('iss')).toBe(server.issuer);

@@ -4,15 +4,15 @@ import { decodeProtectedHeader } from 'jose';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { Browser } from '../../support/browser.js';
 import {
-  type Asked,
+  browserOf,
   type Express,
+  type ExpressRequest,
   express,
   openExpress,
   requireClient,
   signInAt,
-  visitorOf,
-} from '../../support/clients.js';
-import { browserFor, isConsent, walk } from '../../support/openid-client.js';
+} from '../../support/client-libraries.js';
+import { browserFor, completeSignIn, isConsent } from '../../support/openid-client.js';
 import type { TestClient } from '../../support/relying-party.js';
 import { PASSWORD, startServer, type TestServer } from '../../support/server.js';
 
@@ -30,7 +30,7 @@ interface Options {
   events: { signIn(message: { account: Account }): void };
 }
 
-type NextAuth = (options: Options) => (req: Asked, res: unknown) => Promise<void>;
+type NextAuth = (options: Options) => (req: ExpressRequest, res: unknown) => Promise<void>;
 
 const { default: NextAuth } = requireClient<{ default: NextAuth }>('next-auth');
 
@@ -40,7 +40,7 @@ describe('an app on NextAuth 4', () => {
   let server: TestServer;
   let httpServer: Awaited<ReturnType<typeof openExpress>>;
   /** What the app on the server does now. */
-  let handle: (req: Asked, res: unknown) => unknown;
+  let handle: (req: ExpressRequest, res: unknown) => unknown;
   beforeAll(async () => {
     server = await startServer();
     httpServer = await openExpress();
@@ -100,7 +100,7 @@ describe('an app on NextAuth 4', () => {
         },
       ],
     });
-    return { errors, accounts, visitor: visitorOf(httpServer) };
+    return { errors, accounts, visitor: browserOf(httpServer) };
   }
 
   /** The sign-in button; ends where it leads. */
@@ -180,8 +180,8 @@ describe('an app on NextAuth 4', () => {
   it('does not take an answer that was meant for another visitor', async () => {
     const { email } = await server.account();
     const { visitor: thief } = openApp(await register());
-    const stolen = (await walk(browserFor(server), (await press(thief)).url, email)).url;
-    const victim = visitorOf(httpServer);
+    const stolen = (await completeSignIn(browserFor(server), (await press(thief)).url, email)).url;
+    const victim = browserOf(httpServer);
     await press(victim);
     expect((await victim.open(stolen)).url.searchParams.get('error')).toBe('OAuthCallback');
     expect(await sessionOf(victim)).toEqual({});
@@ -202,7 +202,7 @@ describe('an app on NextAuth 4', () => {
 });
 
 /** What Next makes of a request before it calls an API route, `[...nextauth]`. */
-function serveApi(app: Express, handle: (req: Asked, res: unknown) => unknown): void {
+function serveApi(app: Express, handle: (req: ExpressRequest, res: unknown) => unknown): void {
   app.use(express.urlencoded({ extended: false }));
   app.use('/api/auth', (req, res) => {
     const pairs = (req.headers.cookie ?? '').split('; ').map((pair) => pair.split('='));

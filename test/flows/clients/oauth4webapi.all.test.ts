@@ -3,8 +3,8 @@
 // test is the one of test/clients.
 import type * as OAuth from 'oauth4webapi';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { importClient } from '../../support/clients.js';
-import { browserFor, walk } from '../../support/openid-client.js';
+import { importClient } from '../../support/client-libraries.js';
+import { browserFor, completeSignIn } from '../../support/openid-client.js';
 import { REDIRECT_URI } from '../../support/relying-party.js';
 import { PASSWORD, startServer, type TestServer } from '../../support/server.js';
 
@@ -86,7 +86,7 @@ describe('an app on oauth4webapi', () => {
 
   async function signIn(app: App, email: string, options: OAuth.DPoPRequestOptions = {}) {
     const attempt = await beginSignIn(app);
-    const back = await walk(browserFor(server), attempt.url, email);
+    const back = await completeSignIn(browserFor(server), attempt.url, email);
     return exchange(app, attempt, back.url, options);
   }
 
@@ -165,7 +165,7 @@ describe('an app on oauth4webapi', () => {
     const account = await server.account();
     const app = await makeClient();
     const attempt = await beginSignIn(app);
-    const { url } = await walk(browserFor(server), attempt.url, account.email);
+    const { url } = await completeSignIn(browserFor(server), attempt.url, account.email);
     expect(url.searchParams.get('iss')).toBe(server.issuer);
     const silent = new URL(url);
     silent.searchParams.delete('iss');
@@ -198,7 +198,7 @@ describe('an app on oauth4webapi', () => {
       return oauth.processPushedAuthorizationResponse(as, app.client, response);
     });
     const query = new URLSearchParams({ client_id: app.client.client_id, request_uri: pushed.request_uri });
-    const { url } = await walk(browserFor(server), `${as.authorization_endpoint}?${query}`, account.email);
+    const { url } = await completeSignIn(browserFor(server), `${as.authorization_endpoint}?${query}`, account.email);
 
     const thief = oauth.DPoP(app.client, await oauth.generateKeyPair('ES256'));
     await expect(exchange(app, attempt, url, { DPoP: thief })).rejects.toMatchObject({ error: 'invalid_grant' });
@@ -257,7 +257,7 @@ describe('an app on oauth4webapi', () => {
     const browser = browserFor(server);
     const input = await browser.open(shown.verification_uri);
     const confirmation = await browser.submit(input, { user_code: shown.user_code });
-    await walk(browser, await browser.submit(confirmation, { confirm: 'yes' }), account.email);
+    await completeSignIn(browser, await browser.submit(confirmation, { confirm: 'yes' }), account.email);
     expect(oauth.getValidatedIdTokenClaims(await poll())).toMatchObject({ sub: account.id, email: account.email });
   });
 

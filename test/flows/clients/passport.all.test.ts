@@ -5,15 +5,15 @@ import { Strategy, type StrategyOptions } from 'openid-client/passport';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Browser } from '../../support/browser.js';
 import {
-  type FaultHandler,
+  browserOf,
+  type ExpressErrorHandler,
   type Handler,
   openExpress,
   requireClient,
   sessions,
   signInAt,
-  visitorOf,
-} from '../../support/clients.js';
-import { browserFor, isConsent, walk } from '../../support/openid-client.js';
+} from '../../support/client-libraries.js';
+import { browserFor, completeSignIn, isConsent } from '../../support/openid-client.js';
 import type { TestClient } from '../../support/relying-party.js';
 import { PASSWORD, startServer, type TestServer } from '../../support/server.js';
 
@@ -61,7 +61,7 @@ async function openApp() {
   const { app, origin, close } = await openExpress();
   const errors: Error[] = [];
   let passport = new Passport();
-  const noteFault: FaultHandler = (error, _req, res, _next) => {
+  const noteFault: ExpressErrorHandler = (error, _req, res, _next) => {
     errors.push(error);
     res.status(500).send('fault');
   };
@@ -86,7 +86,7 @@ async function openApp() {
     passport.use('house', strategy);
     passport.serializeUser((user, done) => done(null, user));
     passport.deserializeUser((user, done) => done(null, user));
-    return visitorOf({ origin });
+    return browserOf({ origin });
   }
 }
 
@@ -195,8 +195,8 @@ describe('an app on Passport with the strategy of openid-client', () => {
   it('does not take the code of another visitor', async () => {
     const { email } = await server.account();
     const thief = await openVisit();
-    const stolen = await walk(browserFor(server), (await thief.open('/login')).url, email);
-    const victim = visitorOf(app);
+    const stolen = await completeSignIn(browserFor(server), (await thief.open('/login')).url, email);
+    const victim = browserOf(app);
     await victim.open('/login');
     expect((await victim.open(stolen.url)).status).toBe(500);
     expect(app.errors).toMatchObject([{ error: 'invalid_grant' }]);

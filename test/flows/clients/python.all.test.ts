@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { isAlive } from '../../support/relying-party.js';
+import { isActive } from '../../support/relying-party.js';
 import { PASSWORD, startServer, type TestServer } from '../../support/server.js';
 
 const PROGRAM = fileURLToPath(new URL('../../clients/standard_library.py', import.meta.url));
@@ -47,7 +47,7 @@ describe("an app on Python's standard library", () => {
     expect(learned.userinfo_after_refresh).toEqual(learned.userinfo);
     expect(learned.tokens).toMatchObject({ token_type: 'Bearer', expires_in: 28_800, scope: 'openid profile email' });
     expect(learned.refreshed.refresh_token).not.toBe(learned.tokens.refresh_token);
-    expect(await isAlive(server, learned.refreshed.access_token)).toBe(true);
+    expect(await isActive(server, learned.refreshed.access_token)).toBe(true);
   });
 
   it('gets nowhere with a wrong password', async () => {

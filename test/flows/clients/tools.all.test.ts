@@ -1,14 +1,16 @@
 // An internal tool on Express, behind the middleware that the document of the *tools* dialect gives
 // its developers, word for word: only the host is another one. People come to it with their token,
 // scripts with their key; an administrator says who may what.
+
 import { readFileSync } from 'node:fs';
 import { runInThisContext } from 'node:vm';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { systemMeta } from '../../../src/core/request-meta.js';
-import { type Handler, openExpress } from '../../support/clients.js';
+import { type Handler, openExpress } from '../../support/client-libraries.js';
+import { callTools } from '../../support/request.js';
 import { PASSWORD, startServer, type TestServer } from '../../support/server.js';
 import { stores } from '../../support/stores.js';
-import { itemsOf, tell, tokenOf } from '../../support/tools-api.js';
+import { parseItems, requestToolsToken } from '../../support/tools-api.js';
 
 const SNIPPET = new URL('../../clients/snippets/tools_middleware.js', import.meta.url);
 const KEEPER = 'keeper@captainbook.io';
@@ -38,7 +40,7 @@ describe.each(stores)('an internal tool, its keeper and its visitors on $name', 
     });
     origin = tool.origin;
     closeTool = tool.close;
-    keeperToken = await tokenOf(server, KEEPER);
+    keeperToken = await requestToolsToken(server, KEEPER);
   });
   afterAll(async () => {
     await closeTool();
@@ -46,7 +48,7 @@ describe.each(stores)('an internal tool, its keeper and its visitors on $name', 
   });
 
   const asKeeper = (method: string, path: string, body?: unknown) =>
-    tell(server, method, path, { token: keeperToken, ...(body !== undefined && { body }) });
+    callTools(server, method, path, { token: keeperToken, ...(body !== undefined && { body }) });
 
   async function signedInBrowser(authorization?: string) {
     const answer = await fetch(`${origin}/report`, { headers: { ...(authorization && { authorization }) } });
@@ -65,7 +67,7 @@ describe.each(stores)('an internal tool, its keeper and its visitors on $name', 
     const made = (await asKeeper('POST', '/users', INVESTOR)).json;
     expect(made).toMatchObject({ ok: true, user: { email: INVESTOR.email, role: 'viewer' } });
     investorId = (made.user as { id: string }).id;
-    token = await tokenOf(server, INVESTOR.email, INVESTOR.password);
+    token = await requestToolsToken(server, INVESTOR.email, INVESTOR.password);
     expect(await signedInBrowser(`Bearer ${token}`)).toEqual({ status: 403, body: { error: 'No access' } });
   });
 
@@ -85,12 +87,12 @@ describe.each(stores)('an internal tool, its keeper and its visitors on $name', 
   });
 
   it('lets in a script by its key, until that is revoked', async () => {
-    const made = await tell(server, 'POST', '/keys', { token, body: { name: 'ci-deploy' } });
+    const made = await callTools(server, 'POST', '/keys', { token, body: { name: 'ci-deploy' } });
     key = String(made.json.key);
     expect(made.json).toMatchObject({ ok: true, prefix: key.slice(0, 11) });
     expect(await signedInBrowser(`Bearer ${key}`)).toMatchObject({ status: 200, body: { permission: 'admin' } });
-    const [listed] = itemsOf(await tell(server, 'GET', '/keys', { token }));
-    await tell(server, 'DELETE', `/keys/${String(listed!.id)}`, { token });
+    const [listed] = parseItems(await callTools(server, 'GET', '/keys', { token }));
+    await callTools(server, 'DELETE', `/keys/${String(listed!.id)}`, { token });
     expect((await signedInBrowser(`Bearer ${key}`)).status).toBe(401);
   });
 

@@ -1,6 +1,6 @@
 // The page on which a person takes on an agent that nobody answers for.
 import { afterAll, expect, it } from 'vitest';
-import { onboard, self } from '../../support/agents.js';
+import { getAgent, onboard } from '../../support/agents.js';
 import { Browser, formsOf } from '../../support/browser.js';
 import { PASSWORD, startServer } from '../../support/server.js';
 
@@ -21,11 +21,11 @@ it('leads through the sign-in and back, tells what the agent may, and takes it o
   expect(page.url.pathname).toBe('/account/agents/claim');
   for (const text of ['&lt;b&gt;Stray&lt;/b&gt;', 'stray', 'Read stakeholders', email])
     expect(page.html).toContain(text);
-  expect((await self(server, agent, agent.api_key)).json.claimed).toBe(false); // looking at it takes nothing on
+  expect((await getAgent(server, agent, agent.api_key)).json.claimed).toBe(false); // looking at it takes nothing on
   const done = await browser.submit(page);
   expect(done.html).toContain('You have claimed &lt;b&gt;Stray&lt;/b&gt;');
   expect(done.html).toContain('href="/account/agents"');
-  expect((await self(server, agent, agent.api_key)).json.claimed).toBe(true);
+  expect((await getAgent(server, agent, agent.api_key)).json.claimed).toBe(true);
   const { browser: other, email: theirs } = await visitor();
   await other.signIn(theirs, PASSWORD);
   const spent = await other.open(agent.claim_url!);
@@ -46,5 +46,5 @@ it('takes nothing on for a form that another site sends, nor for a login that is
   await server.base.db.session.updateMany({ data: { authTime: new Date(Date.now() - 11 * 60_000) } });
   await server.base.invalidationBus.publish('sessions');
   expect((await post(fields as Record<string, string>)).url.pathname).toBe('/login');
-  expect((await self(server, agent, agent.api_key)).json.claimed).toBe(false);
+  expect((await getAgent(server, agent, agent.api_key)).json.claimed).toBe(false);
 });

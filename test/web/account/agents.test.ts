@@ -2,7 +2,7 @@
 // them.
 import { afterAll, describe, expect, it } from 'vitest';
 import { systemMeta } from '../../../src/core/request-meta.js';
-import { onboard, self } from '../../support/agents.js';
+import { getAgent, onboard } from '../../support/agents.js';
 import { Browser, formsOf, type Page } from '../../support/browser.js';
 import { movableClock } from '../../support/movable-clock.js';
 import { PASSWORD, startServer } from '../../support/server.js';
@@ -44,7 +44,7 @@ const press = (browser: Browser, page: Page, verb: 'end' | 'replace-key') =>
   );
 const csrfOf = ({ html }: Page) => formsOf(html)[0]?.fields.csrf ?? '';
 const shownIn = ({ html }: Page) => /<pre class="copy"><code>([^<]+)</.exec(html)?.[1] ?? '';
-const statusOf = async (agent: { agent_id: string }, key: string) => (await self(server, agent, key)).status;
+const statusOf = async (agent: { agent_id: string }, key: string) => (await getAgent(server, agent, key)).status;
 
 describe('the pages of agents', () => {
   it('lead back through the sign-in, and are linked from the account of whoever has one', async () => {
@@ -94,7 +94,7 @@ describe('the pages of agents', () => {
     const { id, browser } = await person();
     const agent = await giveAgent(id);
     const visited: URL[] = [];
-    browser.heard = (_method, url) => visited.push(url);
+    browser.onResponse = (_method, url) => visited.push(url);
     const page = await press(browser, await browser.open(`${AGENTS}/${agent.id}/replace-key`), 'replace-key');
     const key = shownIn(page);
     expect([page.status, page.headers.get('cache-control'), key]).toEqual([

@@ -1,10 +1,11 @@
 // The pages on which a person sees, makes, replaces and ends their API keys.
+
 import { afterAll, describe, expect, it } from 'vitest';
 import type { ApiKey } from '../../../src/core/api-keys/api-keys.js';
 import { systemMeta } from '../../../src/core/request-meta.js';
-import { call } from '../../support/api.js';
 import { Browser, formsOf, type Page } from '../../support/browser.js';
 import { movableClock } from '../../support/movable-clock.js';
+import { callApi } from '../../support/request.js';
 import { PASSWORD, startServer } from '../../support/server.js';
 import { signedInBrowser } from '../../support/signed-in-browser.js';
 
@@ -26,7 +27,7 @@ async function make(browser: Browser, fields: Record<string, string>): Promise<P
 }
 
 const shownIn = ({ html }: Page) => /<pre class="copy"><code>([^<]+)</.exec(html)?.[1] ?? '';
-const statusOf = async (key: string) => (await call(server, 'GET', '/auth/me', { token: key })).status;
+const statusOf = async (key: string) => (await callApi(server, 'GET', '/auth/me', { token: key })).status;
 /** In seconds. */
 const lifeOf = ({ createdAt, expiresAt }: ApiKey) => Math.round((expiresAt!.getTime() - createdAt.getTime()) / 1000);
 const keysOf = (accountId: string) => server.core.apiKeys.list(accountId);
@@ -58,7 +59,7 @@ describe('the pages of API keys', () => {
       systemMeta,
     );
     const visited: URL[] = [];
-    browser.heard = (_method, url) => visited.push(url);
+    browser.onResponse = (_method, url) => visited.push(url);
     const page = await make(browser, {
       name: 'Nightly build',
       place: project.id,

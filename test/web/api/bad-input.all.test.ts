@@ -1,11 +1,12 @@
 // What no endpoint of the JSON API may stumble over: each answers a 4xx with the error body, and
 // nothing is written. The endpoints are those of the OpenAPI document, so a new one joins by
 // itself. More of this, at random, in security/bad-input.all.test.ts.
+
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type OpenApi, type Operation, readContract } from '../../support/api-contract.js';
-import { loginByCookie } from '../../support/api-cookies.js';
-import { ask, FORM, type RawAnswer } from '../../support/raw-request.js';
+import { logInWithCookies } from '../../support/api-cookies.js';
+import { FORM, sendRequest, type TestResponse } from '../../support/request.js';
 import { startServer, type TestServer } from '../../support/server.js';
 
 const JSON_TYPE = 'application/json';
@@ -120,7 +121,7 @@ describe.each(all)('$name', ({ name }) => {
       { cookie: 'cap_access=%00; cap_csrf=%; =; ;;;' },
       { cookie: `cap_access=${'e'.repeat(9000)}` },
     ] as Record<string, string>[]) {
-      const answer = await ask(server, ...addressOf(name), headers);
+      const answer = await sendRequest(server, ...addressOf(name), headers);
       expect(answer.status, answer.text).toBeLessThan(500);
     }
   });
@@ -131,7 +132,7 @@ describe.each(all.filter(({ name }) => name.includes('{')))('$name', ({ name }) 
     'refuses a path that names nothing: %s',
     async (odd) => {
       const [method, path] = addressOf(name, odd);
-      const answer = await ask(server, method, path, bearer);
+      const answer = await sendRequest(server, method, path, bearer);
       expect([400, 401, 403, 404]).toContain(answer.status);
       expect(answer.json).toMatchObject({ error: expect.any(String), request_id: expect.any(String) });
     },
@@ -151,7 +152,7 @@ beforeAll(async () => {
   // Whom no role stops, so that it is the body that is refused.
   const { id, email } = await server.account();
   await server.base.db.account.update({ where: { id }, data: { role: 'admin' } });
-  bearer = (await loginByCookie(server, email)).bearer;
+  bearer = (await logInWithCookies(server, email)).bearer;
   before = await written();
 });
 afterAll(async () => {
@@ -171,8 +172,8 @@ async function written() {
   };
 }
 
-function send(name: string, headers: Record<string, string>, body?: string | Buffer): Promise<RawAnswer> {
-  return ask(server, ...addressOf(name), { ...(needsLogin(name) && bearer), ...headers }, body);
+function send(name: string, headers: Record<string, string>, body?: string | Buffer): Promise<TestResponse> {
+  return sendRequest(server, ...addressOf(name), { ...(needsLogin(name) && bearer), ...headers }, body);
 }
 
 async function refuses(name: string, headers: Record<string, string>, body: string | Buffer, status = 400) {
@@ -183,7 +184,7 @@ async function refuses(name: string, headers: Record<string, string>, body: stri
   ]);
   expect(Object.keys(answer.json).sort()).toEqual(expect.arrayContaining(['error', 'error_description', 'request_id']));
   expect(answer.headers['content-type']).toBe('application/json; charset=utf-8');
-  return answer as RawAnswer & { json: { fields?: object } };
+  return answer as TestResponse & { json: { fields?: object } };
 }
 
 const needsLogin = (name: string) => operations.get(name)!.security.every((way) => Object.keys(way).length > 0);

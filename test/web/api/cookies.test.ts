@@ -1,10 +1,12 @@
+import { callApi } from '../../support/request.js';
 // The cookies of browser apps, each rule of them attacked.
+
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readConfig } from '../../../src/base/config.js';
-import { askJson, cookiesOf, loginByCookie, type SetCookie } from '../../support/api-cookies.js';
+import { cookiesOf, logInWithCookies, type SetCookie } from '../../support/api-cookies.js';
 import { Browser } from '../../support/browser.js';
-import { ask, FORM } from '../../support/raw-request.js';
 import { authorizeUrl, pkce } from '../../support/relying-party.js';
+import { FORM, sendRequest } from '../../support/request.js';
 import { PASSWORD, startServer, type TestServer } from '../../support/server.js';
 
 const SAME_ORIGIN = { 'sec-fetch-site': 'same-origin' };
@@ -36,26 +38,26 @@ describe('the cookies of browser apps', () => {
   });
   afterAll(() => server.close());
 
-  const me = (headers: Record<string, string>) => askJson(server, 'GET', '/auth/me', headers);
-  const change = (headers: Record<string, string>) => askJson(server, 'PATCH', PROFILE, headers, patch);
+  const me = (headers: Record<string, string>) => callApi(server, 'GET', '/auth/me', { headers });
+  const change = (headers: Record<string, string>) => callApi(server, 'PATCH', PROFILE, { headers, body: patch });
   const isAlive = async (headers: Record<string, string>) => (await me(headers)).status === 200;
   const refusal = ({ status, json }: { status: number; json: Record<string, unknown> }) => [status, json.error];
   const NO_CSRF = [403, 'csrf_validation_failed'];
 
   describe('as they are set', () => {
     it('say what the contract says: HttpOnly but for one, SameSite=Strict, as narrow as can be', async () => {
-      const { set, answer } = await loginByCookie(server, email);
+      const { set, response } = await logInWithCookies(server, email);
       expect(Object.fromEntries(set.map(({ name, attributes }) => [name, shapeOf(attributes)]))).toEqual({
         cap_access: { httponly: true, samesite: 'strict', path: '/' },
         cap_refresh: { httponly: true, samesite: 'strict', path: '/api/v1/auth' },
         cap_csrf: { samesite: 'strict', path: '/' },
       });
-      expect(answer.json.csrf_token).toBe(set.find(({ name }) => name === 'cap_csrf')!.value);
-      expect(answer.headers['cache-control']).toBe('no-store');
+      expect(response.json.csrf_token).toBe(set.find(({ name }) => name === 'cap_csrf')!.value);
+      expect(response.headers['cache-control']).toBe('no-store');
     });
 
     it('live as long as what they hold', async () => {
-      const { set } = await loginByCookie(server, email);
+      const { set } = await logInWithCookies(server, email);
       const inSeconds = Object.fromEntries(
         set.map(({ name, attributes }) => [name, (Date.parse(String(attributes.expires)) - Date.now()) / 1000]),
       );
@@ -71,8 +73,8 @@ describe('the cookies of browser apps', () => {
       ] as const) {
         const other = await startServer({ settings: { ISSUER: issuer } });
         const { email: there } = await other.account();
-        const { set, answer } = await loginByCookie(other, there);
-        expect(answer.status).toBe(200);
+        const { set, response } = await logInWithCookies(other, there);
+        expect(response.status).toBe(200);
         expect(set.map(({ name }) => name)).toEqual(names);
         for (const { attributes } of set) expect(attributes.secure).toBe(true);
         await other.close();
@@ -82,11 +84,15 @@ describe('the cookies of browser apps', () => {
     it('are named after API_COOKIE_PREFIX, and no other name will do then', async () => {
       const other = await startServer({ settings: { API_COOKIE_PREFIX: 'acme' } });
       const { email: there } = await other.account();
-      const { set, access } = await loginByCookie(other, there);
+      const { set, access } = await logInWithCookies(other, there);
       expect(set.map(({ name }) => name)).toEqual(['acme_access', 'acme_refresh', 'acme_csrf']);
-      expect((await askJson(other, 'GET', '/auth/me', { cookie: `acme_access=${access}` })).status).toBe(200);
-      expect((await askJson(other, 'GET', '/auth/me', { cookie: `cap_access=${access}` })).status).toBe(401);
-      const { text } = await ask(other, 'GET', '/api/openapi.json');
+      expect((await callApi(other, 'GET', '/auth/me', { headers: { cookie: `acme_access=${access}` } })).status).toBe(
+        200,
+      );
+      expect((await callApi(other, 'GET', '/auth/me', { headers: { cookie: `cap_access=${access}` } })).status).toBe(
+        401,
+      );
+      const { text } = await sendRequest(other, 'GET', '/api/openapi.json');
       expect(text).toContain('acme_access');
       await other.close();
     });
@@ -99,61 +105,66 @@ describe('the cookies of browser apps', () => {
     it.each([SAME_ORIGIN, { origin: LISTED, 'sec-fetch-site': 'cross-site' }, { 'sec-fetch-site': 'none' }])(
       'are for pages of ours and of listed origins: %o',
       async (headers) => {
-        expect((await loginByCookie(server, email, headers)).set).toHaveLength(3);
+        expect((await logInWithCookies(server, email, headers)).set).toHaveLength(3);
       },
     );
 
     it('are not for a program that says nothing of where it comes from: it gets its tokens', async () => {
-      const { answer, set } = await loginByCookie(server, email, {});
-      expect(answer.status).toBe(200);
-      expect(answer.json).toMatchObject({ access_token: expect.any(String), csrf_token: expect.any(String) });
+      const { response, set } = await logInWithCookies(server, email, {});
+      expect(response.status).toBe(200);
+      expect(response.json).toMatchObject({ access_token: expect.any(String), csrf_token: expect.any(String) });
       expect(set).toEqual([]);
     });
 
     it.each(['/auth/login-json', '/auth/register'])('are set by no other way in: %s', async (path) => {
       const body = path.endsWith('register') ? { email: `new-${Date.now()}@example.com` } : { email };
-      const answer = await askJson(server, 'POST', path, SAME_ORIGIN, { ...body, password: PASSWORD });
-      expect(answer.status).toBeLessThan(300);
-      expect(answer.cookies).toEqual([]);
+      const response = await callApi(server, 'POST', path, {
+        headers: SAME_ORIGIN,
+        body: { ...body, password: PASSWORD },
+      });
+      expect(response.status).toBeLessThan(300);
+      expect(response.cookies).toEqual([]);
     });
   });
 
   describe.each(Object.entries(FOREIGN))('from %s', (_name, headers) => {
     it('nobody is signed in, by JSON or by a form', async () => {
       const fields = { email, password: PASSWORD };
-      const json = await askJson(server, 'POST', '/auth/login', headers, fields);
-      const form = await ask(
+      const json = await callApi(server, 'POST', '/auth/login', { headers, body: fields });
+      const form = await sendRequest(
         server,
         'POST',
         '/api/v1/auth/login',
         { 'content-type': FORM, ...headers },
         `${new URLSearchParams(fields)}`,
       );
-      for (const answer of [json, form]) {
-        expect(refusal(answer)).toEqual(NO_CSRF);
-        expect(answer.cookies).toEqual([]);
-        expect(answer.text).not.toContain('access_token');
+      for (const response of [json, form]) {
+        expect(refusal(response)).toEqual(NO_CSRF);
+        expect(response.cookies).toEqual([]);
+        expect(response.text).not.toContain('access_token');
       }
     });
 
     it('no refresh token is spent', async () => {
-      const { refresh } = await loginByCookie(server, email);
+      const { refresh } = await logInWithCookies(server, email);
       const cookie = `cap_refresh=${refresh}`;
-      const refused = await askJson(server, 'POST', '/auth/refresh', { cookie, ...headers });
+      const refused = await callApi(server, 'POST', '/auth/refresh', { headers: { cookie, ...headers } });
       expect(refusal(refused)).toEqual(NO_CSRF);
       expect(refused.cookies).toEqual([]);
-      expect((await askJson(server, 'POST', '/auth/refresh', { cookie, ...SAME_ORIGIN })).status).toBe(200);
+      expect((await callApi(server, 'POST', '/auth/refresh', { headers: { cookie, ...SAME_ORIGIN } })).status).toBe(
+        200,
+      );
     });
 
     it('nothing is changed by cookie alone', async () => {
-      const { access, csrf } = await loginByCookie(server, email);
+      const { access, csrf } = await logInWithCookies(server, email);
       const cookie = `cap_access=${access}; cap_csrf=${csrf}`;
       for (const [method, path] of [
         ['PATCH', PROFILE],
         ['POST', '/auth/logout'],
         ['DELETE', '/auth/sessions'],
       ] as const) {
-        expect(refusal(await askJson(server, method, path, { cookie, ...headers }))).toEqual(NO_CSRF);
+        expect(refusal(await callApi(server, method, path, { headers: { cookie, ...headers } }))).toEqual(NO_CSRF);
       }
       expect(await isAlive({ cookie })).toBe(true);
     });
@@ -161,7 +172,7 @@ describe('the cookies of browser apps', () => {
 
   describe('the CSRF token', () => {
     it('lets a change by cookie through; reading needs none', async () => {
-      const { access, csrf } = await loginByCookie(server, email);
+      const { access, csrf } = await logInWithCookies(server, email);
       const cookie = `cap_access=${access}; cap_csrf=${csrf}`;
       expect((await me({ cookie: `cap_access=${access}` })).status).toBe(200);
       const changed = await change({ cookie, 'x-csrf-token': csrf });
@@ -169,18 +180,20 @@ describe('the cookies of browser apps', () => {
     });
 
     it('is for the token of a login: a key in the cookie is refused, also where nothing is changed', async () => {
-      const { bearer } = await loginByCookie(server, email);
+      const { bearer } = await logInWithCookies(server, email);
       const headers = { ...bearer, 'content-type': 'application/json' };
-      const made = await ask(server, 'POST', '/api/v1/api-keys', headers, JSON.stringify({ name: 'K' }));
+      const made = await sendRequest(server, 'POST', '/api/v1/api-keys', headers, JSON.stringify({ name: 'K' }));
       expect((await me({ 'x-api-key': String(made.json.api_key) })).status).toBe(200);
       expect(refusal(await me({ cookie: `cap_access=${made.json.api_key}` }))).toEqual([401, 'invalid_token']);
     });
 
     it('stays the same when the cookies are refreshed, so that no other tab is shut out', async () => {
-      const { refresh, csrf } = await loginByCookie(server, email);
-      const refreshed = await askJson(server, 'POST', '/auth/refresh', {
-        cookie: `cap_refresh=${refresh}`,
-        ...SAME_ORIGIN,
+      const { refresh, csrf } = await logInWithCookies(server, email);
+      const refreshed = await callApi(server, 'POST', '/auth/refresh', {
+        headers: {
+          cookie: `cap_refresh=${refresh}`,
+          ...SAME_ORIGIN,
+        },
       });
       expect(Object.keys(refreshed.json).sort()).toEqual(['csrf_token', 'user']);
       expect(refreshed.json.csrf_token).toBe(csrf);
@@ -191,7 +204,7 @@ describe('the cookies of browser apps', () => {
     });
 
     it('is refused when it is missing, in one place only, or altered', async () => {
-      const { access, csrf } = await loginByCookie(server, email);
+      const { access, csrf } = await logInWithCookies(server, email);
       const flipped = (csrf.startsWith('A') ? 'B' : 'A') + csrf.slice(1);
       const [login, both] = [`cap_access=${access}`, `cap_access=${access}; cap_csrf=${csrf}`];
       const attempts: Record<string, string>[] = [
@@ -210,9 +223,9 @@ describe('the cookies of browser apps', () => {
     });
 
     it('of another login is refused, even where somebody planted it in both places', async () => {
-      const mine = await loginByCookie(server, email);
-      const other = await loginByCookie(server, (await server.account()).email);
-      const second = await loginByCookie(server, email);
+      const mine = await logInWithCookies(server, email);
+      const other = await logInWithCookies(server, (await server.account()).email);
+      const second = await logInWithCookies(server, email);
       for (const { csrf } of [other, second]) {
         const cookie = `cap_access=${mine.access}; cap_csrf=${csrf}`;
         expect(refusal(await change({ cookie, 'x-csrf-token': csrf }))).toEqual(NO_CSRF);
@@ -220,17 +233,19 @@ describe('the cookies of browser apps', () => {
     });
 
     it('of a login that ended helps neither the old login nor a new one', async () => {
-      const old = await loginByCookie(server, email);
+      const old = await logInWithCookies(server, email);
       const cookie = `cap_access=${old.access}; cap_csrf=${old.csrf}`;
-      expect((await askJson(server, 'POST', '/auth/logout', { cookie, 'x-csrf-token': old.csrf })).status).toBe(200);
+      expect(
+        (await callApi(server, 'POST', '/auth/logout', { headers: { cookie, 'x-csrf-token': old.csrf } })).status,
+      ).toBe(200);
       expect(refusal(await change({ cookie, 'x-csrf-token': old.csrf }))).toEqual([401, 'invalid_token']);
-      const { access } = await loginByCookie(server, email);
+      const { access } = await logInWithCookies(server, email);
       const mixed = { cookie: `cap_access=${access}; cap_csrf=${old.csrf}`, 'x-csrf-token': old.csrf };
       expect(refusal(await change(mixed))).toEqual(NO_CSRF);
     });
 
     it('is worth nothing by itself', async () => {
-      const { csrf } = await loginByCookie(server, email);
+      const { csrf } = await logInWithCookies(server, email);
       expect(refusal(await change({ cookie: `cap_csrf=${csrf}`, 'x-csrf-token': csrf }))).toEqual([401, 'no_auth']);
       expect(refusal(await me({ authorization: `Bearer ${csrf}` }))).toEqual([401, 'invalid_token']);
     });
@@ -239,8 +254,8 @@ describe('the cookies of browser apps', () => {
   describe('beside a credential in a header', () => {
     it('are not looked at: what the header says is done, without a CSRF token', async () => {
       const [mine, other] = [
-        await loginByCookie(server, email),
-        await loginByCookie(server, (await server.account()).email),
+        await logInWithCookies(server, email),
+        await logInWithCookies(server, (await server.account()).email),
       ];
       const headers = { ...mine.bearer, cookie: `cap_access=${other.access}; cap_csrf=${other.csrf}` };
       expect((await me(headers)).json.email).toBe(email);
@@ -250,7 +265,7 @@ describe('the cookies of browser apps', () => {
     it.each(['Bearer unknown', 'Basic amFuZTpzZWNyZXQ=', 'Bearer', 'x'])(
       'do not help a header that is none: %s',
       async (authorization) => {
-        const { access } = await loginByCookie(server, email);
+        const { access } = await logInWithCookies(server, email);
         const cookie = `cap_access=${access}`;
         expect(refusal(await me({ authorization, cookie }))).toEqual([401, 'invalid_token']);
         expect(refusal(await me({ 'x-api-key': 'unknown', cookie }))).toEqual([401, 'invalid_token']);
@@ -258,20 +273,20 @@ describe('the cookies of browser apps', () => {
     );
 
     it('two of one name are refused, whichever comes first', async () => {
-      const { bearer } = await loginByCookie(server, email);
+      const { bearer } = await logInWithCookies(server, email);
       for (const authorization of [
         [bearer.authorization, 'Bearer unknown'],
         ['Bearer unknown', bearer.authorization],
         [bearer.authorization, bearer.authorization],
       ]) {
-        const answer = await ask(server, 'GET', '/api/v1/auth/me', { authorization });
-        expect(refusal(answer)).toEqual([401, 'invalid_token']);
+        const response = await sendRequest(server, 'GET', '/api/v1/auth/me', { authorization });
+        expect(refusal(response)).toEqual([401, 'invalid_token']);
       }
     });
 
     it('two headers that differ are refused, two that agree are one', async () => {
-      const [a, b] = [await loginByCookie(server, email), await loginByCookie(server, email)];
-      const key = (login: typeof a) => String(login.answer.json.access_token);
+      const [a, b] = [await logInWithCookies(server, email), await logInWithCookies(server, email)];
+      const key = (login: typeof a) => String(login.response.json.access_token);
       expect(refusal(await me({ ...a.bearer, 'x-api-key': key(b) }))).toEqual([401, 'invalid_token']);
       expect((await me({ ...a.bearer, 'x-api-key': key(a) })).status).toBe(200);
     });
@@ -279,9 +294,9 @@ describe('the cookies of browser apps', () => {
 
   describe('the refresh cookie', () => {
     it('rotates, and its second use past the retry ends the login', async () => {
-      const { refresh } = await loginByCookie(server, email);
+      const { refresh } = await logInWithCookies(server, email);
       const again = (token: string) =>
-        askJson(server, 'POST', '/auth/refresh', { cookie: `cap_refresh=${token}`, ...SAME_ORIGIN });
+        callApi(server, 'POST', '/auth/refresh', { headers: { cookie: `cap_refresh=${token}`, ...SAME_ORIGIN } });
       const refreshed = cookiesOf(await again(refresh));
       const next = (name: string) => refreshed.find((cookie) => cookie.name === name)!.value;
       expect((await again(next('cap_refresh'))).status).toBe(200);
@@ -290,48 +305,51 @@ describe('the cookies of browser apps', () => {
     });
 
     it('gives a program that says nothing of where it comes from its tokens, and no cookies', async () => {
-      const { refresh } = await loginByCookie(server, email);
-      const answer = await askJson(server, 'POST', '/auth/refresh', { cookie: `cap_refresh=${refresh}` });
-      expect(answer.json).toMatchObject({ access_token: expect.any(String), refresh_token: expect.any(String) });
-      expect(answer.cookies).toEqual([]);
+      const { refresh } = await logInWithCookies(server, email);
+      const response = await callApi(server, 'POST', '/auth/refresh', {
+        headers: { cookie: `cap_refresh=${refresh}` },
+      });
+      expect(response.json).toMatchObject({ access_token: expect.any(String), refresh_token: expect.any(String) });
+      expect(response.cookies).toEqual([]);
     });
 
     it('is no access token, and an access token is none for refreshing', async () => {
-      const { access, refresh } = await loginByCookie(server, email);
+      const { access, refresh } = await logInWithCookies(server, email);
       expect(refusal(await me({ cookie: `cap_access=${refresh}` }))).toEqual([401, 'invalid_token']);
-      const answer = await askJson(server, 'POST', '/auth/refresh', {
-        cookie: `cap_refresh=${access}`,
-        ...SAME_ORIGIN,
+      const response = await callApi(server, 'POST', '/auth/refresh', {
+        headers: {
+          cookie: `cap_refresh=${access}`,
+          ...SAME_ORIGIN,
+        },
       });
-      expect(refusal(answer)).toEqual([401, 'invalid_token']);
+      expect(refusal(response)).toEqual([401, 'invalid_token']);
     });
 
     it('comes last: a token in the body or in a header is taken instead', async () => {
       const [mine, other] = [
-        await loginByCookie(server, email),
-        await loginByCookie(server, (await server.account()).email),
+        await logInWithCookies(server, email),
+        await logInWithCookies(server, (await server.account()).email),
       ];
       const cookie = `cap_refresh=${other.refresh}`;
-      const byBody = await askJson(
-        server,
-        'POST',
-        '/auth/refresh',
-        { cookie, ...SAME_ORIGIN },
-        { refreshToken: mine.refresh },
-      );
+      const byBody = await callApi(server, 'POST', '/auth/refresh', {
+        headers: { cookie, ...SAME_ORIGIN },
+        body: { refreshToken: mine.refresh },
+      });
       expect(byBody.json.email).toBe(email);
-      const byHeader = await askJson(server, 'POST', '/auth/refresh', { cookie, ...SAME_ORIGIN, ...mine.bearer });
+      const byHeader = await callApi(server, 'POST', '/auth/refresh', {
+        headers: { cookie, ...SAME_ORIGIN, ...mine.bearer },
+      });
       expect(Object.keys(byHeader.json).sort()).toEqual(['access_token', 'expires_in', 'token', 'token_type']);
       for (const { cookies } of [byBody, byHeader]) expect(cookies).toEqual([]);
     });
   });
 
   it('are all cleared by logging out, and refused from then on', async () => {
-    const { access, refresh, csrf } = await loginByCookie(server, email);
+    const { access, refresh, csrf } = await logInWithCookies(server, email);
     const cookie = `cap_access=${access}; cap_refresh=${refresh}; cap_csrf=${csrf}`;
-    const answer = await askJson(server, 'POST', '/auth/logout', { cookie, 'x-csrf-token': csrf });
-    expect(answer.json).toMatchObject({ ok: true, message: expect.any(String) });
-    const cleared = cookiesOf(answer);
+    const response = await callApi(server, 'POST', '/auth/logout', { headers: { cookie, 'x-csrf-token': csrf } });
+    expect(response.json).toMatchObject({ ok: true, message: expect.any(String) });
+    const cleared = cookiesOf(response);
     expect(cleared.map(({ name }) => name).sort()).toEqual(['cap_access', 'cap_csrf', 'cap_refresh']);
     for (const { value, attributes } of cleared) {
       expect(value).toBe('');
@@ -339,13 +357,13 @@ describe('the cookies of browser apps', () => {
     }
     expect(cleared.find(({ name }) => name === 'cap_refresh')!.attributes.path).toBe('/api/v1/auth');
     expect(await isAlive({ cookie })).toBe(false);
-    const refreshed = await askJson(server, 'POST', '/auth/refresh', { cookie, ...SAME_ORIGIN });
+    const refreshed = await callApi(server, 'POST', '/auth/refresh', { headers: { cookie, ...SAME_ORIGIN } });
     expect(refusal(refreshed)).toEqual([401, 'invalid_token']);
   });
 
   describe('and the pages', () => {
     it('do not know each other: the API signs nobody in there', async () => {
-      const { access, refresh, csrf } = await loginByCookie(server, email);
+      const { access, refresh, csrf } = await logInWithCookies(server, email);
       const client = await server.client();
       const browser = new Browser(server.origin);
       for (const [name, value] of Object.entries({

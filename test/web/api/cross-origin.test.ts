@@ -1,9 +1,10 @@
 // Which pages of other origins may read what the API answers: those that are listed, and nobody
 // without a list.
+
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readConfig } from '../../../src/base/config.js';
-import { loginByCookie } from '../../support/api-cookies.js';
-import { ask, type RawAnswer } from '../../support/raw-request.js';
+import { logInWithCookies } from '../../support/api-cookies.js';
+import { sendRequest, type TestResponse } from '../../support/request.js';
 import { startServer, type TestServer } from '../../support/server.js';
 
 const LISTED = ['https://app.example', 'http://localhost:4000'];
@@ -25,7 +26,7 @@ const UNLISTED = [
 const API = ['/api/v1/auth/me', '/api/v1/auth/login', '/api/v1/auth/nowhere'];
 const ELSEWHERE = ['/', '/login', '/register', '/account', '/oauth/authorize', '/oauth/logout', '/device', '/nowhere'];
 
-const corsOf = ({ headers }: RawAnswer) => Object.keys(headers).filter((name) => name.startsWith('access-control-'));
+const corsOf = ({ headers }: TestResponse) => Object.keys(headers).filter((name) => name.startsWith('access-control-'));
 
 describe('cross-origin requests to the API', () => {
   let server: TestServer;
@@ -35,7 +36,7 @@ describe('cross-origin requests to the API', () => {
   afterAll(() => server.close());
 
   const preflight = (path: string, origin: string, method = 'PATCH', headers = 'content-type,x-csrf-token') =>
-    ask(server, 'OPTIONS', path, {
+    sendRequest(server, 'OPTIONS', path, {
       origin,
       'access-control-request-method': method,
       'access-control-request-headers': headers,
@@ -43,7 +44,7 @@ describe('cross-origin requests to the API', () => {
 
   it.each(LISTED)('may be read by a page of %s, with its cookies', async (origin) => {
     for (const path of API) {
-      const answer = await ask(server, 'GET', path, { origin });
+      const answer = await sendRequest(server, 'GET', path, { origin });
       expect(answer.headers).toMatchObject({
         'access-control-allow-origin': origin,
         'access-control-allow-credentials': 'true',
@@ -70,47 +71,47 @@ describe('cross-origin requests to the API', () => {
 
   it.each(UNLISTED)('are told nothing when they come from %s', async (origin) => {
     for (const path of API) {
-      expect(corsOf(await ask(server, 'GET', path, { origin }))).toEqual([]);
+      expect(corsOf(await sendRequest(server, 'GET', path, { origin }))).toEqual([]);
       expect(corsOf(await preflight(path, origin, 'GET', 'authorization'))).toEqual([]);
     }
   });
 
   it('are refused in a way that a listed page can read', async () => {
     const [origin] = LISTED as [string];
-    const refused = await ask(server, 'GET', '/api/v1/auth/me', { origin });
+    const refused = await sendRequest(server, 'GET', '/api/v1/auth/me', { origin });
     expect([refused.status, refused.json.error]).toEqual([401, 'no_auth']);
     expect(refused.headers['access-control-allow-origin']).toBe(origin);
     const tooLong = { origin, 'content-type': 'application/json' };
-    const answer = await ask(server, 'POST', '/api/v1/auth/login', tooLong, `"${'x'.repeat(100_000)}"`);
+    const answer = await sendRequest(server, 'POST', '/api/v1/auth/login', tooLong, `"${'x'.repeat(100_000)}"`);
     expect([answer.status, answer.headers['access-control-allow-origin']]).toEqual([413, origin]);
   });
 
   it('do nothing by a preflight, whatever it carries', async () => {
     const { email } = await server.account();
-    const { bearer } = await loginByCookie(server, email);
+    const { bearer } = await logInWithCookies(server, email);
     for (const origin of [LISTED[0]!, UNLISTED[0]!]) {
       const headers = { ...bearer, origin, 'access-control-request-method': 'POST' };
-      await ask(server, 'OPTIONS', '/api/v1/auth/logout', headers);
+      await sendRequest(server, 'OPTIONS', '/api/v1/auth/logout', headers);
     }
-    expect((await ask(server, 'GET', '/api/v1/auth/me', bearer)).status).toBe(200);
+    expect((await sendRequest(server, 'GET', '/api/v1/auth/me', bearer)).status).toBe(200);
   });
 
   it('are kept apart by every cache, whoever asked first', async () => {
     for (const headers of [{}, { origin: LISTED[0]! }, { origin: UNLISTED[0]! }] as Record<string, string>[])
       for (const path of [...API, '/api/openapi.json'])
-        expect((await ask(server, 'GET', path, headers)).headers.vary, path).toMatch(/\bOrigin\b/);
+        expect((await sendRequest(server, 'GET', path, headers)).headers.vary, path).toMatch(/\bOrigin\b/);
   });
 
   it.each(ELSEWHERE)('are none where people come: %s', async (path) => {
     for (const origin of [...LISTED, server.issuer]) {
-      expect(corsOf(await ask(server, 'GET', path, { origin }))).toEqual([]);
-      expect(corsOf(await ask(server, 'POST', path, { origin }))).toEqual([]);
+      expect(corsOf(await sendRequest(server, 'GET', path, { origin }))).toEqual([]);
+      expect(corsOf(await sendRequest(server, 'POST', path, { origin }))).toEqual([]);
       expect(corsOf(await preflight(path, origin))).toEqual([]);
     }
   });
 
   it('leave the token endpoint to the origins of its clients', async () => {
-    const answer = await ask(server, 'POST', '/api/v1/oauth/token', { origin: LISTED[0]! });
+    const answer = await sendRequest(server, 'POST', '/api/v1/oauth/token', { origin: LISTED[0]! });
     expect(answer.headers['access-control-allow-credentials']).toBeUndefined();
   });
 });
@@ -129,15 +130,18 @@ describe('without a list', () => {
         'access-control-request-method': 'POST',
         'access-control-request-headers': 'authorization',
       };
-      for (const answer of [await ask(server, 'GET', path, { origin }), await ask(server, 'OPTIONS', path, asked)])
+      for (const answer of [
+        await sendRequest(server, 'GET', path, { origin }),
+        await sendRequest(server, 'OPTIONS', path, asked),
+      ])
         expect(corsOf(answer)).toEqual([]);
     }
   });
 
   it('not even our own origin is told anything, and it needs nothing', async () => {
-    expect(corsOf(await ask(server, 'GET', '/api/v1/auth/me', { origin: server.issuer }))).toEqual([]);
+    expect(corsOf(await sendRequest(server, 'GET', '/api/v1/auth/me', { origin: server.issuer }))).toEqual([]);
     const { email } = await server.account();
-    expect((await loginByCookie(server, email, { origin: server.issuer })).set).toHaveLength(3);
+    expect((await logInWithCookies(server, email, { origin: server.issuer })).set).toHaveLength(3);
   });
 });
 

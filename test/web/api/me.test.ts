@@ -1,9 +1,10 @@
 // The account of whoever asks: its names, its preferences, its logins; and what registration and
 // login read and answer.
+
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { call, logIn, me, newLogin } from '../../support/api.js';
+import { createSignedInAccount, getMe, logIn } from '../../support/api.js';
 import { Browser } from '../../support/browser.js';
-import { ask } from '../../support/raw-request.js';
+import { callApi, sendRequest } from '../../support/request.js';
 import { PASSWORD, startServer, type TestServer } from '../../support/server.js';
 
 describe('the JSON API', () => {
@@ -13,7 +14,7 @@ describe('the JSON API', () => {
   });
   afterAll(() => server.close());
 
-  const register = (body: object) => call(server, 'POST', '/auth/register', { body });
+  const register = (body: object) => callApi(server, 'POST', '/auth/register', { body });
 
   it('answers a registration with all that each dialect looks for', async () => {
     const { status, json } = await register({ email: ' Jane@Example.com ', password: PASSWORD, name: 'Jane Q. Doe' });
@@ -41,7 +42,7 @@ describe('the JSON API', () => {
       },
     });
     const { user } = json as { user: { companyId: string } };
-    expect((await me(server, String(json.token))).json).toEqual({
+    expect((await getMe(server, String(json.token))).json).toEqual({
       ...user,
       organizations: [{ id: user.companyId, name: 'Jane Q. Doe', role: 'owner' }],
       projects: [],
@@ -71,38 +72,38 @@ describe('the JSON API', () => {
     const { json } = await register({ email: 'climber@example.com', password: PASSWORD, ...rights });
     expect(json.user).toMatchObject({ role: 'viewer', plan: 'free', email_verified: false });
     expect(json.id).not.toBe('x');
-    const patched = await call(server, 'PATCH', '/auth/me/profile', { body: rights, token: String(json.token) });
+    const patched = await callApi(server, 'PATCH', '/auth/me/profile', { body: rights, token: String(json.token) });
     expect(patched.status).toBe(200);
-    expect((await me(server, String(json.token))).json).toMatchObject({ role: 'viewer', plan: 'free' });
+    expect((await getMe(server, String(json.token))).json).toMatchObject({ role: 'viewer', plan: 'free' });
   });
 
   it('takes a login as a form as well, and only there', async () => {
     const { email } = await server.account();
     const form = new URLSearchParams({ username: email, password: PASSWORD }).toString();
     const headers = { 'content-type': 'application/x-www-form-urlencoded' };
-    const login = await ask(server, 'POST', '/api/v1/auth/login', headers, form);
+    const login = await sendRequest(server, 'POST', '/api/v1/auth/login', headers, form);
     expect([login.status, login.cookies]).toEqual([200, []]); // it did not say where it comes from
     expect(login.json).toMatchObject({ email, csrf_token: expect.any(String) });
-    expect((await ask(server, 'POST', '/api/v1/auth/login-json', headers, form)).status).toBe(415);
+    expect((await sendRequest(server, 'POST', '/api/v1/auth/login-json', headers, form)).status).toBe(415);
   });
 
   it('takes no field of a form twice', async () => {
     const { email } = await server.account();
     const form = `username=${email}&password=${encodeURIComponent(PASSWORD)}&username=${email}`;
     const headers = { 'content-type': 'application/x-www-form-urlencoded' };
-    const { status, json } = await ask(server, 'POST', '/api/v1/auth/login', headers, form);
+    const { status, json } = await sendRequest(server, 'POST', '/api/v1/auth/login', headers, form);
     expect([status, json.error, json.fields]).toEqual([400, 'invalid_request', { username: 'Send this field once.' }]);
   });
 
   it('names all that is missing', async () => {
-    const login = (body: object) => call(server, 'POST', '/auth/login-json', { body });
+    const login = (body: object) => callApi(server, 'POST', '/auth/login-json', { body });
     expect(Object.keys((await login({})).json.fields as object).sort()).toEqual(['email', 'password']);
     expect((await login([])).status).toBe(400);
   });
 
   it('forgets the parts of a name with the name', async () => {
-    const { access_token: token } = await newLogin(server);
-    const patched = await call(server, 'PATCH', '/auth/me/profile', { body: { name: null }, token });
+    const { access_token: token } = await createSignedInAccount(server);
+    const patched = await callApi(server, 'PATCH', '/auth/me/profile', { body: { name: null }, token });
     expect(patched.json).toMatchObject({ name: null, full_name: null, given_name: null, family_name: null });
   });
 
@@ -110,16 +111,16 @@ describe('the JSON API', () => {
     const closed = await startServer({ settings: { SIGNUP: 'closed' } });
     try {
       const body = { email: 'a@example.com', password: PASSWORD };
-      expect((await call(closed, 'POST', '/auth/register', { body })).status).toBe(404);
+      expect((await callApi(closed, 'POST', '/auth/register', { body })).status).toBe(404);
     } finally {
       await closed.close();
     }
   });
 
   it('keeps preferences, and tells what cannot be one', async () => {
-    const { access_token: token } = await newLogin(server);
-    const patch = (body: object) => call(server, 'PATCH', '/auth/me/profile', { body, token });
-    const show = async () => (await call(server, 'GET', '/auth/me/profile', { token })).json;
+    const { access_token: token } = await createSignedInAccount(server);
+    const patch = (body: object) => callApi(server, 'PATCH', '/auth/me/profile', { body, token });
+    const show = async () => (await callApi(server, 'GET', '/auth/me/profile', { token })).json;
     expect(await show()).toEqual({
       name: 'Jane Developer',
       full_name: 'Jane Developer',
@@ -160,12 +161,12 @@ describe('the JSON API', () => {
   });
 
   it('lists the logins of an account, ends one, and ends all others', async () => {
-    const here = await newLogin(server);
+    const here = await createSignedInAccount(server);
     const { access_token: token, email, accountId } = here;
     const there = await logIn(server, email);
     const browser = new Browser(server.origin);
     await browser.signIn(email, PASSWORD);
-    const list = async () => JSON.parse((await call(server, 'GET', '/auth/sessions', { token })).text);
+    const list = async () => JSON.parse((await callApi(server, 'GET', '/auth/sessions', { token })).text);
     const all = await list();
     expect(all).toHaveLength(3);
     expect(all.filter(({ current }: { current: boolean }) => current)).toEqual([
@@ -174,12 +175,12 @@ describe('the JSON API', () => {
     expect(JSON.stringify(all)).not.toMatch(/hash|token/i);
 
     const page = all.find(({ channel }: { channel: string }) => channel === 'browser');
-    expect((await call(server, 'DELETE', `/auth/sessions/${page.id}`, { token })).json.ok).toBe(true);
+    expect((await callApi(server, 'DELETE', `/auth/sessions/${page.id}`, { token })).json.ok).toBe(true);
     expect((await browser.open('/account')).url.pathname).toBe('/login');
-    expect((await call(server, 'DELETE', `/auth/sessions/${page.id}`, { token })).status).toBe(404);
+    expect((await callApi(server, 'DELETE', `/auth/sessions/${page.id}`, { token })).status).toBe(404);
 
-    expect((await call(server, 'DELETE', '/auth/sessions', { token })).json.ok).toBe(true);
-    expect((await me(server, there.access_token)).status).toBe(401);
+    expect((await callApi(server, 'DELETE', '/auth/sessions', { token })).json.ok).toBe(true);
+    expect((await getMe(server, there.access_token)).status).toBe(401);
     expect(await list()).toHaveLength(1);
     const events = await server.core.audit.list({ accountId, action: 'session.ended' });
     expect(events).toHaveLength(2);

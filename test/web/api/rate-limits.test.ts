@@ -1,9 +1,10 @@
 // How often somebody may ask the JSON API in a minute: by what they are, wherever they come from,
 // counted by all processes together.
+
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readConfig } from '../../../src/base/config.js';
-import { loginByCookie } from '../../support/api-cookies.js';
-import { ask, FORM, type RawAnswer } from '../../support/raw-request.js';
+import { logInWithCookies } from '../../support/api-cookies.js';
+import { FORM, sendRequest, type TestResponse } from '../../support/request.js';
 import { startServer, type TestServer } from '../../support/server.js';
 import { stores } from '../../support/stores.js';
 
@@ -24,11 +25,11 @@ let addresses = 0;
 /** An address that nobody came from before. */
 const newAddress = () => `10.${(addresses >> 16) & 255}.${(addresses >> 8) & 255}.${addresses++ & 255}`;
 const from = (address: string, more: Record<string, string> = {}) => ({ 'x-forwarded-for': address, ...more });
-const told = ({ headers }: RawAnswer) =>
+const told = ({ headers }: TestResponse) =>
   ['limit', 'remaining', 'reset'].map((name) => Number(headers[`ratelimit-${name}`]));
 
 /** What each answer says it is; every limit is tried by asking until the first no. */
-async function askUntilRefused(once: () => Promise<RawAnswer>, atMost: number) {
+async function askUntilRefused(once: () => Promise<TestResponse>, atMost: number) {
   for (let passed = 0; passed <= atMost; passed += 1) {
     const answer = await once();
     if (answer.status === 429) return { passed, refused: answer };
@@ -43,11 +44,11 @@ describe.each(stores)('the limits of the API on $name', (store) => {
   });
   afterAll(() => server.close());
 
-  const get = (headers: Record<string, string>, path = ME) => ask(server, 'GET', path, headers);
+  const get = (headers: Record<string, string>, path = ME) => sendRequest(server, 'GET', path, headers);
 
   async function person() {
     const { email } = await server.account();
-    const login = await loginByCookie(server, email, from(newAddress()));
+    const login = await logInWithCookies(server, email, from(newAddress()));
     return login.bearer;
   }
 
@@ -69,7 +70,7 @@ describe.each(stores)('the limits of the API on $name', (store) => {
   it('count a person by their account, from whatever address and login', async () => {
     const { email } = await server.account();
     const logins: { authorization: string }[] = [];
-    for (let n = 0; n < 2; n += 1) logins.push((await loginByCookie(server, email, from(newAddress()))).bearer);
+    for (let n = 0; n < 2; n += 1) logins.push((await logInWithCookies(server, email, from(newAddress()))).bearer);
     let n = 0;
     const { passed, refused } = await askUntilRefused(() => get(from(newAddress(), logins[n++ % 2])), 20);
     expect(passed).toBe(FEW.human);
@@ -108,7 +109,7 @@ describe.each(stores)('the limits of the API on $name', (store) => {
       scope: 'memory:read',
     });
     const authorization = `Basic ${Buffer.from(`${id}:${secret}`).toString('base64')}`;
-    const { json } = await ask(
+    const { json } = await sendRequest(
       server,
       'POST',
       '/api/v1/oauth/token',
@@ -131,7 +132,7 @@ describe.each(stores)('the limits of the API on $name', (store) => {
     const address = newAddress();
     const bearer = await person();
     const login = () =>
-      ask(
+      sendRequest(
         server,
         'POST',
         '/api/v1/auth/login-json',
@@ -140,7 +141,7 @@ describe.each(stores)('the limits of the API on $name', (store) => {
       );
     expect((await askUntilRefused(login, 20)).passed).toBe(FEW.anonymous);
     const other = newAddress();
-    const refresh = () => ask(server, 'POST', '/api/v1/auth/refresh', from(other, bearer));
+    const refresh = () => sendRequest(server, 'POST', '/api/v1/auth/refresh', from(other, bearer));
     expect((await askUntilRefused(refresh, 20)).passed).toBe(FEW.default);
   });
 
@@ -156,7 +157,7 @@ describe.each(stores)('the limits of the API on $name', (store) => {
 
   it('cannot be dodged by headers of a stranger', async () => {
     const strict = await startServer({ store, settings: { ...limitsOf(FEW), TRUSTED_PROXIES: '' } });
-    const once = () => ask(strict, 'GET', ME, { ...from(newAddress()), forwarded: `for=${newAddress()}` });
+    const once = () => sendRequest(strict, 'GET', ME, { ...from(newAddress()), forwarded: `for=${newAddress()}` });
     expect((await askUntilRefused(once, 20)).passed).toBe(FEW.anonymous);
     await strict.close();
   });
@@ -173,7 +174,7 @@ describe.each(stores)('the limits of the API on $name', (store) => {
     const before = await server.base.db.account.count();
     const body = JSON.stringify({ email: `late-${address}@example.com`, password: 'correct horse battery' });
     const headers = from(address, { 'content-type': 'application/json' });
-    expect((await ask(server, 'POST', '/api/v1/auth/register', headers, body)).status).toBe(429);
+    expect((await sendRequest(server, 'POST', '/api/v1/auth/register', headers, body)).status).toBe(429);
     expect(await server.base.db.account.count()).toBe(before);
   });
 
@@ -199,14 +200,14 @@ describe.each(stores)('the limits of the API on $name', (store) => {
 describe.each(stores.filter(({ name }) => name !== 'SQLite'))('two houses on $name', (store) => {
   it('count together', async () => {
     const one = await startServer({ store, settings: limitsOf(FEW) });
-    const other = await startServer({ store, beside: one, settings: limitsOf(FEW) });
+    const other = await startServer({ store, sharedWith: one, settings: limitsOf(FEW) });
     const address = newAddress();
     let n = 0;
-    const { passed } = await askUntilRefused(() => ask(n++ % 2 ? one : other, 'GET', ME, from(address)), 20);
+    const { passed } = await askUntilRefused(() => sendRequest(n++ % 2 ? one : other, 'GET', ME, from(address)), 20);
     expect(passed).toBe(FEW.anonymous);
-    const { bearer } = await loginByCookie(one, (await one.account()).email, from(newAddress()));
+    const { bearer } = await logInWithCookies(one, (await one.account()).email, from(newAddress()));
     const { passed: asked } = await askUntilRefused(
-      () => ask(n++ % 2 ? one : other, 'GET', ME, from(newAddress(), bearer)),
+      () => sendRequest(n++ % 2 ? one : other, 'GET', ME, from(newAddress(), bearer)),
       20,
     );
     expect(asked).toBe(FEW.human);
@@ -223,7 +224,7 @@ describe('where nothing is set', () => {
   it('0 means none', async () => {
     const server = await startServer();
     for (let n = 0; n < 30; n += 1) {
-      const answer = await ask(server, 'GET', ME);
+      const answer = await sendRequest(server, 'GET', ME);
       expect([answer.status, answer.headers['ratelimit-limit']]).toEqual([401, undefined]);
     }
     await server.close();

@@ -1,7 +1,9 @@
 // Forgotten, changed and verified, as programs ask for it.
+
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { call, logIn, me, newLogin, renew } from '../../support/api.js';
+import { createSignedInAccount, getMe, logIn, refreshSession } from '../../support/api.js';
 import { mailsTo, mailTo, tokenIn } from '../../support/mailbox.js';
+import { callApi } from '../../support/request.js';
 import { PASSWORD, startServer, type TestServer } from '../../support/server.js';
 import { stores } from '../../support/stores.js';
 
@@ -16,10 +18,10 @@ describe.each(stores)('the JSON API on $name', (store) => {
   afterAll(() => server.close());
 
   const post = (what: string, body: object, token?: string) =>
-    call(server, 'POST', `/auth/${what}`, { body, ...(token && { token }) });
+    callApi(server, 'POST', `/auth/${what}`, { body, ...(token && { token }) });
 
   it('mails a link, sets the password by it once, and ends every login', async () => {
-    const { email, access_token, refresh_token } = await newLogin(server);
+    const { email, access_token, refresh_token } = await createSignedInAccount(server);
     expect((await post('forgot-password', { email })).status).toBe(202);
     const token = tokenIn(await mailTo(server, email, /Choose/));
     const weak = await post('reset-password', { token, new_password: 'short' });
@@ -29,8 +31,8 @@ describe.each(stores)('the JSON API on $name', (store) => {
     expect([set.status, set.json.ok]).toEqual([200, true]);
     const again = await post('reset-password', { token, new_password: `${NEXT}!` });
     expect([again.status, again.json.error]).toEqual([401, 'invalid_token']);
-    expect((await me(server, access_token)).status).toBe(401);
-    expect((await renew(server, refresh_token)).status).toBe(401);
+    expect((await getMe(server, access_token)).status).toBe(401);
+    expect((await refreshSession(server, refresh_token)).status).toBe(401);
     await logIn(server, email, NEXT);
   });
 
@@ -54,33 +56,33 @@ describe.each(stores)('the JSON API on $name', (store) => {
     const token = tokenIn(await mailTo(server, email, /Confirm/));
     expect((await post('verify-email', { token })).status).toBe(200);
     expect((await post('verify-email', { token })).json.error).toBe('invalid_token');
-    expect((await me(server, json.access_token as string)).json.email_verified).toBe(true);
+    expect((await getMe(server, json.access_token as string)).json.email_verified).toBe(true);
   });
 
   it('changes a password for who knows it, and ends every other login', async () => {
-    const here = await newLogin(server);
+    const here = await createSignedInAccount(server);
     const otherBrowser = await logIn(server, here.email);
     const wrong = { current_password: 'a wrong password', new_password: NEXT };
     const refused = await post('change-password', wrong, here.access_token);
     expect([refused.status, refused.json.error]).toEqual([401, 'invalid_credentials']);
-    expect((await me(server, otherBrowser.access_token)).status).toBe(200);
+    expect((await getMe(server, otherBrowser.access_token)).status).toBe(200);
     const right = { current_password: PASSWORD, new_password: NEXT };
     expect((await post('change-password', right, here.access_token)).status).toBe(200);
-    expect((await me(server, here.access_token)).status).toBe(200);
-    expect((await renew(server, here.refresh_token)).status).toBe(200);
-    expect((await me(server, otherBrowser.access_token)).status).toBe(401);
-    expect((await renew(server, otherBrowser.refresh_token)).status).toBe(401);
+    expect((await getMe(server, here.access_token)).status).toBe(200);
+    expect((await refreshSession(server, here.refresh_token)).status).toBe(200);
+    expect((await getMe(server, otherBrowser.access_token)).status).toBe(401);
+    expect((await refreshSession(server, otherBrowser.refresh_token)).status).toBe(401);
     await logIn(server, here.email, NEXT);
     expect((await post('change-password', right)).json.error).toBe('no_auth');
   });
 
   it('tells of a program that comes from elsewhere or under another name', async () => {
-    const { email } = await newLogin(server);
+    const { email } = await createSignedInAccount(server);
     await logIn(server, email); // the same program from the same place
     const notices = async () => (await mailsTo(server, email)).filter(({ subject }) => /New sign-in/.test(subject));
     expect(await notices()).toEqual([]);
     const headers = { 'user-agent': 'another/1.0' };
-    await call(server, 'POST', '/auth/login-json', { body: { email, password: PASSWORD }, headers });
+    await callApi(server, 'POST', '/auth/login-json', { body: { email, password: PASSWORD }, headers });
     expect(await notices()).toHaveLength(1);
   });
 });

@@ -1,8 +1,9 @@
 // Many clients write null for what they have not got.
+
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { call, logIn, newLogin } from '../../support/api.js';
+import { createSignedInAccount, logIn } from '../../support/api.js';
+import { callApi, callTools } from '../../support/request.js';
 import { PASSWORD, startServer, type TestServer } from '../../support/server.js';
-import { tell } from '../../support/tools-api.js';
 
 describe('null in a body', () => {
   let server: TestServer;
@@ -12,7 +13,7 @@ describe('null in a body', () => {
   afterAll(() => server.close());
 
   const post = (path: string, body: object, token?: string) =>
-    call(server, 'POST', path, { body, ...(token && { token }) });
+    callApi(server, 'POST', path, { body, ...(token && { token }) });
 
   it('is as good as left out where the member may be', async () => {
     const email = 'null@example.com';
@@ -28,10 +29,10 @@ describe('null in a body', () => {
   });
 
   it('keeps its own meaning where it has one', async () => {
-    const { access_token: token } = await newLogin(server);
+    const { access_token: token } = await createSignedInAccount(server);
     const never = await post('/api-keys', { name: 'CI', expires_in_days: null }, token);
     expect([never.status, never.json.expires_at]).toEqual([201, null]);
-    const patched = await call(server, 'PATCH', '/auth/me/profile', {
+    const patched = await callApi(server, 'PATCH', '/auth/me/profile', {
       token,
       body: { name: null, notifications: null, timezone: null },
     });
@@ -39,11 +40,11 @@ describe('null in a body', () => {
   });
 
   it('takes the name of an account away that an administrator changes, and leaves the rest of it', async () => {
-    const { access_token: token, accountId: admin } = await newLogin(server);
+    const { access_token: token, accountId: admin } = await createSignedInAccount(server);
     await server.base.db.account.update({ where: { id: admin }, data: { role: 'admin' } });
     const { id, email } = await server.account();
     const body = { name: null, email: null, role: null, status: null, password: null };
-    const { status, json } = await tell(server, 'PUT', `/users/${id}`, { body, token });
+    const { status, json } = await callTools(server, 'PUT', `/users/${id}`, { body, token });
     expect([status, json.user]).toMatchObject([200, { email, name: null, role: 'viewer', status: 'active' }]);
     await logIn(server, email);
   });
@@ -52,7 +53,7 @@ describe('null in a body', () => {
     const login = await post('/auth/login-json', { email: null, username: null, password: null });
     expect([login.status, login.json.error]).toEqual([400, 'invalid_request']);
     expect(Object.keys(login.json.fields as object).sort()).toEqual(['email', 'password']);
-    const { access_token: token } = await newLogin(server);
+    const { access_token: token } = await createSignedInAccount(server);
     const key = await post('/api-keys', { name: null, scopes: [null] }, token);
     expect([key.status, Object.keys(key.json.fields as object).sort()]).toEqual([400, ['name', 'scopes.0']]);
     for (const body of [null, [null]]) expect((await post('/auth/login-json', body as never)).status).toBe(400);

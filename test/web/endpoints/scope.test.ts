@@ -13,7 +13,7 @@ import { createSecurityHeaders } from '../../../src/web/http/security-headers.js
 import { createViews } from '../../../src/web/pages/views.js';
 import { type HttpServer, openHttpServer } from '../../support/http-server.js';
 import { startServer, type TestServer } from '../../support/server.js';
-import { openFamily } from '../../support/token-family.js';
+import { openTokenFamily } from '../../support/token-family.js';
 
 describe('a route that apps may take with a scope', () => {
   let server: TestServer;
@@ -53,7 +53,9 @@ describe('a route that apps may take with a scope', () => {
     const { email } = await server.account();
     const resource = `${issuer}/api/v1`;
     for (const scope of ['memory:read', 'memory:read agent:read']) {
-      tokens[scope] = (await openFamily(server, client, email, { resource, scope: `openid ${scope}` })).accessToken;
+      tokens[scope] = (
+        await openTokenFamily(server, client, email, { resource, scope: `openid ${scope}` })
+      ).accessToken;
     }
   });
   afterAll(async () => {

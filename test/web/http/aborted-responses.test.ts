@@ -1,8 +1,9 @@
 // A caller that breaks the rules of HTTP, or is gone before its answer: the log knows at most, and
 // standard error stays clean.
+
 import { connect } from 'node:net';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
-import { FORM } from '../../support/raw-request.js';
+import { FORM } from '../../support/request.js';
 import { startServer, type TestServer } from '../../support/server.js';
 
 const BODY = 'token=unknown&client_id=unknown';

@@ -1,6 +1,7 @@
 // Bodies of pages and of the JSON API pass the same parser: koa-body, and the checks around it.
+
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { ask, FORM } from '../../support/raw-request.js';
+import { FORM, sendRequest } from '../../support/request.js';
 import { startServer, type TestServer } from '../../support/server.js';
 
 describe('a form of a page', () => {
@@ -11,7 +12,7 @@ describe('a form of a page', () => {
   afterAll(() => server.close());
 
   const post = (body: string | Buffer, headers: Record<string, string> = {}) =>
-    ask(server, 'POST', '/login', { 'content-type': FORM, accept: 'application/json', ...headers }, body);
+    sendRequest(server, 'POST', '/login', { 'content-type': FORM, accept: 'application/json', ...headers }, body);
 
   it.each([
     ['a duplicate field', 'email=a&email=b', 400],
@@ -37,7 +38,7 @@ describe('a form of a page', () => {
 
   it('does not wait for the rest of a body that is too large', async () => {
     const headers = { 'content-length': '1000000', 'content-type': FORM, accept: 'application/json' };
-    const response = await ask(server, 'POST', '/login', headers, 'email=a');
+    const response = await sendRequest(server, 'POST', '/login', headers, 'email=a');
     expect([response.status, response.headers.connection]).toEqual([413, 'close']);
   });
 });

@@ -1,10 +1,11 @@
 // Every request passes the same pipeline, whether a direct route or Koa serves it. Each direct route
 // is requested twice: as it is, and with a query string, which sends the request through Koa.
+
 import { connect } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { ask, basic, FORM, postForm, type RawAnswer } from '../../support/raw-request.js';
 import type { TestClient } from '../../support/relying-party.js';
+import { basicAuth, FORM, postForm, sendRequest, type TestResponse } from '../../support/request.js';
 import { startServer, type TestServer } from '../../support/server.js';
 
 const VARYING = new Set(['date', 'x-request-id', 'dpop-nonce', 'content-length', 'ratelimit-remaining']);
@@ -36,7 +37,7 @@ describe('the request pipeline', () => {
   afterAll(() => server.close());
 
   /** What must not depend on the handler. */
-  function stable({ status, headers, json }: RawAnswer) {
+  function stable({ status, headers, json }: TestResponse) {
     const kept = Object.entries(headers).filter(([name]) => !VARYING.has(name));
     return { status, headers: Object.fromEntries(kept), members: Object.keys(json) };
   }
@@ -50,12 +51,12 @@ describe('the request pipeline', () => {
     return find();
   }
 
-  async function send(route: string, query = ''): Promise<RawAnswer> {
+  async function send(route: string, query = ''): Promise<TestResponse> {
     const [method = '', path = ''] = route.split(' ');
-    if (method === 'GET') return ask(server, method, path + query);
+    if (method === 'GET') return sendRequest(server, method, path + query);
     if (path === '/api/validate') {
       const headers = { 'content-type': 'application/json', authorization: 'Bearer unknown' };
-      return ask(server, method, path + query, headers, '{"tool":"wiki"}');
+      return sendRequest(server, method, path + query, headers, '{"tool":"wiki"}');
     }
     return postForm(server, path + query, { grant_type: 'client_credentials', token: 'unknown' }, { client });
   }
@@ -86,20 +87,23 @@ describe('the request pipeline', () => {
 
   it.each(DIRECT)('rejects other methods the same way: %s', async (route) => {
     const path = route.split(' ')[1]!;
-    const [plain, query] = [await ask(server, 'DELETE', path), await ask(server, 'DELETE', `${path}?x`)];
+    const [plain, query] = [
+      await sendRequest(server, 'DELETE', path),
+      await sendRequest(server, 'DELETE', `${path}?x`),
+    ];
     expect(plain.status).toBe(405);
     expect(stable(plain)).toEqual(stable(query));
   });
 
   it('logs the client address and the request id that a trusted proxy sends', async () => {
     const headers = { 'x-forwarded-for': '6.6.6.6, 203.0.113.7', 'x-request-id': 'from-the-proxy' };
-    await ask(server, 'GET', '/oauth/jwks', headers);
+    await sendRequest(server, 'GET', '/oauth/jwks', headers);
     expect(await logLine('from-the-proxy')).toMatchObject({ path: '/oauth/jwks', status: 200, address: '203.0.113.7' });
   });
 
   it.each(['', '?x'])('rejects compressed, too large and ambiguous requests (with "%s")', async (query) => {
-    const headers = { 'content-type': FORM, authorization: basic(client) };
-    const compressed = await ask(
+    const headers = { 'content-type': FORM, authorization: basicAuth(client) };
+    const compressed = await sendRequest(
       server,
       'POST',
       `/oauth/token${query}`,
@@ -107,20 +111,26 @@ describe('the request pipeline', () => {
       'x',
     );
     expect([compressed.status, compressed.json.error]).toEqual([415, 'unsupported_media_type']);
-    const large = await ask(server, 'POST', `/oauth/token${query}`, headers, `grant_type=${'x'.repeat(60_000)}`);
+    const large = await sendRequest(
+      server,
+      'POST',
+      `/oauth/token${query}`,
+      headers,
+      `grant_type=${'x'.repeat(60_000)}`,
+    );
     expect([large.status, large.json.error]).toEqual([413, 'payload_too_large']);
     expect(large.headers.connection).toBe('close');
-    const twice = { ...headers, authorization: [basic(client), basic(client)] };
-    const ambiguous = await ask(server, 'POST', `/oauth/token${query}`, twice, 'grant_type=client_credentials');
+    const twice = { ...headers, authorization: [basicAuth(client), basicAuth(client)] };
+    const ambiguous = await sendRequest(server, 'POST', `/oauth/token${query}`, twice, 'grant_type=client_credentials');
     expect([ambiguous.status, ambiguous.json.error]).toEqual([400, 'invalid_request']);
   });
 
   it('counts failed client authentication together on both ways', async () => {
-    const wrong = { authorization: basic({ id: client.id, secret: 'wrong' }), 'x-forwarded-for': '203.0.113.8' };
-    const responses: RawAnswer[] = [];
+    const wrong = { authorization: basicAuth({ id: client.id, secret: 'wrong' }), 'x-forwarded-for': '203.0.113.8' };
+    const responses: TestResponse[] = [];
     for (let n = 0; n < 62; n += 1) {
       const path = n % 2 === 0 ? '/oauth/token' : '/oauth/token?x';
-      responses.push(await ask(server, 'POST', path, { 'content-type': FORM, ...wrong }, 'grant_type=x'));
+      responses.push(await sendRequest(server, 'POST', path, { 'content-type': FORM, ...wrong }, 'grant_type=x'));
     }
     expect(responses.map(({ status }) => status)).toEqual([...Array(60).fill(401), 429, 429]);
     expect(stable(responses[60]!)).toEqual(stable(responses[61]!));
@@ -144,15 +154,15 @@ describe('the request pipeline', () => {
 
   it('sends JSON and logs the error when a direct route fails', async () => {
     const failing = await startServer({
-      around: (base) => ({
+      wrapBase: (base) => ({
         ...base,
         rateLimiter: { ...base.rateLimiter, consume: () => Promise.reject(new Error('a bug')) },
       }),
     });
     const headers = { authorization: 'Bearer unknown' };
     const [direct, koa] = [
-      await ask(failing, 'POST', '/api/validate', headers),
-      await ask(failing, 'POST', '/api/validate?x', headers),
+      await sendRequest(failing, 'POST', '/api/validate', headers),
+      await sendRequest(failing, 'POST', '/api/validate?x', headers),
     ];
     await failing.close();
     expect(direct).toMatchObject({ status: 500, json: { error: 'server_error' } });

@@ -2,15 +2,15 @@
 import { request } from 'node:http';
 import { afterAll, beforeAll, describe, expect, it, test } from 'vitest';
 import { Browser } from '../../support/browser.js';
-import { assertion, dpop, makeKey, tokenWithProof } from '../../support/proofs.js';
+import { assertion, dpop, makeKey, tokenWithProof } from '../../support/client-keys.js';
 import {
   authorizeUrl,
   obtainCode,
-  passThrough,
   pkce,
-  redeem,
+  redeemCode,
+  requestToken,
+  signInAndConsent,
   type TestClient,
-  token,
 } from '../../support/relying-party.js';
 import { startServer, type TestServer } from '../../support/server.js';
 
@@ -124,14 +124,14 @@ describe('the two paths of the token endpoint', () => {
       expect([bound.status, bound.body.token_type]).toEqual([200, 'DPoP']);
       const other = path === '/oauth/token' ? '/api/v1/oauth/token' : '/oauth/token';
       for (const htu of [`${server.issuer}${other}`, `https://evil.example${path}`]) {
-        const wrong = await token(server, machine, params, {
+        const wrong = await requestToken(server, machine, params, {
           path,
           headers: { dpop: await dpop(key, { htm: 'POST', htu }) },
         });
         expect(wrong.body.error, htu).toBe('invalid_dpop_proof');
       }
       const get = await dpop(key, { htm: 'GET', htu: `${server.issuer}${path}` });
-      expect((await token(server, machine, params, { path, headers: { dpop: get } })).body.error).toBe(
+      expect((await requestToken(server, machine, params, { path, headers: { dpop: get } })).body.error).toBe(
         'invalid_dpop_proof',
       );
     },
@@ -149,18 +149,18 @@ describe('the two paths of the token endpoint', () => {
       });
       for (const audience of [`${server.issuer}${path}`, server.issuer]) {
         const params = { grant_type: 'client_credentials', ...(await assertion(key, machine.id, audience)) };
-        expect((await token(server, machine, params, { path })).status, audience).toBe(200);
+        expect((await requestToken(server, machine, params, { path })).status, audience).toBe(200);
       }
       const other = {
         grant_type: 'client_credentials',
         ...(await assertion(key, machine.id, 'https://evil.example')),
       };
-      expect((await token(server, machine, other, { path })).body.error).toBe('invalid_client');
+      expect((await requestToken(server, machine, other, { path })).body.error).toBe('invalid_client');
       const forged = {
         grant_type: 'client_credentials',
         ...(await assertion(await makeKey(), machine.id, server.issuer)),
       };
-      expect((await token(server, machine, forged, { path })).body.error).toBe('invalid_client');
+      expect((await requestToken(server, machine, forged, { path })).body.error).toBe('invalid_client');
     },
   );
 
@@ -172,8 +172,8 @@ describe('the two paths of the token endpoint', () => {
       code_verifier: obtained.verifier,
       redirect_uri: 'https://acme.example/cb',
     };
-    expect((await token(server, client, params, { path: '/oauth/token' })).status).toBe(200);
-    expect((await token(server, client, params)).body.error).toBe('invalid_grant');
+    expect((await requestToken(server, client, params, { path: '/oauth/token' })).status).toBe(200);
+    expect((await requestToken(server, client, params)).body.error).toBe('invalid_grant');
   });
 });
 
@@ -189,10 +189,10 @@ describe('a redirect URI', () => {
       expect(page.headers.get('location')).toBeNull();
       return false;
     }
-    const end = await passThrough(browser, page, email);
+    const end = await signInAndConsent(browser, page, email);
     const code = end.searchParams.get('code')!;
     expect(end.href.startsWith(new URL(asked).href.replace(/[?#].*/, ''))).toBe(true);
-    expect((await redeem(server, app, { code, verifier }, { redirect_uri: asked })).status).toBe(200);
+    expect((await redeemCode(server, app, { code, verifier }, { redirect_uri: asked })).status).toBe(200);
     return true;
   }
 

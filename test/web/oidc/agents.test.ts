@@ -1,17 +1,19 @@
 // Agents as OAuth clients: their own tokens, and tokens for acting on behalf of users (RFC 8693).
+
 import { decodeJwt } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { systemMeta } from '../../../src/core/request-meta.js';
-import { type OnboardedAgent, onboard, self } from '../../support/agents.js';
-import { call, newLogin } from '../../support/api.js';
+import { getAgent, type OnboardedAgent, onboard } from '../../support/agents.js';
+import { createSignedInAccount } from '../../support/api.js';
 import { Browser } from '../../support/browser.js';
+import { makeKey, tokenWithProof } from '../../support/client-keys.js';
 import { movableClock } from '../../support/movable-clock.js';
-import { makeKey, tokenWithProof } from '../../support/proofs.js';
-import { type TestClient, token } from '../../support/relying-party.js';
+import { requestToken, type TestClient } from '../../support/relying-party.js';
+import { callApi } from '../../support/request.js';
 import { PASSWORD, startServer, type TestServer } from '../../support/server.js';
 import { revokeAllSessions } from '../../support/sessions.js';
 import { stores } from '../../support/stores.js';
-import { introspect, openFamily, revoke } from '../../support/token-family.js';
+import { introspect, openTokenFamily, revoke } from '../../support/token-family.js';
 
 const EXCHANGE = 'urn:ietf:params:oauth:grant-type:token-exchange';
 const ACCESS_TOKEN = 'urn:ietf:params:oauth:token-type:access_token';
@@ -47,7 +49,7 @@ describe.each(stores)('an agent as a client on $name', (store) => {
       },
     });
     await server.core.resources.reload();
-    beside = await startServer({ beside: server, clock, settings });
+    beside = await startServer({ sharedWith: server, clock, settings });
     app = await server.client();
   });
   afterAll(async () => {
@@ -62,7 +64,7 @@ describe.each(stores)('an agent as a client on $name', (store) => {
 
   /** A person, and an agent of theirs. */
   async function household(capabilities = ['read:cap-table', 'write:equity', 'read:board']) {
-    const person = await newLogin(server);
+    const person = await createSignedInAccount(server);
     return { person, agent: await onboard(server, { capabilities }, person.access_token) };
   }
 
@@ -73,7 +75,7 @@ describe.each(stores)('an agent as a client on $name', (store) => {
     browser = new Browser(server.origin),
   ) {
     await browser.signIn(email, PASSWORD);
-    return openFamily(server, app, email, more, browser);
+    return openTokenFamily(server, app, email, more, browser);
   }
 
   /** A token of the person that is meant for the agent. */
@@ -81,7 +83,7 @@ describe.each(stores)('an agent as a client on $name', (store) => {
     (await signIn(email, { scope, resource: audienceOf(agent) })).accessToken;
 
   const exchange = (agent: OnboardedAgent, subject: string, more: Record<string, string> = {}, at = server) =>
-    token(at, asClient(agent), {
+    requestToken(at, asClient(agent), {
       grant_type: EXCHANGE,
       subject_token: subject,
       subject_token_type: ACCESS_TOKEN,
@@ -108,7 +110,7 @@ describe.each(stores)('an agent as a client on $name', (store) => {
         [asClient(agent), {}],
         [inForm, { client_secret: agent.api_key }],
       ] as const) {
-        const all = await token(server, client, { ...credentials, ...more });
+        const all = await requestToken(server, client, { ...credentials, ...more });
         expect(all.status, JSON.stringify(all.body)).toBe(200);
         expect(scopesOf(all.body.access_token)).toEqual(['read:board', 'read:cap-table', 'write:equity']);
         expect(decodeJwt(all.body.access_token!)).toMatchObject({
@@ -118,31 +120,40 @@ describe.each(stores)('an agent as a client on $name', (store) => {
           company_id: agent.company_id,
           claimed: true,
         });
-        const less = await token(server, client, { ...credentials, ...more, scope: 'read:cap-table', resource: own() });
+        const less = await requestToken(server, client, {
+          ...credentials,
+          ...more,
+          scope: 'read:cap-table',
+          resource: own(),
+        });
         expect(scopesOf(less.body.access_token)).toEqual(['read:cap-table']);
-        expect((await self(server, agent, less.body.access_token!)).status).toBe(200);
-        const other = await token(server, client, { ...credentials, ...more, resource: BOARD });
+        expect((await getAgent(server, agent, less.body.access_token!)).status).toBe(200);
+        const other = await requestToken(server, client, { ...credentials, ...more, resource: BOARD });
         expect(decodeJwt(other.body.access_token!)).toMatchObject({ aud: BOARD, company_id: agent.company_id });
         expect(scopesOf(other.body.access_token)).toEqual(['read:board', 'read:cap-table']);
-        expect((await self(server, agent, other.body.access_token!)).status).toBe(401); // another audience
+        expect((await getAgent(server, agent, other.body.access_token!)).status).toBe(401); // another audience
       }
     });
 
     it('gets no scope beyond its capabilities, and no token with the key of another agent', async () => {
       const { agent } = await household(['read:cap-table']);
       const { agent: other } = await household();
-      const wide = await token(server, asClient(agent), {
+      const wide = await requestToken(server, asClient(agent), {
         ...credentials,
         scope: 'admin write:equity memory:read',
         resource: own(),
       });
       expect(wide.body.access_token && decodeJwt(wide.body.access_token).scope).toBeUndefined();
       for (const secret of [other.api_key, agent.token, agent.api_key.slice(0, -1), 'x']) {
-        const answer = await token(server, { id: agent.client_id, secret }, credentials);
+        const answer = await requestToken(server, { id: agent.client_id, secret }, credentials);
         expect([answer.status, answer.body.error]).toEqual([401, 'invalid_client']);
       }
       for (const grant of ['authorization_code', 'refresh_token']) {
-        const answer = await token(server, asClient(agent), { grant_type: grant, code: 'x', refresh_token: 'x' });
+        const answer = await requestToken(server, asClient(agent), {
+          grant_type: grant,
+          code: 'x',
+          refresh_token: 'x',
+        });
         expect([answer.status, answer.body.error]).toEqual([400, 'unauthorized_client']);
       }
       expect((await server.core.clients.list()).map(({ id }) => id)).not.toContain(agent.client_id);
@@ -151,13 +162,13 @@ describe.each(stores)('an agent as a client on $name', (store) => {
 
     it('gets tokens only for resources open to unclaimed agents while it is unclaimed', async () => {
       const agent = await onboard(server, { capabilities: ['read:cap-table', 'read:board'] });
-      const ours = await token(server, asClient(agent), { ...credentials, resource: own() });
+      const ours = await requestToken(server, asClient(agent), { ...credentials, resource: own() });
       expect(decodeJwt(ours.body.access_token!)).toMatchObject({ claimed: false });
-      const other = await token(server, asClient(agent), { ...credentials, resource: BOARD });
+      const other = await requestToken(server, asClient(agent), { ...credentials, resource: BOARD });
       expect([other.status, other.body.error]).toEqual([400, 'invalid_target']);
       const exchanged = await exchange(agent, 'x');
       expect([exchanged.status, exchanged.body.error]).toEqual([400, 'unauthorized_client']);
-      const { email } = await newLogin(server);
+      const { email } = await createSignedInAccount(server);
       const asked = await fetch(
         `${server.origin}/oauth/authorize?${new URLSearchParams({
           ...{ response_type: 'code', client_id: app.id, scope: 'openid', code_challenge_method: 'S256' },
@@ -167,7 +178,7 @@ describe.each(stores)('an agent as a client on $name', (store) => {
       );
       expect(asked.headers.get('location')).toContain('invalid_target');
       await later(7 * 86_400_000 + 1000, async () => {
-        expect((await token(server, asClient(agent), credentials)).body.error).toBe('invalid_client');
+        expect((await requestToken(server, asClient(agent), credentials)).body.error).toBe('invalid_client');
       });
     });
 
@@ -176,7 +187,7 @@ describe.each(stores)('an agent as a client on $name', (store) => {
       const ends = { where: { id: agent.client_id }, data: { expiresAt: new Date(Date.now() + 60_000) } };
       await server.base.db.agent.update(ends);
       await server.base.invalidationBus.publish('agents', agent.client_id);
-      const { body } = await token(server, asClient(agent), credentials);
+      const { body } = await requestToken(server, asClient(agent), credentials);
       expect(body.expires_in).toBeGreaterThan(0);
       expect(body.expires_in).toBeLessThanOrEqual(60);
     });
@@ -184,14 +195,16 @@ describe.each(stores)('an agent as a client on $name', (store) => {
     it('loses its tokens on every process when its key is rotated or it is deleted', async () => {
       const { agent, person } = await household();
       for (const end of ['rotate', 'delete']) {
-        const opaque = (await token(server, asClient(agent), credentials)).body.access_token!;
+        const opaque = (await requestToken(server, asClient(agent), credentials)).body.access_token!;
         for (const at of [server, beside]) expect(await isActive(opaque, at)).toBe(true);
         const path = `/agents/${agent.client_id}${end === 'rotate' ? '/rotate-key' : ''}`;
-        const answer = await call(server, end === 'rotate' ? 'POST' : 'DELETE', path, { token: person.access_token });
+        const answer = await callApi(server, end === 'rotate' ? 'POST' : 'DELETE', path, {
+          token: person.access_token,
+        });
         expect(answer.status).toBeLessThan(300);
         expect(await isActive(opaque)).toBe(false);
         await expect.poll(() => isActive(opaque, beside), { timeout: 1000, interval: 50 }).toBe(false);
-        expect((await token(beside, asClient(agent), credentials)).body.error).toBe('invalid_client');
+        expect((await requestToken(beside, asClient(agent), credentials)).body.error).toBe('invalid_client');
         Object.assign(agent, answer.json);
       }
     });
@@ -257,7 +270,7 @@ describe.each(stores)('an agent as a client on $name', (store) => {
         [own(), audienceOf(agent)],
         'openid read:cap-table write:equity memory:read',
       );
-      const redeemed = await token(server, app, {
+      const redeemed = await requestToken(server, app, {
         ...{ grant_type: 'authorization_code', code, code_verifier: verifier },
         ...{ redirect_uri: 'https://acme.example/cb', resource: own() },
       });
@@ -270,7 +283,7 @@ describe.each(stores)('an agent as a client on $name', (store) => {
     });
 
     async function codeFor(email: string, resources: string[], scope: string) {
-      const { pkce, passThrough } = await import('../../support/relying-party.js');
+      const { pkce, signInAndConsent } = await import('../../support/relying-party.js');
       const { verifier, challenge } = pkce();
       const query = new URLSearchParams({
         ...{ response_type: 'code', client_id: app.id, redirect_uri: 'https://acme.example/cb', scope },
@@ -278,7 +291,7 @@ describe.each(stores)('an agent as a client on $name', (store) => {
       });
       for (const resource of resources) query.append('resource', resource);
       const browser = new Browser(server.origin);
-      const url = await passThrough(browser, `${server.origin}/oauth/authorize?${query}`, email);
+      const url = await signInAndConsent(browser, `${server.origin}/oauth/authorize?${query}`, email);
       return { code: url.searchParams.get('code')!, verifier };
     }
 
@@ -314,7 +327,7 @@ describe.each(stores)('an agent as a client on $name', (store) => {
       }
       expect(JSON.stringify(decodeJwt(subject).act).match(/sub/g)).toHaveLength(4);
       expect(await isActive(subject)).toBe(true);
-      await call(server, 'DELETE', `/agents/${agents[1]!.client_id}`, { token: person.access_token });
+      await callApi(server, 'DELETE', `/agents/${agents[1]!.client_id}`, { token: person.access_token });
       expect(await isActive(subject)).toBe(false); // an agent in the chain was deleted
     });
 
@@ -333,7 +346,7 @@ describe.each(stores)('an agent as a client on $name', (store) => {
         [audienceOf(agent), audienceOf(foreign)],
         'openid read:cap-table',
       );
-      const redeemed = await token(server, app, {
+      const redeemed = await requestToken(server, app, {
         ...{ grant_type: 'authorization_code', code, code_verifier: verifier },
         ...{ redirect_uri: 'https://acme.example/cb', resource: audienceOf(agent) },
       });
@@ -351,7 +364,7 @@ describe.each(stores)('an agent as a client on $name', (store) => {
       const got = body.access_token!;
       expect(got).not.toContain('.');
       for (const at of [server, beside]) expect(await isActive(got, at)).toBe(true);
-      await call(server, 'DELETE', `/agents/${first.client_id}`, { token: person.access_token });
+      await callApi(server, 'DELETE', `/agents/${first.client_id}`, { token: person.access_token });
       expect(await isActive(got)).toBe(false);
       await expect.poll(() => isActive(got, beside), { timeout: 1000, interval: 50 }).toBe(false);
     });
@@ -361,7 +374,7 @@ describe.each(stores)('an agent as a client on $name', (store) => {
       const { agent: other } = await household();
       const subject = await forAgent(person.email, agent);
       const family = await signIn(person.email, { scope: 'openid read:cap-table', resource: own() });
-      const plain = await openFamily(server, app, person.email, {});
+      const plain = await openTokenFamily(server, app, person.email, {});
       const [header, payload, signature] = subject.split('.');
       const forged = { ...decodeJwt(subject), scope: 'admin' };
       for (const [name, by, text] of [
@@ -388,7 +401,7 @@ describe.each(stores)('an agent as a client on $name', (store) => {
         expect([status, body.error], name).toEqual([400, 'invalid_request']);
       }
       const { code, verifier } = await codeFor(person.email, [audienceOf(agent)], 'openid read:cap-table');
-      const redeemed = await token(server, app, {
+      const redeemed = await requestToken(server, app, {
         ...{ grant_type: 'authorization_code', code, code_verifier: verifier, redirect_uri: 'https://acme.example/cb' },
       });
       const { body } = await exchange(agent, redeemed.body.id_token!);
@@ -404,7 +417,7 @@ describe.each(stores)('an agent as a client on $name', (store) => {
         );
       for (const more of [{ resource: 'https://unknown.example' }, { audience: 'x' }] as const)
         expect((await exchange(agent, subject, more as never)).body.error).toBe('invalid_target');
-      const appItself = await token(server, app, {
+      const appItself = await requestToken(server, app, {
         ...{ grant_type: EXCHANGE, subject_token: subject, subject_token_type: ACCESS_TOKEN },
       });
       expect([appItself.status, appItself.body.error]).toEqual([400, 'unauthorized_client']);
@@ -432,9 +445,9 @@ describe.each(stores)('an agent as a client on $name', (store) => {
             await server.base.invalidationBus.publish('accounts', id);
           },
           'the key': ({ person, agent }) =>
-            call(server, 'POST', `/agents/${agent.client_id}/rotate-key`, { token: person.access_token }),
+            callApi(server, 'POST', `/agents/${agent.client_id}/rotate-key`, { token: person.access_token }),
           'the agent': ({ person, agent }) =>
-            call(server, 'DELETE', `/agents/${agent.client_id}`, { token: person.access_token }),
+            callApi(server, 'DELETE', `/agents/${agent.client_id}`, { token: person.access_token }),
         };
       for (const [name, end] of Object.entries(endings)) {
         const who = await household();

@@ -1,12 +1,14 @@
 // Open dynamic client registration, used by an attacker (RFC 7591, RFC 7592).
+
 import { randomInt } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { systemMeta } from '../../../src/core/request-meta.js';
-import { ask, registerStranger } from '../../support/raw-request.js';
-import { token } from '../../support/relying-party.js';
+import { registerDynamically } from '../../support/registration.js';
+import { requestToken } from '../../support/relying-party.js';
+import { sendRequest } from '../../support/request.js';
 import { startServer, type TestServer } from '../../support/server.js';
 import { stores } from '../../support/stores.js';
-import { introspect, openFamily } from '../../support/token-family.js';
+import { introspect, openTokenFamily } from '../../support/token-family.js';
 
 type Registered = Record<string, unknown> & {
   client_id: string;
@@ -209,7 +211,7 @@ describe.each(stores)('registration on $name', (store) => {
     for (const method of ['client_secret_basic', 'none']) {
       const { body } = await register({ ...GOOD, token_endpoint_auth_method: method });
       const client = { id: body.client_id, secret: body.client_secret };
-      const answer = await token(server, client, { grant_type: 'client_credentials', scope: 'agent:write' });
+      const answer = await requestToken(server, client, { grant_type: 'client_credentials', scope: 'agent:write' });
       expect([answer.status, answer.body.access_token]).toEqual([400, undefined]);
     }
   });
@@ -224,18 +226,18 @@ describe.each(stores)('registration on $name', (store) => {
     const metadata = { redirect_uris: [], grant_types: ['client_credentials'], scope: 'memory:read' };
     const machine = await server.client(metadata);
     const params = { grant_type: 'client_credentials', resource };
-    const wide = await token(server, machine, { ...params, scope: 'memory:read agent:write' });
+    const wide = await requestToken(server, machine, { ...params, scope: 'memory:read agent:write' });
     expect([wide.body.error, wide.body.access_token]).toEqual(['invalid_scope', undefined]);
-    const other = await token(server, machine, { ...params, scope: 'agent:write' });
+    const other = await requestToken(server, machine, { ...params, scope: 'agent:write' });
     expect([other.body.error, other.body.access_token]).toEqual(['invalid_scope', undefined]);
-    const own = await token(server, machine, { ...params, scope: 'memory:read' });
+    const own = await requestToken(server, machine, { ...params, scope: 'memory:read' });
     expect(own.body.scope).toBe('memory:read');
 
     const app = await server.client({ scope: 'openid memory:read' });
     const { email } = await server.account();
     const scope = 'openid memory:read agent:write';
-    await expect(openFamily(server, app, email, { scope, resource })).rejects.toThrow(/no code/);
-    const family = await openFamily(server, app, email, { scope: 'openid memory:read', resource });
+    await expect(openTokenFamily(server, app, email, { scope, resource })).rejects.toThrow(/no code/);
+    const family = await openTokenFamily(server, app, email, { scope: 'openid memory:read', resource });
     const claims = JSON.parse(Buffer.from(family.accessToken.split('.')[1]!, 'base64url').toString());
     expect(claims).toMatchObject({ scope: 'memory:read', aud: resource });
   });
@@ -259,15 +261,15 @@ describe.each(stores)('registration on $name', (store) => {
     });
     const client = { id: body.client_id, secret: body.client_secret };
     const { email } = await server.account();
-    const more = await openFamily(server, client, email, {
+    const more = await openTokenFamily(server, client, email, {
       scope: 'openid notes:read notes:write',
       resource: identifier,
     });
     expect((await introspect(server, client, more.accessToken)).body.scope).toBe('notes:read notes:write');
     await expect(
-      openFamily(server, client, email, { scope: 'openid memory:read', resource: `${server.issuer}/api/v1` }),
+      openTokenFamily(server, client, email, { scope: 'openid memory:read', resource: `${server.issuer}/api/v1` }),
     ).rejects.toThrow(/^400 at/);
-    await expect(openFamily(server, client, email, { scope: 'openid email' })).rejects.toThrow(/^400 at/);
+    await expect(openTokenFamily(server, client, email, { scope: 'openid email' })).rejects.toThrow(/^400 at/);
     const own = (await manage('GET', body)).body;
     expect(own.scope).toBe('openid notes:read');
     expect((await manage('PUT', body, { client_id: own.client_id, ...GOOD, scope: own.scope })).body.scope).toBe(
@@ -292,10 +294,10 @@ describe.each(stores)('registration on $name', (store) => {
   });
 
   it('lets browsers of every origin manage a client', async () => {
-    const { id, managementToken } = await registerStranger(server);
+    const { id, managementToken } = await registerDynamically(server);
     const headers = { authorization: `Bearer ${managementToken}`, origin: 'https://app.example' };
     for (const method of ['GET', 'DELETE']) {
-      const answer = await ask(server, method, `/oauth/clients/register/${id}`, headers);
+      const answer = await sendRequest(server, method, `/oauth/clients/register/${id}`, headers);
       expect(answer.status).toBeLessThan(300);
       expect(answer.headers['access-control-allow-origin']).toBe('*');
     }
@@ -344,9 +346,9 @@ describe.each(stores)('registration on $name', (store) => {
     expect(await server.core.clients.find(body.client_id)).toMatchObject({ firstParty: false, pkceRequired: true });
     // The secret is unchanged.
     const params = { grant_type: 'authorization_code', code: 'x', redirect_uri: 'https://app.example/cb' };
-    expect((await token(server, client, params)).body.error).toBe('invalid_grant');
-    expect((await token(server, { ...client, secret: secretHash! }, params)).body.error).toBe('invalid_client');
-    expect((await token(server, { ...client, secret: 'wrong' }, params)).body.error).toBe('invalid_client');
+    expect((await requestToken(server, client, params)).body.error).toBe('invalid_grant');
+    expect((await requestToken(server, { ...client, secret: secretHash! }, params)).body.error).toBe('invalid_client');
+    expect((await requestToken(server, { ...client, secret: 'wrong' }, params)).body.error).toBe('invalid_client');
   });
 
   it('applies the rules of registration to updates', async () => {
@@ -367,11 +369,11 @@ describe.each(stores)('registration on $name', (store) => {
     const { body } = await register({ ...GOOD, redirect_uris: ['https://acme.example/cb'] });
     const client = { id: body.client_id, secret: body.client_secret };
     const { email, id } = await server.account();
-    await openFamily(server, client, email);
+    await openTokenFamily(server, client, email);
     expect((await manage('DELETE', body)).status).toBe(204);
     expect((await manage('GET', body)).status).toBe(401);
     expect(await server.core.oauthStorage.grants.list(id)).toEqual([]);
-    expect((await token(server, client, { grant_type: 'refresh_token', refresh_token: 'x' })).body.error).toBe(
+    expect((await requestToken(server, client, { grant_type: 'refresh_token', refresh_token: 'x' })).body.error).toBe(
       'invalid_client',
     );
   });
@@ -387,10 +389,10 @@ describe.each(stores)('registration on $name', (store) => {
   it('requires the configured token, or is disabled', async () => {
     const REGISTRATION_TOKEN = 'a-registration-token-of-enough-characters';
     const guarded = await startServer({
-      beside: server,
+      sharedWith: server,
       settings: { ...PROXY, REGISTRATION: 'token', REGISTRATION_TOKEN },
     });
-    const closed = await startServer({ beside: server, settings: { ...PROXY, REGISTRATION: 'closed' } });
+    const closed = await startServer({ sharedWith: server, settings: { ...PROXY, REGISTRATION: 'closed' } });
     houses.push(guarded, closed);
     expect((await register(GOOD, guarded)).status).toBe(401);
     expect((await register(GOOD, guarded, { authorization: 'Bearer wrong' })).status).toBe(401);
@@ -403,7 +405,7 @@ describe.each(stores)('registration on $name', (store) => {
 
   it('allows only redirect URIs of the configured hosts', async () => {
     const listed = await startServer({
-      beside: server,
+      sharedWith: server,
       settings: { ...PROXY, REDIRECT_HOSTS: 'app.example, *.good.example' },
     });
     houses.push(listed);

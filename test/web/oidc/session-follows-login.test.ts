@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { DAY_SECONDS } from '../../../src/base/clock.js';
 import { Browser } from '../../support/browser.js';
-import { authorizeUrl, passThrough, pkce, type TestClient } from '../../support/relying-party.js';
+import { authorizeUrl, pkce, signInAndConsent, type TestClient } from '../../support/relying-party.js';
 import { startServer, type TestServer } from '../../support/server.js';
 import { stores } from '../../support/stores.js';
 
@@ -36,7 +36,7 @@ describe.each(stores)('the provider session on $name', (store) => {
   }
 
   async function authorize(browser: Browser, more: Record<string, string> = {}): Promise<void> {
-    const url = await passThrough(browser, authorizeUrl(server, client, pkce().challenge, more), email);
+    const url = await signInAndConsent(browser, authorizeUrl(server, client, pkce().challenge, more), email);
     expect(url.searchParams.get('code')).toBeTruthy();
   }
 

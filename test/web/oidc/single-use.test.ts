@@ -3,22 +3,22 @@ import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { systemMeta } from '../../../src/core/request-meta.js';
 import { Browser } from '../../support/browser.js';
-import { assertion, dpop, makeKey, tokenWithProof } from '../../support/proofs.js';
+import { assertion, dpop, makeKey, tokenWithProof } from '../../support/client-keys.js';
 import {
   authorizeUrl,
-  isAlive,
+  isActive,
   obtainCode,
-  passThrough,
   pkce,
-  redeem,
+  redeemCode,
   refresh,
+  requestToken,
+  signInAndConsent,
   type TestClient,
-  token,
 } from '../../support/relying-party.js';
 import { startServer, type TestServer } from '../../support/server.js';
 import { revokeAllSessions } from '../../support/sessions.js';
 import { stores } from '../../support/stores.js';
-import { atOnce, introspect, livingOf, openFamily, revoke } from '../../support/token-family.js';
+import { activeTokens, concurrently, introspect, openTokenFamily, revoke } from '../../support/token-family.js';
 
 describe.each(stores)('single use on $name', (store) => {
   let server: TestServer;
@@ -33,27 +33,27 @@ describe.each(stores)('single use on $name', (store) => {
 
   it('lets one of 20 concurrent redemptions of a code succeed, and revokes its tokens', async () => {
     const obtained = await obtainCode(server, client, email);
-    const answers = await atOnce(20, () => redeem(server, client, obtained));
+    const answers = await concurrently(20, () => redeemCode(server, client, obtained));
     const winners = answers.filter(({ status }) => status === 200);
     expect(winners.length).toBeLessThanOrEqual(1);
     expect(answers.filter(({ status }) => status === 400)).toHaveLength(20 - winners.length);
     for (const { body } of answers.filter(({ status }) => status === 400)) expect(body.error).toBe('invalid_grant');
-    expect(await livingOf(server, client, answers)).toEqual({ accessTokens: [], refreshTokens: [] });
+    expect(await activeTokens(server, client, answers)).toEqual({ accessTokens: [], refreshTokens: [] });
   });
 
   it('revokes and audits the token family of a code that is redeemed again later', async () => {
-    const family = await openFamily(server, client, email);
-    const replay = await redeem(server, client, family);
+    const family = await openTokenFamily(server, client, email);
+    const replay = await redeemCode(server, client, family);
     expect([replay.status, replay.body.error]).toEqual([400, 'invalid_grant']);
-    expect(await isAlive(server, family.accessToken)).toBe(false);
+    expect(await isActive(server, family.accessToken)).toBe(false);
     expect((await refresh(server, client, family.refreshToken)).status).toBe(400);
     const trail = await server.core.audit.list({ action: 'code.replayed', clientId: client.id });
     expect(trail.length).toBeGreaterThanOrEqual(1);
   });
 
   it('redeems a code once', async () => {
-    const family = await openFamily(server, client, email);
-    expect(await isAlive(server, family.accessToken)).toBe(true);
+    const family = await openTokenFamily(server, client, email);
+    expect(await isActive(server, family.accessToken)).toBe(true);
   });
 
   it('leaves no active token when a code is redeemed during a revocation', async () => {
@@ -61,18 +61,18 @@ describe.each(stores)('single use on $name', (store) => {
     for (let round = 0; round < 4; round += 1) {
       const obtained = await obtainCode(server, client, email);
       const [answer] = await Promise.all([
-        redeem(server, client, obtained),
+        redeemCode(server, client, obtained),
         server.core.consents.revoke(id, client.id, systemMeta),
       ]);
       expect(answer.status).toBeLessThan(500);
-      expect(await livingOf(server, client, [answer])).toEqual({ accessTokens: [], refreshTokens: [] });
+      expect(await activeTokens(server, client, [answer])).toEqual({ accessTokens: [], refreshTokens: [] });
     }
   });
 
   it('issues no code when the session is revoked during the authorization', async () => {
     const { id, email } = await server.account();
     const browser = new Browser(server.origin);
-    await openFamily(server, client, email, {}, browser);
+    await openTokenFamily(server, client, email, {}, browser);
     const { consents } = server.core;
     const { find } = consents;
     consents.find = async (...who) => {
@@ -93,18 +93,18 @@ describe.each(stores)('single use on $name', (store) => {
     const key = await makeKey();
     const machine = await server.client({ redirect_uris: [], grant_types: ['client_credentials'] });
     const params = { grant_type: 'client_credentials' };
-    const probe = await token(server, machine, params, {
+    const probe = await requestToken(server, machine, params, {
       headers: { dpop: await dpop(key, { htm: 'POST', htu: `${server.issuer}/api/v1/oauth/token` }) },
     });
     expect(probe.body.error).toBe('use_dpop_nonce');
-    const nonce = probe.headers.get('dpop-nonce')!;
+    const nonce = probe.headers['dpop-nonce']!;
     const proof = await dpop(key, {
       htm: 'POST',
       htu: `${server.issuer}/api/v1/oauth/token`,
       nonce,
       jti: randomUUID(),
     });
-    const answers = await atOnce(20, () => token(server, machine, params, { headers: { dpop: proof } }));
+    const answers = await concurrently(20, () => requestToken(server, machine, params, { headers: { dpop: proof } }));
     expect(answers.filter(({ status }) => status === 200)).toHaveLength(1);
     expect(answers.filter(({ body }) => body.error === 'invalid_grant')).toHaveLength(19);
   });
@@ -119,7 +119,7 @@ describe.each(stores)('single use on $name', (store) => {
     });
     const proof = await assertion(key, machine.id, server.issuer);
     const params = { grant_type: 'client_credentials', ...proof };
-    const answers = await atOnce(20, () => token(server, machine, params));
+    const answers = await concurrently(20, () => requestToken(server, machine, params));
     expect(answers.filter(({ status }) => status === 200)).toHaveLength(1);
     expect(answers.filter(({ body }) => body.error === 'invalid_client')).toHaveLength(19);
   });
@@ -129,32 +129,34 @@ describe.each(stores)('single use on $name', (store) => {
     const clients = [await server.client(), await server.client(), await server.client(), await server.client()];
     for (const one of clients) await obtainCode(server, one, email, {}, browser); // signed in, consents given
     const codes = await Promise.all(clients.map((one) => obtainCode(server, one, email, {}, browser)));
-    const answers = await Promise.all(clients.map((one, n) => redeem(server, one, codes[n]!)));
+    const answers = await Promise.all(clients.map((one, n) => redeemCode(server, one, codes[n]!)));
     expect(answers.map(({ status }) => status)).toEqual([200, 200, 200, 200]);
     for (const [n, { body }] of answers.entries()) {
-      expect(await isAlive(server, body.access_token!)).toBe(true);
+      expect(await isActive(server, body.access_token!)).toBe(true);
       expect((await refresh(server, clients[n]!, body.refresh_token!)).status).toBe(200);
     }
   });
 
   it('gives each authorization its own token family, so reuse in one leaves the other active', async () => {
     const browser = new Browser(server.origin);
-    const one = await openFamily(server, client, email, {}, browser);
-    const other = await openFamily(server, client, email, {}, browser);
-    expect((await redeem(server, client, one)).status).toBe(400); // reuse revokes the first family
-    expect(await isAlive(server, one.accessToken)).toBe(false);
-    expect(await isAlive(server, other.accessToken)).toBe(true);
+    const one = await openTokenFamily(server, client, email, {}, browser);
+    const other = await openTokenFamily(server, client, email, {}, browser);
+    expect((await redeemCode(server, client, one)).status).toBe(400); // reuse revokes the first family
+    expect(await isActive(server, one.accessToken)).toBe(false);
+    expect(await isActive(server, other.accessToken)).toBe(true);
     expect((await refresh(server, client, other.refreshToken)).status).toBe(200);
   });
 
   it('binds a code to client, redirect URI and challenge, and does not consume it on a mismatch', async () => {
     const obtained = await obtainCode(server, client, email);
     const stranger = await server.client();
-    expect((await redeem(server, stranger, obtained)).body.error).toBe('invalid_grant');
-    expect((await redeem(server, client, { ...obtained, verifier: pkce().verifier })).body.error).toBe('invalid_grant');
+    expect((await redeemCode(server, stranger, obtained)).body.error).toBe('invalid_grant');
+    expect((await redeemCode(server, client, { ...obtained, verifier: pkce().verifier })).body.error).toBe(
+      'invalid_grant',
+    );
     const mismatch = { redirect_uri: 'https://acme.example/other' };
-    expect((await redeem(server, client, obtained, mismatch)).body.error).toBe('invalid_grant');
-    expect((await redeem(server, client, obtained)).status).toBe(200);
+    expect((await redeemCode(server, client, obtained, mismatch)).body.error).toBe('invalid_grant');
+    expect((await redeemCode(server, client, obtained)).status).toBe(200);
   });
 
   it('lets one of 10 concurrent polls with a device code succeed', async () => {
@@ -171,13 +173,13 @@ describe.each(stores)('single use on $name', (store) => {
     const browser = new Browser(server.origin);
     let page = await browser.submit(await browser.open('/device'), { user_code: user_code! });
     page = await browser.submit(page, { confirm: 'yes' });
-    await passThrough(browser, page, email);
+    await signInAndConsent(browser, page, email);
 
     const params = { grant_type: 'urn:ietf:params:oauth:grant-type:device_code', device_code: device_code! };
-    const answers = await atOnce(10, () => token(server, device, params));
+    const answers = await concurrently(10, () => requestToken(server, device, params));
     expect(answers.filter(({ status }) => status === 200).length, JSON.stringify(answers)).toBeLessThanOrEqual(1);
     expect(answers.filter(({ body }) => body.error === 'invalid_grant').length).toBeGreaterThanOrEqual(9);
-    expect(await livingOf(server, device, answers)).toEqual({ accessTokens: [], refreshTokens: [] });
+    expect(await activeTokens(server, device, answers)).toEqual({ accessTokens: [], refreshTokens: [] });
   });
 
   it('rejects the second use of a pushed authorization request', async () => {
@@ -191,7 +193,7 @@ describe.each(stores)('single use on $name', (store) => {
     const { request_uri } = (await pushed.json()) as { request_uri: string };
     expect(pushed.status).toBe(201);
     const url = `/oauth/authorize?${new URLSearchParams({ client_id: client.id, request_uri })}`;
-    const first = await passThrough(new Browser(server.origin), url, email);
+    const first = await signInAndConsent(new Browser(server.origin), url, email);
     expect(first.searchParams.get('code')).toBeTruthy();
     const again = await new Browser(server.origin).open(url);
     expect(again.url.pathname).not.toBe('/login');
@@ -201,7 +203,7 @@ describe.each(stores)('single use on $name', (store) => {
 
   it('allows a retry after the access token of the lost response was revoked', async () => {
     const resource = `${server.issuer}/api/v1`;
-    const family = await openFamily(server, client, email, { scope: 'openid memory:read', resource });
+    const family = await openTokenFamily(server, client, email, { scope: 'openid memory:read', resource });
     const lost = await refresh(server, client, family.refreshToken, { resource });
     expect(lost.status).toBe(200);
     expect((await revoke(server, client, lost.body.access_token!)).status).toBe(200);
@@ -221,6 +223,6 @@ describe.each(stores)('single use on $name', (store) => {
       redirect_uri: 'https://acme.example/cb',
     });
     expect(body.token_type).toBe('DPoP');
-    expect(await isAlive(server, body.access_token!)).toBe(false); // as a bearer token
+    expect(await isActive(server, body.access_token!)).toBe(false); // as a bearer token
   });
 });

@@ -6,18 +6,18 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Browser } from '../../support/browser.js';
 import {
   authorizeUrl,
-  isAlive,
+  isActive,
   obtainCode,
   pkce,
-  redeem,
+  redeemCode,
   refresh,
+  requestToken,
   type TestClient,
-  token,
 } from '../../support/relying-party.js';
 import { PASSWORD, startServer, type TestServer } from '../../support/server.js';
 import { revokeAllSessions } from '../../support/sessions.js';
 import { stores } from '../../support/stores.js';
-import { introspect, openFamily, revoke } from '../../support/token-family.js';
+import { introspect, openTokenFamily, revoke } from '../../support/token-family.js';
 
 describe.each(stores)('tokens on $name', (store) => {
   let server: TestServer;
@@ -35,7 +35,7 @@ describe.each(stores)('tokens on $name', (store) => {
   afterAll(() => server.close());
 
   const openJwtFamily = (browser?: Browser) =>
-    openFamily(server, client, email, { scope: 'openid memory:read', resource }, browser);
+    openTokenFamily(server, client, email, { scope: 'openid memory:read', resource }, browser);
   const claimsOf = (jwt: string) => JSON.parse(Buffer.from(jwt.split('.')[1]!, 'base64url').toString());
 
   it('introspects a JWT like any other token', async () => {
@@ -66,7 +66,7 @@ describe.each(stores)('tokens on $name', (store) => {
 
   it('reports forged, external and other JWTs as not active', async () => {
     const { accessToken } = await openJwtFamily();
-    const answer = await redeem(server, client, await obtainCode(server, client, email));
+    const answer = await redeemCode(server, client, await obtainCode(server, client, email));
     const [head, body, signature] = accessToken.split('.') as [string, string, string];
     const claims = claimsOf(accessToken);
     const { privateKey } = await generateKeyPair('ES256');
@@ -81,19 +81,19 @@ describe.each(stores)('tokens on $name', (store) => {
 
   it('rejects a JWT at userinfo, with any prefix', async () => {
     const { accessToken } = await openJwtFamily();
-    expect(await isAlive(server, accessToken)).toBe(false);
-    expect(await isAlive(server, `jwt~${accessToken}`)).toBe(false);
-    const answer = await redeem(server, client, await obtainCode(server, client, email));
-    expect(await isAlive(server, answer.body.id_token!)).toBe(false);
-    expect(await isAlive(server, `jwt~${answer.body.id_token}`)).toBe(false);
-    expect(await isAlive(server, answer.body.refresh_token!)).toBe(false);
+    expect(await isActive(server, accessToken)).toBe(false);
+    expect(await isActive(server, `jwt~${accessToken}`)).toBe(false);
+    const answer = await redeemCode(server, client, await obtainCode(server, client, email));
+    expect(await isActive(server, answer.body.id_token!)).toBe(false);
+    expect(await isActive(server, `jwt~${answer.body.id_token}`)).toBe(false);
+    expect(await isActive(server, answer.body.refresh_token!)).toBe(false);
   });
 
   it('rejects a token in the query string', async () => {
-    const { accessToken } = await openFamily(server, client, email);
+    const { accessToken } = await openTokenFamily(server, client, email);
     const response = await fetch(`${server.origin}/oauth/userinfo?access_token=${accessToken}`);
     expect(response.status).toBe(400);
-    expect(await isAlive(server, accessToken)).toBe(true);
+    expect(await isActive(server, accessToken)).toBe(true);
   });
 
   it('revokes a JWT, and no other token', async () => {
@@ -108,12 +108,12 @@ describe.each(stores)('tokens on $name', (store) => {
   });
 
   it('revokes an opaque token, and a client credentials token', async () => {
-    const family = await openFamily(server, client, email);
+    const family = await openTokenFamily(server, client, email);
     await revoke(server, client, family.accessToken);
-    expect(await isAlive(server, family.accessToken)).toBe(false);
+    expect(await isActive(server, family.accessToken)).toBe(false);
     expect((await refresh(server, client, family.refreshToken)).status).toBe(200);
     for (const more of [{}, { resource, scope: 'memory:read' }] as Record<string, string>[]) {
-      const { body } = await token(server, machine, { grant_type: 'client_credentials', ...more });
+      const { body } = await requestToken(server, machine, { grant_type: 'client_credentials', ...more });
       expect((await introspect(server, machine, body.access_token!)).body).toMatchObject({
         active: true,
         client_id: machine.id,
@@ -125,7 +125,7 @@ describe.each(stores)('tokens on $name', (store) => {
 
   it('does not revoke the tokens of another client', async () => {
     const stranger = await server.client();
-    for (const family of [await openFamily(server, client, email), await openJwtFamily()]) {
+    for (const family of [await openTokenFamily(server, client, email), await openJwtFamily()]) {
       for (const text of [family.accessToken, family.refreshToken]) {
         const { status } = await revoke(server, stranger, text);
         expect(status).toBeLessThan(500);
@@ -146,8 +146,8 @@ describe.each(stores)('tokens on $name', (store) => {
     const made = (await response.json()) as { client_id: string; client_secret: string };
     const registered = { id: made.client_id, secret: made.client_secret };
     const [foreign, own, jwt] = [
-      await openFamily(server, client, email),
-      await openFamily(server, registered, email),
+      await openTokenFamily(server, client, email),
+      await openTokenFamily(server, registered, email),
       await openJwtFamily(),
     ];
     for (const text of [foreign.accessToken, foreign.refreshToken, jwt.accessToken]) {
@@ -164,11 +164,11 @@ describe.each(stores)('tokens on $name', (store) => {
 
   it('deactivates all tokens of a suspended user at once', async () => {
     const { email, id } = await server.account();
-    const opaque = await openFamily(server, client, email);
-    const jwt = await openFamily(server, client, email, { scope: 'openid memory:read', resource });
+    const opaque = await openTokenFamily(server, client, email);
+    const jwt = await openTokenFamily(server, client, email, { scope: 'openid memory:read', resource });
     await server.base.db.account.update({ where: { id }, data: { status: 'suspended' } });
     await revokeAllSessions(server, id, 'suspended');
-    expect(await isAlive(server, opaque.accessToken)).toBe(false);
+    expect(await isActive(server, opaque.accessToken)).toBe(false);
     expect((await introspect(server, client, jwt.accessToken)).body).toEqual({ active: false });
     for (const { refreshToken } of [opaque, jwt]) {
       expect((await refresh(server, client, refreshToken)).body.error).toBe('invalid_grant');
@@ -179,7 +179,7 @@ describe.each(stores)('tokens on $name', (store) => {
     const { email } = await server.account();
     const signOut = async (browser: Browser) => browser.submit(await browser.open('/logout'));
     const offline = new Browser(server.origin);
-    const kept = await openFamily(
+    const kept = await openTokenFamily(
       server,
       client,
       email,
@@ -189,27 +189,27 @@ describe.each(stores)('tokens on $name', (store) => {
     await signOut(offline);
     expect((await refresh(server, client, kept.refreshToken)).status).toBe(200);
     const online = new Browser(server.origin);
-    const ended = await openFamily(server, client, email, { scope: 'openid' }, online);
+    const ended = await openTokenFamily(server, client, email, { scope: 'openid' }, online);
     await signOut(online);
     expect((await refresh(server, client, ended.refreshToken)).body.error).toBe('invalid_grant');
-    expect(await isAlive(server, ended.accessToken)).toBe(false);
+    expect(await isActive(server, ended.accessToken)).toBe(false);
   });
 
   it('does not grant offline access without the consent page', async () => {
     const { email } = await server.account();
     const browser = new Browser(server.origin);
     const app = await server.client();
-    const family = await openFamily(server, app, email, { scope: 'openid offline_access' }, browser);
+    const family = await openTokenFamily(server, app, email, { scope: 'openid offline_access' }, browser);
     await browser.submit(await browser.open('/logout'));
     expect((await refresh(server, app, family.refreshToken)).body.error).toBe('invalid_grant');
   });
 
   it('sends no-store with every token, and no content type with a revocation', async () => {
-    const answer = await redeem(server, client, await obtainCode(server, client, email));
-    expect(answer.headers.get('cache-control')).toBe('no-store');
+    const answer = await redeemCode(server, client, await obtainCode(server, client, email));
+    expect(answer.headers['cache-control']).toBe('no-store');
     const revoked = await revoke(server, client, answer.body.access_token!);
-    expect(await revoked.text()).toBe('');
-    expect(revoked.headers.get('content-type')?.startsWith('text/plain') ?? false).toBe(false);
+    expect(revoked.text).toBe('');
+    expect(revoked.headers['content-type']?.startsWith('text/plain') ?? false).toBe(false);
   });
 
   it('accepts old and new tokens after a key rotation', async () => {
@@ -319,10 +319,10 @@ describe.each(stores)('tokens on $name', (store) => {
     const { code } = await obtainCode(server, client, email, {}, browser);
     remember();
     const waiting = await obtainCode(server, client, email, {}, browser);
-    const opaque = await redeem(server, client, waiting);
+    const opaque = await redeemCode(server, client, waiting);
     const jwt = await openJwtFamily(browser);
     const renewed = await refresh(server, client, jwt.refreshToken, { resource });
-    const machineToken = await token(server, machine, { grant_type: 'client_credentials' });
+    const machineToken = await requestToken(server, machine, { grant_type: 'client_credentials' });
     const setupToken = await server.core.bootstrap.createToken();
     const made = (await (
       await fetch(`${server.origin}/oauth/clients/register`, {
@@ -393,8 +393,8 @@ describe.each(stores)('tokens on $name', (store) => {
       throw new Error('the trail is broken');
     };
     try {
-      expect((await redeem(server, client, obtained)).status).toBe(200);
-      expect((await redeem(server, client, { ...obtained, code: 'unknown' })).body.error).toBe('invalid_grant');
+      expect((await redeemCode(server, client, obtained)).status).toBe(200);
+      expect((await redeemCode(server, client, { ...obtained, code: 'unknown' })).body.error).toBe('invalid_grant');
     } finally {
       audit.recordSoon = recordSoon;
     }

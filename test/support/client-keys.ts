@@ -1,7 +1,7 @@
 // What a client signs: DPoP proofs (RFC 9449) and assertions that prove who it is (RFC 7523).
 import { createHash, randomUUID } from 'node:crypto';
 import { calculateJwkThumbprint, exportJWK, generateKeyPair, type JWK, SignJWT } from 'jose';
-import { type TestClient, type TokenAnswer, token } from './relying-party.js';
+import { requestToken, type TestClient, type TokenResponse } from './relying-party.js';
 
 export interface ClientKey {
   privateKey: CryptoKey;
@@ -44,12 +44,12 @@ export async function tokenWithProof(
   key: ClientKey,
   params: Record<string, string>,
   path = '/api/v1/oauth/token',
-): Promise<TokenAnswer> {
+): Promise<TokenResponse> {
   const proof = { htm: 'POST', htu: `${server.issuer}${path}` };
-  const first = await token(server, client, params, { path, headers: { dpop: await dpop(key, proof) } });
+  const first = await requestToken(server, client, params, { path, headers: { dpop: await dpop(key, proof) } });
   if (first.body.error !== 'use_dpop_nonce') return first;
-  const nonce = first.headers.get('dpop-nonce') ?? '';
-  return token(server, client, params, { path, headers: { dpop: await dpop(key, { ...proof, nonce }) } });
+  const nonce = first.headers['dpop-nonce'] ?? '';
+  return requestToken(server, client, params, { path, headers: { dpop: await dpop(key, { ...proof, nonce }) } });
 }
 
 /** The parameters by which a client with a key proves who it is. */

@@ -1,7 +1,7 @@
 // An agent that asks a person, and what its polls are answered.
 import { type OnboardedAgent, onboard } from './agents.js';
 import { logIn } from './api.js';
-import { type TokenAnswer, token } from './relying-party.js';
+import { requestToken, type TokenResponse } from './relying-party.js';
 import { PASSWORD, type TestServer } from './server.js';
 
 export const CIBA_GRANT = 'urn:openid:params:grant-type:ciba';
@@ -22,7 +22,7 @@ export async function addCapTable(server: TestServer): Promise<void> {
   await server.core.resources.reload();
 }
 
-export interface AskedAgent extends OnboardedAgent {
+export interface ClaimedAgent extends OnboardedAgent {
   ownerId: string;
   ownerEmail: string;
   /** The owner's login. */
@@ -32,7 +32,7 @@ export interface AskedAgent extends OnboardedAgent {
 let agents = 0;
 
 /** An agent of a new person's own organization. */
-export async function agentOfSomebody(server: TestServer): Promise<AskedAgent> {
+export async function createClaimedAgent(server: TestServer): Promise<ClaimedAgent> {
   const owner = await server.account();
   const { access_token: bearer } = await logIn(server, owner.email, PASSWORD);
   agents += 1;
@@ -47,19 +47,19 @@ export const ACTION = {
   parameters: { shares: 1000, to: 'Ada Okafor' },
 };
 
-export interface Question {
+export interface ApprovalRequest {
   status: number;
   headers: Headers;
   body: { auth_req_id?: string; expires_in?: number; interval?: number; error?: string; error_description?: string };
 }
 
 /** Asks whom the hint names. An empty parameter is left out. */
-export async function askPerson(
+export async function requestApproval(
   server: { origin: string },
   agent: Pick<OnboardedAgent, 'client_id' | 'api_key'>,
   hint: string,
   more: Record<string, string> = {},
-): Promise<Question> {
+): Promise<ApprovalRequest> {
   const all = {
     scope: 'openid write:equity',
     resource: CAP_TABLE,
@@ -76,7 +76,7 @@ export async function askPerson(
   return {
     status: response.status,
     headers: response.headers,
-    body: (await response.json()) as Question['body'],
+    body: (await response.json()) as ApprovalRequest['body'],
   };
 }
 
@@ -84,8 +84,8 @@ export async function askPerson(
 export function poll(
   server: { origin: string },
   agent: Pick<OnboardedAgent, 'client_id' | 'api_key'>,
-  { body }: Pick<Question, 'body'>,
-): Promise<TokenAnswer> {
+  { body }: Pick<ApprovalRequest, 'body'>,
+): Promise<TokenResponse> {
   const client = { id: agent.client_id, secret: agent.api_key };
-  return token(server, client, { grant_type: CIBA_GRANT, auth_req_id: String(body.auth_req_id) });
+  return requestToken(server, client, { grant_type: CIBA_GRANT, auth_req_id: String(body.auth_req_id) });
 }

@@ -5,13 +5,13 @@ import { createRequire } from 'node:module';
 import { pathToFileURL } from 'node:url';
 import { Browser, type Page } from './browser.js';
 import { openHttpServer } from './http-server.js';
-import { browserFor, walk } from './openid-client.js';
+import { browserFor, completeSignIn } from './openid-client.js';
 import type { TestServer } from './server.js';
 
 const fromClients = createRequire(new URL('../clients/package.json', import.meta.url));
 
 /** What Express adds to a request and an answer, as far as the apps here use it. */
-export interface Asked extends IncomingMessage {
+export interface ExpressRequest extends IncomingMessage {
   path: string;
   query: Record<string, string>;
   /** What Passport puts there. */
@@ -28,21 +28,26 @@ export interface Asked extends IncomingMessage {
   };
 }
 
-export interface Answer extends ServerResponse {
-  status(code: number): Answer;
+export interface ExpressResponse extends ServerResponse {
+  status(code: number): ExpressResponse;
   json(body: unknown): void;
   send(body: string): void;
   redirect(url: string): void;
 }
 
-export type Handler = (req: Asked, res: Answer, next: (error?: unknown) => void) => unknown;
-export type FaultHandler = (error: Error, req: Asked, res: Answer, next: (error?: unknown) => void) => unknown;
+export type Handler = (req: ExpressRequest, res: ExpressResponse, next: (error?: unknown) => void) => unknown;
+export type ExpressErrorHandler = (
+  error: Error,
+  req: ExpressRequest,
+  res: ExpressResponse,
+  next: (error?: unknown) => void,
+) => unknown;
 
 export interface Express {
   (req: IncomingMessage, res: ServerResponse): void;
   use(path: string, handler: Handler): void;
   use(handler: Handler): void;
-  use(handler: FaultHandler): void;
+  use(handler: ExpressErrorHandler): void;
   get(path: string, ...handlers: Handler[]): void;
   post(path: string, ...handlers: Handler[]): void;
 }
@@ -89,8 +94,8 @@ export async function signInAt(
   browser = browserFor(server),
 ): Promise<Page> {
   const away = typeof button === 'string' ? await visitor.open(button) : button;
-  const back = await walk(browser, away.url, email);
+  const back = await completeSignIn(browser, away.url, email);
   return visitor.open(back.url);
 }
 
-export const visitorOf = (app: { origin: string }) => new Browser(app.origin);
+export const browserOf = (app: { origin: string }) => new Browser(app.origin);

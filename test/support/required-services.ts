@@ -8,7 +8,7 @@ import { randomUUID } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import type { TestProject } from 'vitest/node';
 import { migrate } from '../../src/base/db/migrate.js';
-import { atTheEnd, findPostgresql, findRedis, INSTALL, onPath, onServer, stopAll } from './store-servers.js';
+import { findOnPath, findPostgresql, findRedis, INSTALL, runStatement, stopAll, stopAtExit } from './store-servers.js';
 
 declare module 'vitest' {
   export interface ProvidedContext {
@@ -27,7 +27,7 @@ export default async function bootstrap(project: TestProject) {
     checkLibraries('test/clients');
     checkLibraries('examples');
     checkLibraries('test/runtimes');
-    if (!onPath('python3')) throw new Error(`Python is missing. ${INSTALL}`);
+    if (!findOnPath('python3')) throw new Error(`Python is missing. ${INSTALL}`);
     if (spawnSync('python3', ['-c', 'import requests']).status !== 0)
       throw new Error(`The Python package requests is missing. ${INSTALL}`);
     project.provide('chromium', findChromium());
@@ -55,15 +55,15 @@ function checkLibraries(of: string): void {
 
 function findChromium(): string {
   const given = process.env.CHROMIUM_PATH;
-  const found = given ?? onPath('chromium') ?? onPath('chromium-browser') ?? onPath('google-chrome');
+  const found = given ?? findOnPath('chromium') ?? findOnPath('chromium-browser') ?? findOnPath('google-chrome');
   if (!found || !existsSync(found)) throw new Error(`Chromium is missing. ${INSTALL}`);
   return found;
 }
 
 async function makeTemplate(url: string): Promise<string> {
   const name = `signet_template_${randomUUID().replaceAll('-', '')}`;
-  await onServer(url, `CREATE DATABASE ${name} TEMPLATE template0`);
-  atTheEnd(() => onServer(url, `DROP DATABASE ${name} WITH (FORCE)`));
+  await runStatement(url, `CREATE DATABASE ${name} TEMPLATE template0`);
+  stopAtExit(() => runStatement(url, `DROP DATABASE ${name} WITH (FORCE)`));
   const template = new URL(url);
   template.pathname = `/${name}`;
   await migrate(template.href);

@@ -5,7 +5,7 @@ import { BaseSequencer, type TestSequencerConstructor, type TestSpecification } 
 /**
  * Files whose path holds one of these texts begin first, and each project's files stand together.
  */
-export function longOnesFirst(paths: string[]): TestSequencerConstructor {
+export function slowTestsFirst(paths: string[]): TestSequencerConstructor {
   return class LongOnesFirst extends BaseSequencer {
     override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
       const rank = ({ project, moduleId }: TestSpecification) =>
