@@ -120,7 +120,7 @@ describe('what bites in the OpenID certification', () => {
   it.each<[string, Record<string, unknown>]>([
     ['openid', {}],
     ['openid profile', { name: 'Jane Developer', given_name: 'Jane', family_name: 'Developer' }],
-    ['openid email', { email: 'person1@example.com', email_verified: true }],
+    ['openid email', { email: 'user1@example.com', email_verified: true }],
     ['openid phone', { phone_number: '+15555550100', phone_number_verified: true }],
     ['openid address', { address: ADDRESS }],
     [

@@ -318,7 +318,7 @@ beforeAll(async () => {
     await revoke(server, client, revokedJwt.accessToken);
     tokens[`a revoked JWT, ${side}`] = revokedJwt.accessToken;
   }
-  const own = await server.core.accounts.findByEmail('person1@example.com');
+  const own = await server.core.accounts.findByEmail('user1@example.com');
   const narrow = await openTokenFamily(server, client, own!.email, { scope: 'profile', nonce: '' });
   tokens['an opaque access token without openid'] = narrow.accessToken;
   const bound = await obtainCode(server, app, own!.email);

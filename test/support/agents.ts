@@ -1,5 +1,5 @@
+// Onboarding of agents at the JSON API.
 import { callApi, type Target, type TestResponse } from './request.js';
-// A program that is onboarded as an agent.
 
 export interface OnboardedAgent {
   token: string;
@@ -18,6 +18,7 @@ export const AGENT = {
   capabilities: ['read:cap-table', 'write:stakeholders'],
 };
 
+/** Requests an onboarding, which may be rejected. */
 export function tryToOnboard(
   server: Target,
   body: object = {},
@@ -30,13 +31,13 @@ export function tryToOnboard(
   });
 }
 
-/** A stranger's agent; with the token of a person, one of their organization. */
+/** Onboards an agent: unclaimed, or owned by the user whose token this is. */
 export async function onboard(server: Target, body: object = {}, token?: string): Promise<OnboardedAgent> {
-  const answer = await tryToOnboard(server, body, { ...(token && { token }) });
-  if (answer.status !== 201) throw new Error(`not onboarded: ${answer.text}`);
-  return answer.json as unknown as OnboardedAgent;
+  const response = await tryToOnboard(server, body, { ...(token && { token }) });
+  if (response.status !== 201) throw new Error(`not onboarded: ${response.text}`);
+  return response.json as unknown as OnboardedAgent;
 }
 
-/** What an agent sees of itself. */
+/** Reads an agent with its own credential. */
 export const getAgent = (server: Target, { agent_id: id }: Pick<OnboardedAgent, 'agent_id'>, credential: string) =>
   callApi(server, 'GET', `/agents/${id}`, { token: credential });

@@ -1,5 +1,5 @@
-// Calls a JSON API by its own OpenAPI document, and holds each answer against it: status, headers,
-// type and body.
+// A client of the JSON API that validates each response against the server's OpenAPI document:
+// status, headers, media type and body.
 
 import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js';
 import ajvFormats from 'ajv-formats';
@@ -10,7 +10,7 @@ export interface ApiRequest {
   json?: unknown;
   form?: Record<string, string>;
   headers?: Record<string, string>;
-  /** Sent as it is, in place of `json`. */
+  /** Sent unchanged, in place of `json`. */
   body?: string | Uint8Array;
 }
 
@@ -38,7 +38,7 @@ interface Schema {
   additionalProperties?: unknown;
 }
 
-/** `POST /api/v1/auth/login`, as the lines of a journey name it. */
+/** A method and a path template, such as `POST /api/v1/auth/login`. */
 export type OperationName = string;
 
 export type ApiContract = Awaited<ReturnType<typeof readContract>>;
@@ -52,7 +52,7 @@ export async function readContract(origin: string) {
   const validators = compile(document);
   return { document, operations, call };
 
-  /** Asks, and throws if the answer is not one that the document has. */
+  /** Sends a request, and throws if the document does not describe the response. */
   async function call(name: OperationName, { params = {}, query = {}, json, form, headers, body }: ApiRequest = {}) {
     const [method = '', template = ''] = name.split(' ');
     const path = template.replace(/\{(\w+)\}/g, (_, parameter: string) =>
@@ -67,22 +67,24 @@ export async function readContract(origin: string) {
     });
     const text = await response.text();
     const error = errorOf(name, response, text);
-    if (error) throw new Error(`${name} answered ${response.status}, and ${error}: ${text.slice(0, 1000)}`);
+    if (error) throw new Error(`${name}, status ${response.status}: ${error}: ${text.slice(0, 1000)}`);
     return { status: response.status, headers: response.headers, body: JSON.parse(text) };
   }
 
   function errorOf(name: OperationName, response: Response, text: string): string | undefined {
     const documented = operations.get(name)?.responses[response.status];
-    if (!documented) return 'that status is not in the document';
-    if (!response.headers.get('content-type')?.startsWith('application/json')) return 'it is not JSON';
+    if (!documented) return 'the status is not documented';
+    if (!response.headers.get('content-type')?.startsWith('application/json')) return 'the response is not JSON';
     const missing = Object.keys(documented.headers ?? {}).filter((header) => !response.headers.has(header));
-    if (missing.length > 0) return `it lacks ${missing}`;
+    if (missing.length > 0) return `missing headers: ${missing}`;
     const validate = validators.get(`${name} ${response.status}`)!;
-    return validate(JSON.parse(text)) ? undefined : `its body differs: ${JSON.stringify(validate.errors)}`;
+    return validate(JSON.parse(text))
+      ? undefined
+      : `the body differs from its schema: ${JSON.stringify(validate.errors)}`;
   }
 }
 
-/** Stricter than the document: here no answer may say what is not written there. */
+/** Is stricter than the document: a response cannot have undocumented members. */
 function compile(document: OpenApi): Map<string, ValidateFunction> {
   const ajv = new Ajv2020({ strict: false, allErrors: true });
   ajvFormats.default(ajv);

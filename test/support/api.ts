@@ -27,7 +27,7 @@ export const getMe = (target: Target, token: string) => callApi(target, 'GET', '
 export const refreshSession = (target: Target, refreshToken: string) =>
   callApi(target, 'POST', '/auth/refresh', { body: { refresh_token: refreshToken } });
 
-/** Cookies by name, whatever their path. An empty value deletes one. */
+/** Keeps cookies by name and ignores their paths. An empty value deletes a cookie. */
 export function cookieJar() {
   const jar = new Map<string, string>();
   return {

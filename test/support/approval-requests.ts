@@ -1,4 +1,4 @@
-// An agent that asks a person, and what its polls are answered.
+// Approval requests of agents (CIBA), and polling for their result.
 import { type OnboardedAgent, onboard } from './agents.js';
 import { logIn } from './api.js';
 import { requestToken, type TokenResponse } from './relying-party.js';
@@ -7,7 +7,7 @@ import { PASSWORD, type TestServer } from './server.js';
 export const CIBA_GRANT = 'urn:openid:params:grant-type:ciba';
 export const CAP_TABLE = 'https://cap.example/api';
 
-/** An API of somebody's, with two capabilities of agents. */
+/** Registers an API with two scopes that are capabilities of agents. */
 export async function addCapTable(server: TestServer): Promise<void> {
   const scopes = { 'write:equity': 'Issue grants.', 'read:cap-table': 'Read who owns what.' };
   await server.base.db.resource.create({
@@ -25,13 +25,13 @@ export async function addCapTable(server: TestServer): Promise<void> {
 export interface ClaimedAgent extends OnboardedAgent {
   ownerId: string;
   ownerEmail: string;
-  /** The owner's login. */
+  /** An access token of the owner. */
   bearer: string;
 }
 
 let agents = 0;
 
-/** An agent of a new person's own organization. */
+/** Creates an account, and an agent that it owns. */
 export async function createClaimedAgent(server: TestServer): Promise<ClaimedAgent> {
   const owner = await server.account();
   const { access_token: bearer } = await logIn(server, owner.email, PASSWORD);
@@ -53,7 +53,7 @@ export interface ApprovalRequest {
   body: { auth_req_id?: string; expires_in?: number; interval?: number; error?: string; error_description?: string };
 }
 
-/** Asks whom the hint names. An empty parameter is left out. */
+/** Sends a backchannel authentication request. Leaves out empty parameters. */
 export async function requestApproval(
   server: { origin: string },
   agent: Pick<OnboardedAgent, 'client_id' | 'api_key'>,
@@ -80,7 +80,7 @@ export async function requestApproval(
   };
 }
 
-/** One poll. */
+/** Polls the token endpoint once. */
 export function poll(
   server: { origin: string },
   agent: Pick<OnboardedAgent, 'client_id' | 'api_key'>,

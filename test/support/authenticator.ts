@@ -1,5 +1,5 @@
-// Somebody's authenticator app: reads a QR code as a camera would, and shows codes by an
-// implementation of its own (RFC 6238).
+// An authenticator app: reads a QR code from pixels and computes codes with an independent
+// implementation of RFC 6238.
 import { createHmac } from 'node:crypto';
 import jsQR from 'jsqr';
 import type { Account } from '../../src/core/accounts/accounts.js';
@@ -8,19 +8,19 @@ import type { TestServer } from './server.js';
 
 const STEP_MS = 30_000;
 const BASE32 = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567';
-const PIXELS = 4; // a module of the QR code on the "photograph"
+const PIXELS = 4; // per module of the QR code
 
 export class Authenticator {
   constructor(readonly secret: string) {}
 
-  /** Learns the secret from what the QR code or the link says. */
+  /** Reads the secret from an `otpauth:` URI. */
   static scan(uri: string): Authenticator {
     const secret = new URL(uri).searchParams.get('secret');
-    if (!secret) throw new Error(`there is no secret in ${uri}`);
+    if (!secret) throw new Error(`no secret in ${uri}`);
     return new Authenticator(secret);
   }
 
-  /** The code that is shown at a time, or so many steps away from it. */
+  /** Returns the code for a time, or for a later or earlier time step. */
   code(at: Date = new Date(), stepsAway = 0): string {
     const counter = Buffer.alloc(8);
     counter.writeBigUInt64BE(BigInt(Math.floor(at.getTime() / STEP_MS) + stepsAway));
@@ -29,14 +29,14 @@ export class Authenticator {
     return String(number % 1_000_000).padStart(6, '0');
   }
 
-  /** A code that is right at no time about now. */
+  /** Returns a code that is wrong in all time steps around `at`. */
   wrongCode(at: Date = new Date()): string {
     const near = [-2, -1, 0, 1, 2].map((steps) => this.code(at, steps));
     return ['000000', '111111', '222222', '333333', '444444', '555555'].find((code) => !near.includes(code))!;
   }
 }
 
-/** What a camera reads from a QR code, drawn as SVG by squares. */
+/** Decodes a QR code that is drawn as squares in SVG. */
 export function readQrCode(svg: string): string | undefined {
   const size = Number(/viewBox="0 0 (\d+) \1"/.exec(svg)?.[1]);
   const width = size * PIXELS;
@@ -51,11 +51,11 @@ export function readQrCode(svg: string): string | undefined {
 }
 
 /**
- * An account that has set up its second factor, with the app and the recovery codes. The code of
- * this step is spent: the next one that is taken is `app.code(now, 1)`.
+ * Sets up a second factor for an account. The code of the current time step is then used up: the
+ * next one that is accepted is `app.code(now, 1)`.
  */
-export async function enrol(server: TestServer, now = new Date(), given?: Account) {
-  const account = given ?? (await server.account());
+export async function enrol(server: TestServer, now = new Date(), existing?: Account) {
+  const account = existing ?? (await server.account());
   const { session, token } = await server.core.sessions.open(account, ['pwd'], systemMeta);
   const login = { account, session, amr: ['pwd'] };
   const app = Authenticator.scan((await server.core.mfa.begin(account)).otpauthUri);

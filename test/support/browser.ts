@@ -1,5 +1,4 @@
-// A browser without a screen: keeps cookies, follows redirects as long as they stay with us, fills
-// in forms.
+// A browser without scripts: keeps cookies, follows redirects within one origin and submits forms.
 
 export interface Page {
   url: URL;
@@ -23,12 +22,14 @@ export class Browser {
     'user-agent': 'Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0',
   };
 
-  /** Is told of every single answer, redirects included. */
+  /** Called for each response, including redirects. */
   onResponse: (method: string, url: URL, status: number) => void = () => {};
 
   constructor(readonly origin: string) {}
 
-  /** Opens an address; ends at a page of ours, or at the first redirect that leaves us. */
+  /**
+   * Opens a URL. Returns the page, or the first redirect to another origin without following it.
+   */
   async open(
     target: string | URL,
     init: { method?: string; body?: URLSearchParams; headers?: Record<string, string> } = {},
@@ -57,10 +58,10 @@ export class Browser {
     throw new Error(`more than ${MAX_REDIRECTS} redirects, the last to ${url}`);
   }
 
-  /** Sends the page's form (the n-th) with these fields changed or added. */
+  /** Submits the n-th form of the page, with these fields changed or added. */
   async submit(page: Page, fields: Record<string, string> = {}, n = 0): Promise<Page> {
     const form = formsOf(page.html)[n];
-    if (!form) throw new Error(`there is no form ${n} on ${page.url}: ${page.html.slice(0, 2000)}`);
+    if (!form) throw new Error(`no form ${n} on ${page.url}: ${page.html.slice(0, 2000)}`);
     return this.open(new URL(form.action, page.url), {
       method: 'POST',
       body: new URLSearchParams({ ...form.fields, ...fields }),
@@ -93,7 +94,7 @@ export class Browser {
   }
 }
 
-/** The forms of a page with what they would send. */
+/** Returns the forms of a page with the fields that they would submit. */
 export function formsOf(html: string): Form[] {
   return [...html.matchAll(/<form\b([^>]*)>([\s\S]*?)<\/form>/g)].map(([, attributes = '', inner = '']) => ({
     action: unescapeHtml(/action="([^"]*)"/.exec(attributes)?.[1] ?? ''),

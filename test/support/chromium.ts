@@ -1,4 +1,4 @@
-// A real browser, and whatever it complains about.
+// A real browser, with the errors and warnings that it reports.
 import { type Browser, type BrowserContext, type BrowserContextOptions, chromium } from 'playwright-core';
 import { inject } from 'vitest';
 
@@ -16,8 +16,8 @@ const LAUNCH_ARGS = [
 export const launchChromium = () => chromium.launch({ executablePath: inject('chromium'), args: LAUNCH_ARGS });
 
 /**
- * A browser of somebody: its cookies are nobody else's. `complaints`: errors, warnings, violations
- * of a policy, on any page.
+ * Opens a browser context with its own cookies. `complaints` collects errors, warnings and policy
+ * violations of all its pages.
  */
 export async function openContext(browser: Browser, options: BrowserContextOptions = {}) {
   const context: BrowserContext = await browser.newContext(options);

@@ -1,11 +1,11 @@
-// A host of client metadata documents, on this machine.
+// A local host of client ID metadata documents.
 import { openHttpServer } from './http-server.js';
 
 export interface ServedDocument {
   body?: unknown;
   status?: number;
   headers?: Record<string, string>;
-  /** Answers nothing until this is done. */
+  /** Delays the response until this settles. */
   after?: Promise<unknown>;
 }
 
@@ -13,10 +13,10 @@ export type DocumentHost = Awaited<ReturnType<typeof openDocumentHost>>;
 
 export async function openDocumentHost() {
   const served = new Map<string, ServedDocument>();
-  const asked = new Map<string, number>();
+  const fetches = new Map<string, number>();
   const server = await openHttpServer(async (req, res) => {
     const path = req.url ?? '';
-    asked.set(path, (asked.get(path) ?? 0) + 1);
+    fetches.set(path, (fetches.get(path) ?? 0) + 1);
     const found = served.get(path);
     await found?.after;
     if (!found) return res.writeHead(404).end();
@@ -26,11 +26,9 @@ export async function openDocumentHost() {
   });
   let documents = 0;
 
-  return { ...server, serveClient, serve, timesFetched: (id: string) => asked.get(new URL(id).pathname) ?? 0 };
+  return { ...server, serveClient, serve, timesFetched: (id: string) => fetches.get(new URL(id).pathname) ?? 0 };
 
-  /**
-   * Serves a sound document with these changes, and returns its address, which is the client's id.
-   */
+  /** Serves a valid document with these changes. Returns its URL, which is the client ID. */
   function serveClient(changes: Record<string, unknown> = {}, rest: ServedDocument = {}): string {
     documents += 1;
     const id = `${server.origin}/apps/${documents}.json`;

@@ -1,4 +1,4 @@
-// What a client signs: DPoP proofs (RFC 9449) and assertions that prove who it is (RFC 7523).
+// JWTs that a client signs: DPoP proofs (RFC 9449) and client assertions (RFC 7523).
 import { createHash, randomUUID } from 'node:crypto';
 import { calculateJwkThumbprint, exportJWK, generateKeyPair, type JWK, SignJWT } from 'jose';
 import { requestToken, type TestClient, type TokenResponse } from './relying-party.js';
@@ -20,7 +20,7 @@ export interface Proof {
   htu: string;
   nonce?: string;
   jti?: string;
-  /** The access token that comes with it. */
+  /** The access token that the proof accompanies (`ath`). */
   accessToken?: string;
 }
 
@@ -35,9 +35,7 @@ export async function dpop(
     .sign(privateKey);
 }
 
-/**
- * Posts to the token endpoint with a proof, and once more with the nonce that the server asks for.
- */
+/** Posts to the token endpoint with a proof. Repeats it with a nonce if the server requires one. */
 export async function tokenWithProof(
   server: { origin: string; issuer: string },
   client: TestClient,
@@ -52,7 +50,7 @@ export async function tokenWithProof(
   return requestToken(server, client, params, { path, headers: { dpop: await dpop(key, { ...proof, nonce }) } });
 }
 
-/** The parameters by which a client with a key proves who it is. */
+/** Returns the parameters that authenticate a client by private_key_jwt. */
 export async function assertion(
   { privateKey }: ClientKey,
   clientId: string,

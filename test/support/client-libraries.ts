@@ -1,5 +1,5 @@
-// Client libraries of other people, from their own package (test/clients), and the small Express
-// app that most of them live in.
+// Third-party client libraries, installed in test/clients, and the Express app that most of them
+// need.
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createRequire } from 'node:module';
 import { pathToFileURL } from 'node:url';
@@ -10,15 +10,15 @@ import type { TestServer } from './server.js';
 
 const fromClients = createRequire(new URL('../clients/package.json', import.meta.url));
 
-/** What Express adds to a request and an answer, as far as the apps here use it. */
+/** The members that Express adds to a request, as far as these apps use them. */
 export interface ExpressRequest extends IncomingMessage {
   path: string;
   query: Record<string, string>;
-  /** What Passport puts there. */
+  /** Set by Passport. */
   user?: unknown;
   logout(done: (error?: unknown) => void): void;
   session: { messages?: string[] };
-  /** What express-openid-connect puts there. */
+  /** Set by express-openid-connect. */
   oidc: {
     user?: { sub: string; email: string };
     isAuthenticated(): boolean;
@@ -57,16 +57,16 @@ interface ExpressModule {
   urlencoded(options: { extended: boolean }): Handler;
 }
 
-/** A CommonJS library of test/clients. */
+/** Loads a CommonJS library of test/clients. */
 export const requireClient = <T>(name: string): T => fromClients(name) as T;
 
-/** A library of test/clients that is a module. */
+/** Loads an ECMAScript module of test/clients. */
 export const importClient = async <T>(name: string): Promise<T> =>
   import(pathToFileURL(fromClients.resolve(name)).href);
 
 export const express = requireClient<ExpressModule>('express');
 
-/** An Express app on a port of its own, known before the app is set up. Close it at the end. */
+/** Opens an Express app on a free port, which is known before the app has routes. */
 export async function openExpress() {
   const app = express();
   const httpServer = await openHttpServer(
@@ -82,10 +82,10 @@ export async function openExpress() {
 /** Express sessions, kept in memory. */
 export function sessions(): Handler {
   const session = requireClient<(options: Record<string, unknown>) => Handler>('express-session');
-  return session({ secret: 'the app has a secret of its own', resave: false, saveUninitialized: false });
+  return session({ secret: 'secret of the app', resave: false, saveUninitialized: false });
 }
 
-/** From the app's sign-in button through our pages and back; ends where the app then leads. */
+/** Signs in from the app's sign-in button. Returns the page of the app after the callback. */
 export async function signInAt(
   visitor: Browser,
   button: Page | string,

@@ -1,5 +1,4 @@
-// One realistic set of values for every page: the tests render them, and so does whoever wants to
-// look at the pages.
+// One realistic set of values for every page, for tests and for previews.
 
 import type { AccountPages } from '../../src/web/account/view-models.js';
 import type { DocsPages } from '../../src/web/developers/view-models.js';

@@ -1,4 +1,4 @@
-// An issuer of somebody else: keys, tokens, and, where it is asked for, a discovery document.
+// An external issuer: keys, tokens and an optional discovery document.
 import { type CryptoKey, exportJWK, exportSPKI, generateKeyPair, type JWK, type JWTPayload, SignJWT } from 'jose';
 import { openHttpServer } from './http-server.js';
 
@@ -21,8 +21,8 @@ export async function generateSigningPair(algorithm: 'RS256' | 'ES256', kid = 'k
 export const epochSeconds = (secondsFromNow = 0) => Math.floor(Date.now() / 1000) + secondsFromNow;
 
 /**
- * A token as an issuer makes it: for AUDIENCE, for five minutes. What is given stands in place of
- * that; undefined takes it away.
+ * Signs a token for AUDIENCE that expires in five minutes. `claims` replace the defaults; undefined
+ * removes a claim.
  */
 export async function signToken(
   key: CryptoKey | Uint8Array,
@@ -31,18 +31,18 @@ export async function signToken(
   header: Record<string, unknown> = {},
 ): Promise<string> {
   const payload = { aud: AUDIENCE, iat: epochSeconds(), exp: epochSeconds(300), ...claims };
-  const given = Object.fromEntries(Object.entries(payload).filter(([, value]) => value !== undefined));
-  return new SignJWT(given).setProtectedHeader({ alg, typ: 'JWT', ...header }).sign(key);
+  const present = Object.fromEntries(Object.entries(payload).filter(([, value]) => value !== undefined));
+  return new SignJWT(present).setProtectedHeader({ alg, typ: 'JWT', ...header }).sign(key);
 }
 
-/** An OpenID provider as far as its keys go. `say` changes its documents. */
+/** Opens a server with a discovery document and a JWK Set. `documents` maps paths to bodies. */
 export async function openIssuer(...pairs: SigningPair[]) {
   let keys: unknown[] = pairs.map(({ publicJwk }) => publicJwk);
   let reachable = true;
-  const asked: string[] = [];
+  const requestedPaths: string[] = [];
   const documents: Record<string, unknown> = {};
   const server = await openHttpServer((req, res) => {
-    asked.push(req.url!);
+    requestedPaths.push(req.url!);
     if (!reachable) return res.destroy();
     const document = documents[req.url!];
     res.writeHead(document ? 200 : 404, { 'content-type': 'application/json' });
@@ -50,7 +50,7 @@ export async function openIssuer(...pairs: SigningPair[]) {
   });
   publish(keys);
   documents['/.well-known/openid-configuration'] = { issuer: server.origin, jwks_uri: `${server.origin}/keys` };
-  return { issuer: server.origin, asked, documents, publish, setReachable, close: server.close };
+  return { issuer: server.origin, requestedPaths, documents, publish, setReachable, close: server.close };
 
   function publish(published: unknown[]): void {
     keys = published;

@@ -72,11 +72,11 @@ const NEEDED = { github: 'read:user user:email', google: 'openid profile email',
 const ISSUER_PATH = { github: '/login/oauth', google: '', linkedin: '/oauth' };
 
 /** Shares one RSA key, because generating one is slow. */
-const once = <Value>(make: () => Promise<Value>) => {
-  let made: Promise<Value> | undefined;
+const once = <Value>(create: () => Promise<Value>) => {
+  let created: Promise<Value> | undefined;
   return () => {
-    made ??= make();
-    return made;
+    created ??= create();
+    return created;
   };
 };
 const published = once(() => generateSigningPair('RS256'));
@@ -94,13 +94,13 @@ const defaults = () =>
     requests: [],
   }) satisfies Partial<FakeProvider>;
 
-let people = 0;
+let users = 0;
 /** Returns a user whom Signet does not know. */
 export function newExternalUser(more: Partial<ExternalUser> = {}): ExternalUser {
-  people += 1;
+  users += 1;
   return {
-    id: String(1000 + people),
-    email: `external${people}@gmail.com`,
+    id: String(1000 + users),
+    email: `external${users}@gmail.com`,
     verified: true,
     name: 'Mara Lindqvist',
     picture: 'https://pictures.example/mara.png',
@@ -124,7 +124,7 @@ export async function openFakeProvider(kind: FakeProvider['kind']): Promise<Fake
     const override = self.overrides[url.pathname];
     if (override) return override(res, body);
     if (url.pathname === paths.authorize) return authorize(url, res);
-    if (url.pathname === '/revoke') return forget(new URLSearchParams(body).get('token')!, res);
+    if (url.pathname === '/revoke') return revoke(new URLSearchParams(body).get('token')!, res);
     if (url.pathname === paths.token) return redeem(req, new URLSearchParams(body), res);
     if (isGithub) return githubApi(url.pathname, req, res);
     return openid(url.pathname, req, res);
@@ -171,26 +171,26 @@ export async function openFakeProvider(kind: FakeProvider['kind']): Promise<Fake
     if (isGithub && req.headers.accept !== 'application/json') {
       return res.writeHead(200, { 'content-type': 'application/x-www-form-urlencoded' }).end('access_token=gho_x');
     }
-    const refuse = (error: string, status = 400) =>
+    const reject = (error: string, status = 400) =>
       json(res, isGithub ? 200 : status, { error, error_description: 'No.', error_uri: `${origin}/docs` });
-    if (!isClient(req, params)) return refuse(isGithub ? 'incorrect_client_credentials' : 'invalid_client', 401);
+    if (!isClient(req, params)) return reject(isGithub ? 'incorrect_client_credentials' : 'invalid_client', 401);
     // LinkedIn rejects a code verifier of a confidential client.
-    if (kind === 'linkedin' && params.has('code_verifier')) return refuse('invalid_client', 401);
+    if (kind === 'linkedin' && params.has('code_verifier')) return reject('invalid_client', 401);
     if (params.get('grant_type') === 'refresh_token') return refresh(params.get('refresh_token')!, res);
     const issued = codes.get(params.get('code')!);
     codes.delete(params.get('code')!);
     const verifier = params.get('code_verifier');
-    const tryConsume =
+    const isValid =
       issued?.redirectUri === params.get('redirect_uri') &&
       (!issued.challenge ||
         createHash('sha256')
           .update(verifier ?? '')
           .digest('base64url') === issued.challenge);
-    if (!tryConsume) {
-      return refuse({ github: 'bad_verification_code', google: 'invalid_grant', linkedin: 'invalid_request' }[kind]);
+    if (!isValid) {
+      return reject({ github: 'bad_verification_code', google: 'invalid_grant', linkedin: 'invalid_request' }[kind]);
     }
     const refreshToken = isGithub ? self.issuesExpiringTokens : kind === 'google' && issued.offline;
-    return json(res, 200, await answerFor(issued, refreshToken ? newRefreshToken(issued) : undefined));
+    return json(res, 200, await tokenResponseFor(issued, refreshToken ? newRefreshToken(issued) : undefined));
   }
 
   /**
@@ -201,9 +201,9 @@ export async function openFakeProvider(kind: FakeProvider['kind']): Promise<Fake
     self.redeemed.push(token);
     const issued = refreshTokens.get(token);
     if (!issued) return json(res, isGithub ? 200 : 400, { error: isGithub ? 'bad_refresh_token' : 'invalid_grant' });
-    if (!isGithub) return json(res, 200, { ...(await answerFor({ ...issued, nonce: null })), scope: undefined });
+    if (!isGithub) return json(res, 200, { ...(await tokenResponseFor({ ...issued, nonce: null })), scope: undefined });
     refreshTokens.delete(token);
-    return json(res, 200, await answerFor(issued, newRefreshToken(issued)));
+    return json(res, 200, await tokenResponseFor(issued, newRefreshToken(issued)));
   }
 
   function newRefreshToken(issued: Authorization): string {
@@ -213,7 +213,7 @@ export async function openFakeProvider(kind: FakeProvider['kind']): Promise<Fake
     return token;
   }
 
-  async function answerFor(issued: Authorization, refreshToken?: string): Promise<object> {
+  async function tokenResponseFor(issued: Authorization, refreshToken?: string): Promise<object> {
     const token = `${kind}-${randomUUID()}`;
     tokens.set(token, issued.user);
     self.issued.access.push(token);
@@ -223,12 +223,11 @@ export async function openFakeProvider(kind: FakeProvider['kind']): Promise<Fake
       const life = self.issuesExpiringTokens && { expires_in: 28_800 };
       return { ...granted, scope, token_type: 'bearer', ...life, ...self.tokenResponse };
     }
-    const idTokenOf = await idToken(issued);
-    const answer = { expires_in: 3599, scope: issued.scope, token_type: 'Bearer', id_token: idTokenOf };
-    return { ...granted, ...answer, ...self.tokenResponse };
+    const openid = { expires_in: 3599, scope: issued.scope, token_type: 'Bearer', id_token: await idToken(issued) };
+    return { ...granted, ...openid, ...self.tokenResponse };
   }
 
-  function forget(token: string, res: ServerResponse): unknown {
+  function revoke(token: string, res: ServerResponse): unknown {
     self.revoked.push(token);
     refreshTokens.delete(token);
     return res.writeHead(200).end();
@@ -288,8 +287,7 @@ export async function openFakeProvider(kind: FakeProvider['kind']): Promise<Fake
   }
 
   function openid(path: string, { headers }: IncomingMessage, res: ServerResponse): unknown {
-    const place = path.replace(ISSUER_PATH[kind], '');
-    if (place === '/.well-known/openid-configuration') {
+    if (path.replace(ISSUER_PATH[kind], '') === '/.well-known/openid-configuration') {
       return json(res, 200, {
         issuer: self.issuer,
         authorization_endpoint: origin + paths.authorize,
@@ -340,23 +338,23 @@ export async function pressProviderButton(
 ): Promise<Page> {
   const forms = [...page.html.matchAll(/<form\b[^>]*action="([^"]*)"/g)].map(([, action]) => action!);
   const n = forms.findIndex((action) => action.split('?')[0] === path);
-  if (n < 0) throw new Error(`there is no button for ${id} on ${page.url}`);
+  if (n < 0) throw new Error(`no button for ${id} on ${page.url}`);
   return browser.submit(page, {}, n);
 }
 
 /** Sends an authorization request to the provider. Returns the callback URL with the response. */
 export async function callbackOf(authorizationUrl: URL): Promise<URL> {
-  const answer = await fetch(authorizationUrl, { redirect: 'manual' });
-  const location = answer.headers.get('location');
-  if (!location) throw new Error(`${authorizationUrl} answers ${answer.status}: ${await answer.text()}`);
+  const response = await fetch(authorizationUrl, { redirect: 'manual' });
+  const location = response.headers.get('location');
+  if (!location) throw new Error(`${authorizationUrl} answers ${response.status}: ${await response.text()}`);
   return new URL(location);
 }
 
 /** Signs in with a provider from a page with its button. Returns the page after the callback. */
 export async function signInWithProvider(browser: Browser, id: string, at: Page | string = '/login'): Promise<Page> {
   const page = typeof at === 'string' ? await browser.open(at) : at;
-  const away = await pressProviderButton(browser, page, id);
-  return away.url.origin === browser.origin ? away : browser.open(await callbackOf(away.url));
+  const next = await pressProviderButton(browser, page, id);
+  return next.url.origin === browser.origin ? next : browser.open(await callbackOf(next.url));
 }
 
 /** Obtains an authorization code of the provider for a user. */

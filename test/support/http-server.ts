@@ -1,12 +1,12 @@
-// A server of somebody else on this machine: an app's keys, its logout address, its pages.
+// A local HTTP server of a third party, such as an app with a JWK Set or a logout URI.
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
 export type HttpServer = Awaited<ReturnType<typeof openHttpServer>>;
 
-export async function openHttpServer(answer: (req: IncomingMessage, res: ServerResponse) => unknown) {
+export async function openHttpServer(handle: (req: IncomingMessage, res: ServerResponse) => unknown) {
   const server = createServer(async (req, res) => {
-    await answer(req, res);
+    await handle(req, res);
     if (!res.writableEnded) res.end();
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));

@@ -1,4 +1,4 @@
-// A mail server in this process: keeps what arrives, and can be as unwilling as real ones are.
+// An SMTP server in this process that keeps the mails it receives, and servers that misbehave.
 import type { AddressInfo } from 'node:net';
 import { createServer } from 'node:net';
 import { SMTPServer, type SMTPServerOptions } from 'smtp-server';
@@ -6,7 +6,7 @@ import { SMTPServer, type SMTPServerOptions } from 'smtp-server';
 export interface ReceivedMail {
   from: string;
   to: string[];
-  /** As it came over the wire. */
+  /** The bytes received after DATA. */
   raw: string;
   headers: Map<string, string>;
   text: string;
@@ -15,7 +15,7 @@ export interface ReceivedMail {
 
 export type MailServer = Awaited<ReturnType<typeof openMailServer>>;
 
-/** Takes mails without TLS, as `options` do not say otherwise. */
+/** Accepts mails without TLS and without authentication, unless `options` change that. */
 export async function openMailServer(options: SMTPServerOptions = {}) {
   const mails: ReceivedMail[] = [];
   const server = new SMTPServer({
@@ -47,7 +47,7 @@ export async function openMailServer(options: SMTPServerOptions = {}) {
   };
 }
 
-/** Accepts connections, and either says nothing at all or hangs up at once. */
+/** Accepts connections, and either sends nothing or closes them at once. */
 export async function openUnresponsiveServer(behaviour: 'hangs' | 'drops') {
   const sockets = new Set<import('node:net').Socket>();
   let connections = 0;
@@ -99,7 +99,7 @@ function headersOf(head: string): Map<string, string> {
   );
 }
 
-/** RFC 2047 */
+/** Decodes encoded words (RFC 2047). */
 const decodeWords = (text: string) =>
   text
     .replace(/\?=\s+=\?/g, '?==?')

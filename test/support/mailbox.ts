@@ -1,8 +1,8 @@
-// The mails of a house that sends none: what it would have sent, and the links in it.
+// Reads the outbox of a server without SMTP: the mails that it would have sent, and their links.
 import type { KeptMail } from '../../src/base/mail/outbox.js';
 import type { TestServer } from './server.js';
 
-/** All mails to somebody, the newest first, when what is under way is done. */
+/** Waits for background work, then returns all mails to an address, newest first. */
 export async function mailsTo(server: Pick<TestServer, 'base' | 'core'>, to: string): Promise<KeptMail[]> {
   await server.base.background.settle();
   await server.base.mail.settle();
@@ -10,14 +10,14 @@ export async function mailsTo(server: Pick<TestServer, 'base' | 'core'>, to: str
   return mails.filter((mail) => mail.to === to);
 }
 
-/** The newest one with this subject. */
+/** Returns the newest mail to an address with this subject. */
 export async function mailTo(
   server: Pick<TestServer, 'base' | 'core'>,
   to: string,
   subject: RegExp,
 ): Promise<KeptMail> {
   const mail = (await mailsTo(server, to)).find((kept) => subject.test(kept.subject));
-  if (!mail) throw new Error(`there is no mail to ${to} about ${subject}`);
+  if (!mail) throw new Error(`no mail to ${to} with the subject ${subject}`);
   return mail;
 }
 

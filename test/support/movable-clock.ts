@@ -1,16 +1,26 @@
-// A clock that goes as ever, and for one step of a test is ahead.
+// A clock that runs at the usual speed and that a test can move ahead.
 
 export function movableClock() {
   let aheadMs = 0;
-  return { clock: { now: () => new Date(Date.now() + aheadMs) }, later };
+  return { clock: { now: () => new Date(Date.now() + aheadMs) }, advance, later, reset };
 
-  /** Some time later, and then now again. */
+  /** Moves the clock ahead, until `reset`. Moves add up. */
+  function advance(ms: number): void {
+    aheadMs += ms;
+  }
+
+  /** Runs a step with the clock ahead, then moves it back. */
   async function later<Result>(ms: number, run: () => Promise<Result>): Promise<Result> {
-    aheadMs = ms;
+    aheadMs += ms;
     try {
       return await run();
     } finally {
-      aheadMs = 0;
+      aheadMs -= ms;
     }
+  }
+
+  /** Returns to the present. */
+  function reset(): void {
+    aheadMs = 0;
   }
 }

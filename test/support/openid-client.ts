@@ -1,11 +1,11 @@
-// A third-party app as most are written: openid-client, given nothing but the address of the house
-// and its own credentials.
+// A third-party app that uses openid-client, configured with the issuer and its own credentials
+// only.
 import * as oidc from 'openid-client';
 import { Browser, formsOf, type Page } from './browser.js';
 import { REDIRECT_URI, type TestClient } from './relying-party.js';
 import { PASSWORD, type TestServer } from './server.js';
 
-/** The app's view of the house; a client without a secret is public. */
+/** Discovers the server. A client without a secret is public. */
 export function discover(server: TestServer, client: TestClient, auth?: oidc.ClientAuth): Promise<oidc.Configuration> {
   return oidc.discovery(
     new URL(server.issuer),
@@ -16,7 +16,7 @@ export function discover(server: TestServer, client: TestClient, auth?: oidc.Cli
   );
 }
 
-/** What the app remembers between sending a person away and seeing them again. */
+/** The state that an app keeps between the authorization request and the callback. */
 export interface SignInAttempt {
   url: URL;
   parameters: Record<string, string>;
@@ -27,7 +27,7 @@ export interface SignInAttempt {
   };
 }
 
-/** Where the app sends the person, with PKCE, state and nonce; an empty parameter is left out. */
+/** Builds an authorization request with PKCE, state and nonce. Leaves out empty parameters. */
 export async function beginSignIn(
   config: oidc.Configuration,
   more: Record<string, string> = {},
@@ -50,10 +50,7 @@ export async function beginSignIn(
   return { url: oidc.buildAuthorizationUrl(config, parameters), parameters, checks };
 }
 
-/**
- * The person's way through our pages, signing in and allowing where asked, to the first page that
- * is neither.
- */
+/** Signs in and consents where a page asks for it. Returns the first page that does neither. */
 export async function completeSignIn(browser: Browser, start: string | URL | Page, email: string, password = PASSWORD) {
   let page = typeof start === 'string' || start instanceof URL ? await browser.open(start) : start;
   for (let step = 0; step < 5 && page.url.origin === browser.origin; step += 1) {
@@ -67,7 +64,7 @@ export async function completeSignIn(browser: Browser, start: string | URL | Pag
 export const isLogin = (page: Page) => page.url.pathname === '/login';
 export const isConsent = (page: Page) => page.status === 200 && page.url.pathname.startsWith('/interaction/');
 
-/** The whole of it: there, through the pages and back, and the code exchanged. */
+/** Runs the whole authorization code flow and returns the tokens. */
 export async function signIn(
   config: oidc.Configuration,
   browser: Browser,
@@ -80,9 +77,7 @@ export async function signIn(
   return exchange(config, url, attempt, more, options);
 }
 
-/**
- * The end of it, at the app. Rejects with an AuthorizationResponseError when the answer is a no.
- */
+/** Handles the callback. Rejects with an AuthorizationResponseError if it carries an error. */
 export function exchange(
   config: oidc.Configuration,
   callback: URL | Request,
@@ -93,12 +88,12 @@ export function exchange(
   return oidc.authorizationCodeGrant(config, callback, checks, resource ? { resource } : {}, options);
 }
 
-/** What a form that submits itself to the app would send. */
+/** Returns the request that the form of a form_post response submits to the app. */
 export function formPostRequest(page: Page): Request {
   const [form] = formsOf(page.html);
-  if (!form) throw new Error(`there is no form on ${page.url}: ${page.html}`);
+  if (!form) throw new Error(`no form on ${page.url}: ${page.html}`);
   return new Request(form.action, { method: 'POST', body: new URLSearchParams(form.fields) });
 }
 
-/** A browser of its own for each person. */
+/** Opens a browser without cookies. */
 export const browserFor = (server: TestServer) => new Browser(server.origin);

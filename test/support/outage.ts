@@ -1,5 +1,5 @@
-// Stores that fail at the n-th call: stands between a house and its database, its prepared
-// statements and its Redis.
+// Makes the n-th call to a store fail: wraps the database, the prepared statements and the Redis
+// of a server.
 import type { Base } from '../../src/base/base.js';
 import type { Database, Queryable } from '../../src/base/db/open.js';
 import type { Prepared } from '../../src/base/db/prepared.js';
@@ -7,8 +7,8 @@ import { createTransact } from '../../src/base/db/transaction.js';
 import type { Redis } from '../../src/base/redis.js';
 
 /**
- * `refuses`: nothing was done. `loses the answer`: it was done. `stays away`: this call and every
- * later one is refused.
+ * `refuses`: the call has no effect and fails. `loses the answer`: it takes effect and fails.
+ * `stays away`: this call and all later ones have no effect and fail.
  */
 export const FAILURES = ['refuses', 'loses the answer', 'stays away'] as const;
 export type Failure = (typeof FAILURES)[number];
@@ -41,8 +41,8 @@ export function createOutage() {
   }
 
   /**
-   * Does something while call number `call` fails. Tells whether it came to that call, and how long
-   * it took.
+   * Runs something while call number `call` fails. Reports whether that call was reached, and the
+   * duration.
    */
   async function during<Result>(call: number, failure: Failure, run: () => Promise<Result>) {
     calls = 0;
@@ -56,31 +56,34 @@ export function createOutage() {
     }
   }
 
-  async function ask<Result>(run: () => PromiseLike<Result>, error: () => Error): Promise<Result> {
+  async function attempt<Result>(run: () => PromiseLike<Result>, error: () => Error): Promise<Result> {
     if (!plan) return run();
     const { call, failure } = plan;
     calls += 1;
-    const isIt = calls === call;
-    if ((isIt && failure === 'refuses') || (calls >= call && failure === 'stays away')) throw error();
+    const isFailing = calls === call;
+    if ((isFailing && failure === 'refuses') || (calls >= call && failure === 'stays away')) throw error();
     const result = await run();
-    if (isIt && failure === 'loses the answer') throw error();
+    if (isFailing && failure === 'loses the answer') throw error();
     return result;
   }
 
   /**
-   * A transaction is one call, and each call in it another: its answer is lost when it is committed
-   * already.
+   * Counts a transaction as one call, and each call in it as another. The answer of a transaction
+   * is lost after its commit.
    */
   function breakable<Client extends Queryable>(client: Client): Client {
     return new Proxy(client, {
       get(target, name) {
         if (name === '$transaction') {
           return (verb: (tx: Queryable) => Promise<unknown>, options?: object) =>
-            ask(() => (target as unknown as Database).$transaction((tx) => verb(breakable(tx)), options), databaseAway);
+            attempt(
+              () => (target as unknown as Database).$transaction((tx) => verb(breakable(tx)), options),
+              databaseAway,
+            );
         }
         const model = Reflect.get(target, name);
         if (name === '$executeRaw' || name === '$queryRaw') {
-          return (...args: unknown[]) => ask(() => (model as Verb).apply(target, args), databaseAway);
+          return (...args: unknown[]) => attempt(() => (model as Verb).apply(target, args), databaseAway);
         }
         if (typeof name !== 'string' || /^[$_]/.test(name) || typeof model !== 'object') return model;
         return new Proxy(model as object, {
@@ -88,7 +91,7 @@ export function createOutage() {
             const method = Reflect.get(delegate, verb);
             if (typeof method !== 'function') return method;
             if (BACKGROUND_WRITES.has(`${name}.${String(verb)}`)) return method.bind(delegate);
-            return (...args: unknown[]) => ask(() => method.apply(delegate, args), databaseAway);
+            return (...args: unknown[]) => attempt(() => method.apply(delegate, args), databaseAway);
           },
         });
       },
@@ -98,7 +101,7 @@ export function createOutage() {
   function breakablePrepared(prepared: Prepared): Prepared {
     return {
       ...prepared,
-      run: (statement, values) => ask(() => prepared.run(statement, values), databaseAwayAsPgSaysIt),
+      run: (statement, values) => attempt(() => prepared.run(statement, values), databaseAwayAsInPg),
     };
   }
 
@@ -110,17 +113,17 @@ export function createOutage() {
           return () => {
             const batch = target.multi();
             const exec = batch.exec.bind(batch);
-            return Object.assign(batch, { exec: () => ask(exec, redisAway) });
+            return Object.assign(batch, { exec: () => attempt(exec, redisAway) });
           };
         }
         if (typeof method !== 'function') return method;
         if (!REDIS_COMMANDS.has(String(name))) return method.bind(target);
-        return (...args: unknown[]) => ask(() => method.apply(target, args), redisAway);
+        return (...args: unknown[]) => attempt(() => method.apply(target, args), redisAway);
       },
     });
   }
 }
 
 const databaseAway = () => Object.assign(new Error("Can't reach the database server"), { code: 'P1001' });
-const databaseAwayAsPgSaysIt = () => new Error('Connection terminated unexpectedly');
+const databaseAwayAsInPg = () => new Error('Connection terminated unexpectedly');
 const redisAway = () => new Error('Command timed out');

@@ -1,27 +1,27 @@
-// The kit as others have it: packed, and installed from its tarball into an empty project. In
-// test:all its tests run on that.
+// Packs the kit and installs its tarball into an empty project, as its users do. In test:all the
+// kit's tests run on that.
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 
-/** Where the tests of the kit find it. */
+/** The project that the kit's tests import from. */
 export const INSTALLED = resolve('node_modules/.packed-kit');
-/** Taken from here, so that nobody is asked for them. */
+/** Installed from our own node_modules, so that no registry is needed. */
 const DEPENDENCIES = ['@noble/hashes', '@peculiar/utils', 'asn1js', 'jose'];
 
-/** Before all tests. */
+/** Runs before all tests. */
 export default function bootstrap(): void {
   rmSync(INSTALLED, { recursive: true, force: true });
   installKit(INSTALLED);
 }
 
-/** Packs what was compiled and installs it into this folder, as `signet`. */
+/** Packs the build and installs it into this folder as `signet`. */
 export function installKit(project: string): void {
   mkdirSync(project, { recursive: true });
-  execFileSync(process.execPath, ['scripts/pack-kit.mjs', join(project, 'made')]);
+  execFileSync(process.execPath, ['scripts/pack-kit.mjs', join(project, 'packed')]);
   const npm = (...args: string[]) =>
     execFileSync('npm', args, { cwd: project, stdio: ['ignore', 'ignore', 'inherit'] });
-  npm('pack', './made', '--silent');
+  npm('pack', './packed', '--silent');
   writeFileSync(join(project, 'package.json'), '{ "private": true }');
   const dependencies = DEPENDENCIES.map((name) => resolve('node_modules', name));
   const quiet = ['--offline', '--install-links', '--no-audit', '--no-fund', '--silent'];

@@ -1,7 +1,6 @@
-// What `npm run test:all` needs around it: a PostgreSQL, a Redis, a Chromium, a Python and the
-// libraries of test/clients, of test/runtimes and of the examples. Takes the servers that run
-// already, or starts some of its own and stops them at the end. Fails when one is not installed:
-// nothing is left out in silence.
+// Provides what `npm run test:all` needs: PostgreSQL, Redis, Chromium, Python and the libraries of
+// test/clients, test/runtimes and the examples. Uses servers that already run, or starts its own
+// and stops them at the end. Fails if one is not installed, so that no test is skipped silently.
 
 import { spawnSync } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
@@ -13,9 +12,7 @@ import { findOnPath, findPostgresql, findRedis, INSTALL, runStatement, stopAll, 
 declare module 'vitest' {
   export interface ProvidedContext {
     postgresqlUrl: string;
-    /**
-     * The name of a migrated, empty database: copying it is several times faster than migrating.
-     */
+    /** A migrated, empty database. Copying it is several times faster than migrating. */
     postgresqlTemplate: string;
     redisUrl: string;
     chromium: string;
@@ -34,7 +31,7 @@ export default async function bootstrap(project: TestProject) {
     project.provide('redisUrl', await findRedis());
     const postgresqlUrl = await findPostgresql();
     project.provide('postgresqlUrl', postgresqlUrl);
-    project.provide('postgresqlTemplate', await makeTemplate(postgresqlUrl));
+    project.provide('postgresqlTemplate', await createTemplate(postgresqlUrl));
   } catch (error) {
     await stopAll();
     throw error;
@@ -42,7 +39,7 @@ export default async function bootstrap(project: TestProject) {
   return stopAll;
 }
 
-/** The libraries of a folder that has its own, in the versions that are written down. */
+/** Throws unless the exact versions in a folder's package.json are installed. */
 function checkLibraries(of: string): void {
   const folder = new URL(`../../${of}/`, import.meta.url);
   const manifest = (path: string) => JSON.parse(readFileSync(new URL(path, folder), 'utf8'));
@@ -54,13 +51,16 @@ function checkLibraries(of: string): void {
 }
 
 function findChromium(): string {
-  const given = process.env.CHROMIUM_PATH;
-  const found = given ?? findOnPath('chromium') ?? findOnPath('chromium-browser') ?? findOnPath('google-chrome');
+  const found =
+    process.env.CHROMIUM_PATH ??
+    findOnPath('chromium') ??
+    findOnPath('chromium-browser') ??
+    findOnPath('google-chrome');
   if (!found || !existsSync(found)) throw new Error(`Chromium is missing. ${INSTALL}`);
   return found;
 }
 
-async function makeTemplate(url: string): Promise<string> {
+async function createTemplate(url: string): Promise<string> {
   const name = `signet_template_${randomUUID().replaceAll('-', '')}`;
   await runStatement(url, `CREATE DATABASE ${name} TEMPLATE template0`);
   stopAtExit(() => runStatement(url, `DROP DATABASE ${name} WITH (FORCE)`));

@@ -1,5 +1,5 @@
-// The runtimes that the kit is tried on, each as a process of its own with the service of
-// test/runtimes, which finds the packed kit.
+// The runtimes that the kit is tested on. Each runs the service of test/runtimes in its own
+// process, with the packed kit installed.
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -9,17 +9,18 @@ import { INSTALLED } from './packed-kit.js';
 
 export interface Runtime {
   name: 'Node' | 'Bun' | 'Deno' | 'workerd';
-  /** The command line, in the folder of the project. `hosts` are those that the service asks. */
+  /** Returns the command line. `hosts` are those that the service connects to. */
   command(project: string, settings: string, hosts: string[]): string[];
 }
 
 export interface RunningService {
-  /** Where the service listens, and where the part of it that needs node:crypto does. */
+  /** Base URL of the service. */
   service: string;
+  /** Base URL of the part of the service that needs node:crypto. */
   svid: string;
-  /** What it wrote on standard error: faults that nobody caught among it. */
+  /** Standard error, which includes uncaught errors. */
   warnings(): string;
-  /** Asks it to end, and waits until it has: resolves to how it did. */
+  /** Sends SIGTERM and waits for the exit. */
   stop(): Promise<{ code: number | null; signal: NodeJS.Signals | null }>;
 }
 
@@ -47,7 +48,7 @@ export const runtimes: Runtime[] = [
   },
 ];
 
-/** An empty project with the packed kit and the service. */
+/** Creates a project with the packed kit and the service. */
 export function makeProject() {
   const path = mkdtempSync(join(tmpdir(), 'signet-runtimes-'));
   cpSync(INSTALLED, path, { recursive: true });
@@ -70,43 +71,42 @@ export async function startService(
     env: { PATH, HOME, NO_COLOR: '1', DENO_NO_UPDATE_CHECK: '1', [SETTINGS]: text },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
-  const ended = new Promise<Awaited<ReturnType<RunningService['stop']>>>((resolve) =>
+  const exited = new Promise<Awaited<ReturnType<RunningService['stop']>>>((resolve) =>
     child.once('exit', (code, signal) => resolve({ code, signal })),
   );
   const [stdout, stderr] = [textOf(child.stdout!), textOf(child.stderr!)];
   const ports = await listening(child, stdout).catch((error) => {
     child.kill('SIGKILL');
-    throw new Error(`${runtime.name} does not serve: ${stdout()}${stderr()}`, { cause: error });
+    throw new Error(`${runtime.name} did not start: ${stdout()}${stderr()}`, { cause: error });
   });
   const at = (port: number) => `http://127.0.0.1:${port}`;
   return { service: at(ports.service), svid: at(ports.svid), warnings: () => stderr().trim(), stop };
 
   async function stop() {
     child.kill('SIGTERM');
-    const late = setTimeout(() => child.kill('SIGKILL'), 5000);
-    const how = await ended;
-    clearTimeout(late);
-    return how;
+    const timer = setTimeout(() => child.kill('SIGKILL'), 5000);
+    const result = await exited;
+    clearTimeout(timer);
+    return result;
   }
 }
 
 /**
- * Each says in lines of JSON which ports it was given: workerd one after the other, the others both
- * at once.
+ * Reads the ports from JSON lines: workerd writes one line for each port, the others one for both.
  */
 async function listening(child: ChildProcess, stdout: () => string): Promise<{ service: number; svid: number }> {
   const deadline = Date.now() + LISTENS_WITHIN_MS;
   while (child.exitCode === null && Date.now() < deadline) {
     const lines = stdout().split('\n').slice(0, -1);
-    const said = lines.map((line) => JSON.parse(line) as Record<string, unknown>);
+    const messages = lines.map((line) => JSON.parse(line) as Record<string, unknown>);
     const ports = Object.assign(
       {},
-      ...said.map(({ socket, port, ...both }) => (socket ? { [`${socket}`]: port } : both)),
+      ...messages.map(({ socket, port, ...both }) => (socket ? { [`${socket}`]: port } : both)),
     );
     if (ports.service && ports.svid) return ports;
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
-  throw new Error('it said nothing in time');
+  throw new Error('no ports on standard output in time');
 }
 
 function textOf(stream: NodeJS.ReadableStream): () => string {
@@ -118,22 +118,22 @@ function textOf(stream: NodeJS.ReadableStream): () => string {
 }
 
 /**
- * The program itself, not the script that starts it: a signal has to reach it. It lies in a package
- * for this platform.
+ * Returns the path of the executable in the package for this platform. The launcher script would
+ * not forward signals.
  */
 function binary(name: string, path: string): string {
   const inFolder = createRequire(join(FOLDER, 'package.json'));
   const manifest = inFolder.resolve(`${name}/package.json`);
   const platforms = Object.keys(JSON.parse(readFileSync(manifest, 'utf8')).optionalDependencies);
-  const places = platforms.map((platform) => join(dirname(manifest), '..', platform, path));
-  // Where scripts run on installation, Bun moves its program there.
-  const found = [...places, join(dirname(manifest), `${path}.exe`)].find((file) => existsSync(file));
+  const paths = platforms.map((platform) => join(dirname(manifest), '..', platform, path));
+  // If install scripts run, Bun moves its executable there.
+  const found = [...paths, join(dirname(manifest), `${path}.exe`)].find((file) => existsSync(file));
   if (!found) throw new Error(`${name} has no program for this platform. Install it: npm ci --prefix test/runtimes`);
   return found;
 }
 
 /**
- * Workers are one file each. The service gets nothing of Node; the part that needs it, node:crypto.
+ * Bundles each worker into one file. Only the `svid` worker has the Node.js compatibility layer.
  */
 function workerdConfig(project: string, settings: string): string {
   const bundle = (entry: string, ...more: string[]) =>

@@ -1,4 +1,4 @@
-// The compiled server as a process of its own, as an operator starts it; and commands beside it.
+// Runs the compiled server and the CLI as processes, as an operator does.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -14,12 +14,11 @@ export type LogLine = Record<string, unknown> & { msg: string };
 export interface ServerProcess {
   origin: string;
   pid: number;
-  /** What it logged until now. */
+  /** The log lines so far. */
   lines(): LogLine[];
-  /** Everything on standard output and on standard error. */
   stdout(): string;
   stderr(): string;
-  /** Whoever read its standard output has gone. */
+  /** Closes the reading end of its standard output. */
   hangUp(): void;
   kill(signal: NodeJS.Signals): void;
   ended: Promise<{ code: number | null; signal: NodeJS.Signals | null }>;
@@ -31,7 +30,7 @@ export interface ProcessResult {
   stderr: string;
 }
 
-/** Nothing of this process's own settings gets in. */
+/** Excludes the settings of this process. */
 const bareEnvironment = () => ({ PATH: process.env.PATH, HOME: process.env.HOME });
 
 export function temporaryFolder() {
@@ -40,8 +39,8 @@ export function temporaryFolder() {
 }
 
 /**
- * Starts dist/main.js and waits until it listens. Rejects with what it wrote when it ends before
- * that. `mute`: nobody ever reads its standard error.
+ * Starts dist/main.js and waits until it listens. Rejects with its output if it exits before that.
+ * `mute` closes the reading end of its standard error.
  */
 export async function startServerProcess(
   settings: Record<string, string>,
@@ -74,12 +73,13 @@ export async function startServerProcess(
         ended,
       };
     }
-    if (child.exitCode !== null || Date.now() > deadline) throw new Error(`it does not listen: ${stdout()}${stderr()}`);
+    if (child.exitCode !== null || Date.now() > deadline)
+      throw new Error(`the server does not listen: ${stdout()}${stderr()}`);
     await new Promise((resolve) => setTimeout(resolve, 25));
   }
 }
 
-/** Runs dist/main.js or dist/cli.js to its end. */
+/** Runs dist/main.js or dist/cli.js until it exits. */
 export function run(
   program: 'main.js' | 'cli.js',
   args: string[],
@@ -90,7 +90,7 @@ export function run(
   return new Promise((resolve) => child.once('close', (code) => resolve({ code, stdout: stdout(), stderr: stderr() })));
 }
 
-/** For afterEach: no test leaves a process behind. */
+/** Kills all processes that were started here. Call it in afterEach. */
 export function killServers(): void {
   for (const child of running) child.kill('SIGKILL');
 }
@@ -102,7 +102,7 @@ export async function waitUntil(
 ): Promise<void> {
   const deadline = Date.now() + withinMs;
   while (!(await holds())) {
-    if (Date.now() > deadline) throw new Error(`it did not happen in ${withinMs} ms: ${what}`);
+    if (Date.now() > deadline) throw new Error(`not within ${withinMs} ms: ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
 }
@@ -110,7 +110,7 @@ export async function waitUntil(
 function launch(program: string, args: string[], settings: Record<string, string>, input?: string) {
   let [out, err] = ['', ''];
   const child = spawn(process.execPath, [join(DIST, program), ...args], {
-    cwd: tmpdir(), // no .env lies there
+    cwd: tmpdir(), // has no .env
     env: { ...bareEnvironment(), ...settings },
     stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
   });

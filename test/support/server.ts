@@ -1,5 +1,5 @@
-// A real house on a real store: the same lines as main.ts, on a free port, with its log kept for
-// the test.
+// Starts a server in this process as main.ts does, on a real store and a free port. Keeps its log
+// lines.
 
 import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
@@ -21,17 +21,17 @@ export type TestServer = Awaited<ReturnType<typeof startServer>>;
 
 export interface TestServerOptions {
   store?: Store;
-  /** A house beside another one on the same store: the other's. */
+  /** Another server whose store, data folder and issuer this one shares. */
   sharedWith?: { data: OpenStore; dataDir: string; issuer: string };
   settings?: Record<string, string>;
   clock?: Clock;
-  /** Puts something between the house and its stores: see outage.ts. */
+  /** Wraps the stores of the server, such as outage.ts does. */
   wrapBase?: (base: Base) => Base;
 }
 
 export const PASSWORD = 'correct horse battery';
 
-/** Opens a house. `settings` are environment variables. Close it at the end. */
+/** Starts a server. `settings` are environment variables. Close it at the end. */
 export async function startServer({
   store = stores[0]!,
   sharedWith,
@@ -55,7 +55,7 @@ export async function startServer({
     REDIS_PREFIX: data.redisPrefix,
     PASSWORD_HASH_COST: '4',
     SECRET,
-    // Tests ask more often than anybody; what limits do has tests of its own.
+    // Tests send more requests than the limits allow. Tests of the limits set their own.
     RATE_LIMIT_ANONYMOUS: '0',
     RATE_LIMIT_HUMAN: '0',
     RATE_LIMIT_AGENT: '0',
@@ -64,7 +64,7 @@ export async function startServer({
   });
   const log = createLog(config.logLevel, { write: (line) => lines.push(line) });
   const base = wrapBase(await openBase(config, { log, clock }));
-  if (config.secret === SECRET) await giveKeys(base);
+  if (config.secret === SECRET) await insertSigningKeys(base);
   const core = await createCore(base);
   const app = await createApp(base, core);
   server.on('request', app.handle);
@@ -80,29 +80,29 @@ export async function startServer({
     dataDir,
     port,
     issuer: config.issuer,
-    /** Where this very process listens; the issuer, unless it stands beside another house. */
+    /** The address of this server. Differs from the issuer if the store is shared. */
     origin: `http://localhost:${port}`,
     account,
     client,
     close,
   };
 
-  /** An account with PASSWORD. */
+  /** Creates an account with PASSWORD. */
   async function account(email = nextEmail(), name = 'Jane Developer') {
     return core.accounts.create({ email, name, password: PASSWORD }, systemMeta);
   }
 
   function nextEmail(): string {
     accounts += 1;
-    return `person${accounts}@example.com`;
+    return `user${accounts}@example.com`;
   }
 
-  /** A client that an administrator made; with a secret unless it says `none`. */
+  /** Creates a client as an administrator. It has a secret unless its method is `none`. */
   async function client(
     metadata: Record<string, unknown> = {},
     options: { firstParty?: boolean; pkceRequired?: boolean } = {},
   ) {
-    const made = await core.clients.create(
+    const { client, secret } = await core.clients.create(
       {
         metadata: {
           client_name: 'Acme',
@@ -114,7 +114,7 @@ export async function startServer({
       },
       systemMeta,
     );
-    return { id: made.client.id, secret: made.secret ?? '' };
+    return { id: client.id, secret: secret ?? '' };
   }
 
   async function close(): Promise<void> {
@@ -127,8 +127,8 @@ export async function startServer({
   }
 }
 
-/** Those that all houses share, unless there are some. */
-async function giveKeys({ db, clock }: Base): Promise<void> {
+/** Inserts the shared signing keys, unless the store has some. */
+async function insertSigningKeys({ db, clock }: Base): Promise<void> {
   if ((await db.signingKey.count()) > 0) return;
   const createdAt = clock.now();
   await db.signingKey.createMany({

@@ -1,4 +1,4 @@
-// Somebody with an account of this house, who is signed in to it in a browser.
+// A browser that is signed in to a new account.
 import { Browser } from './browser.js';
 import { PASSWORD, type TestServer } from './server.js';
 

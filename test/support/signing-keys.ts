@@ -1,5 +1,5 @@
-// Signing keys, made once for all houses of the tests: an RSA key costs more than everything else
-// that a house does to open.
+// Signing keys that all test servers share. Generating an RSA key takes longer than the rest of a
+// start.
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -13,8 +13,8 @@ import { createLog } from '../../src/base/log.js';
 import { createAudit } from '../../src/core/audit/audit.js';
 import { createKeys } from '../../src/core/keys/keys.js';
 
-/** The master secret of every house that is given none. */
-export const SECRET = 'the master secret of the tests, for all houses';
+/** The master secret of test servers that do not set their own. */
+export const SECRET = 'the master secret that test servers share';
 
 declare module 'vitest' {
   export interface ProvidedContext {

@@ -1,12 +1,9 @@
-// In which order test files begin: those that take long first, or one worker would be busy with
-// them at the end and the others idle.
+// Starts slow test files first. Otherwise one worker would still run them when the others are done.
 import { BaseSequencer, type TestSequencerConstructor, type TestSpecification } from 'vitest/node';
 
-/**
- * Files whose path holds one of these texts begin first, and each project's files stand together.
- */
+/** Sorts files whose path contains one of these texts first, and groups files by project. */
 export function slowTestsFirst(paths: string[]): TestSequencerConstructor {
-  return class LongOnesFirst extends BaseSequencer {
+  return class SlowTestsFirst extends BaseSequencer {
     override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
       const rank = ({ project, moduleId }: TestSpecification) =>
         project.name === 'alone' || paths.some((part) => moduleId.includes(part)) ? 0 : 1;

@@ -1,4 +1,4 @@
-// Makes a migrated, empty SQLite file before the tests: copying it is several times faster than
+// Creates a migrated, empty SQLite file before the tests. Copying it is several times faster than
 // migrating.
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

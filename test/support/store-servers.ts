@@ -1,5 +1,5 @@
-// The PostgreSQL and the Redis that tests and benches run against: those that run already, or some
-// of their own, started here and stopped at the end.
+// Finds the PostgreSQL and Redis servers for tests and benchmarks, or starts them and stops them at
+// the end.
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { chmodSync, chownSync, existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
@@ -13,22 +13,26 @@ export const INSTALL = 'Install it: apt-get install -y postgresql redis-server c
 const START_WITHIN_MS = 20_000;
 const stops: (() => Promise<void>)[] = [];
 
-/** Ends what was started here, the last first. */
+/** Stops what was started here, in reverse order. */
 export async function stopAll(): Promise<void> {
   for (const stop of stops.splice(0).reverse()) await stop();
 }
 
-/** Something else to be done at the end, before the servers are gone. */
+/** Adds work to be done by `stopAll`, before the servers stop. */
 export function stopAtExit(stop: () => Promise<void>): void {
   stops.push(stop);
 }
 
-/** The URL of a PostgreSQL in which databases can be made. Throws when none is installed. */
+/**
+ * Returns the URL of a PostgreSQL server on which databases can be created. Throws if none is
+ * installed.
+ */
 export async function findPostgresql(): Promise<string> {
-  const given = process.env.TEST_DATABASE_URL;
-  const running = given ?? 'postgresql://root@127.0.0.1:5432/postgres';
+  const configured = process.env.TEST_DATABASE_URL;
+  const running = configured ?? 'postgresql://root@127.0.0.1:5432/postgres';
   if (await answersPostgresql(running)) return running;
-  if (given) throw new Error('The PostgreSQL at TEST_DATABASE_URL does not answer, or may not create databases.');
+  if (configured)
+    throw new Error('The PostgreSQL at TEST_DATABASE_URL does not answer, or its user cannot create databases.');
   const versions = existsSync('/usr/lib/postgresql') ? readdirSync('/usr/lib/postgresql') : [];
   const newest = versions.sort((a, b) => Number(b) - Number(a))[0];
   if (!newest) throw new Error(`PostgreSQL is missing. ${INSTALL}`);
@@ -57,11 +61,11 @@ async function startPostgresql(bin: string): Promise<string> {
     rmSync(folder, { recursive: true, force: true });
   });
   const url = `postgresql://postgres@127.0.0.1:${port}/postgres`;
-  await untilItAnswers('PostgreSQL', () => answersPostgresql(url));
+  await waitForAnswer('PostgreSQL', () => answersPostgresql(url));
   return url;
 }
 
-/** PostgreSQL refuses to run as root: it runs as the account that its package made. */
+/** Returns the account of the PostgreSQL package, because PostgreSQL does not run as root. */
 function serverAccount(): { uid: number; gid: number } | undefined {
   if (process.getuid?.() !== 0) return undefined;
   const id = (flag: string) => Number(execFileSync('id', [flag, 'postgres'], { encoding: 'utf8' }));
@@ -73,8 +77,8 @@ async function answersPostgresql(url: string): Promise<boolean> {
   client.on('error', () => {});
   try {
     await client.connect();
-    const mayCreate = 'SELECT rolcreatedb OR rolsuper AS yes FROM pg_roles WHERE rolname = current_user';
-    return (await client.query(mayCreate)).rows[0].yes;
+    const canCreate = 'SELECT rolcreatedb OR rolsuper AS yes FROM pg_roles WHERE rolname = current_user';
+    return (await client.query(canCreate)).rows[0].yes;
   } catch {
     return false;
   } finally {
@@ -82,20 +86,20 @@ async function answersPostgresql(url: string): Promise<boolean> {
   }
 }
 
-/** The URL of a Redis. Throws when none is installed. */
+/** Returns the URL of a Redis server. Throws if none is installed. */
 export async function findRedis(): Promise<string> {
-  const program = findOnPath('redis-server'); // some tests start and stop one of their own
+  const program = findOnPath('redis-server'); // some tests start their own
   if (!program) throw new Error(`Redis is missing. ${INSTALL}`);
-  const given = process.env.TEST_REDIS_URL;
-  const running = given ?? 'redis://127.0.0.1:6379';
+  const configured = process.env.TEST_REDIS_URL;
+  const running = configured ?? 'redis://127.0.0.1:6379';
   if (await answersRedis(running)) return running;
-  if (given) throw new Error('The Redis at TEST_REDIS_URL does not answer.');
+  if (configured) throw new Error('The Redis at TEST_REDIS_URL does not answer.');
   const port = await freePort();
   const flags = ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no'];
   const server = spawn(program, flags, { cwd: tmpdir(), stdio: 'ignore' });
   stops.push(() => stop(server, 'SIGTERM'));
   const url = `redis://127.0.0.1:${port}`;
-  await untilItAnswers('Redis', () => answersRedis(url));
+  await waitForAnswer('Redis', () => answersRedis(url));
   return url;
 }
 
@@ -112,7 +116,7 @@ async function answersRedis(url: string): Promise<boolean> {
   }
 }
 
-async function untilItAnswers(name: string, answers: () => Promise<boolean>): Promise<void> {
+async function waitForAnswer(name: string, answers: () => Promise<boolean>): Promise<void> {
   const deadline = Date.now() + START_WITHIN_MS;
   while (!(await answers())) {
     if (Date.now() > deadline) throw new Error(`${name} was started but does not answer.`);
@@ -127,7 +131,7 @@ async function stop(server: ChildProcess, signal: NodeJS.Signals): Promise<void>
   await ended;
 }
 
-/** One statement on a connection of its own. */
+/** Runs a statement on a new connection. */
 export async function runStatement(url: string, statement: string): Promise<void> {
   const client = new pg.Client({ connectionString: url });
   await client.connect();
@@ -138,7 +142,7 @@ export async function runStatement(url: string, statement: string): Promise<void
   }
 }
 
-/** Deletes every key that begins so. */
+/** Deletes all keys with this prefix. */
 export async function deleteKeys(url: string, prefix: string): Promise<void> {
   const redis = new Redis(url);
   try {
@@ -153,7 +157,7 @@ export async function deleteKeys(url: string, prefix: string): Promise<void> {
   }
 }
 
-/** Where a program lies, if it is installed. */
+/** Returns the path of a program, if it is installed. */
 export function findOnPath(program: string): string | undefined {
   const folders = (process.env.PATH ?? '').split(delimiter);
   return folders.map((folder) => join(folder, program)).find((path) => existsSync(path));

@@ -16,9 +16,9 @@ export interface OpenStore {
 
 export interface Store {
   name: 'SQLite' | 'PostgreSQL' | 'PostgreSQL and Redis';
-  /** A migrated, empty database of its own. */
+  /** Opens a new database that is migrated and empty. */
   open(): Promise<OpenStore>;
-  /** The same, not even migrated. */
+  /** Opens a new database that is not migrated. */
   openBlank(): Promise<OpenStore>;
 }
 
@@ -41,7 +41,7 @@ const postgresqlAndRedis: Store = {
 export const stores: Store[] =
   process.env.SIGNET_TEST_STORES === 'all' ? [sqlite, postgresql, postgresqlAndRedis] : [sqlite];
 
-/** For what concerns databases only. */
+/** Stores for tests that do not need Redis. */
 export const databases = stores.filter((store) => store !== postgresqlAndRedis);
 
 function sqliteFile(template?: string): OpenStore {
@@ -59,7 +59,7 @@ async function postgresqlDatabase(template: string): Promise<OpenStore> {
   const server = inject('postgresqlUrl');
   const name = `signet_test_${randomUUID().replaceAll('-', '')}`;
   await runStatement(server, `CREATE DATABASE ${name} TEMPLATE ${template}`);
-  await runStatement(server, `ALTER DATABASE ${name} SET timezone TO 'Asia/Kolkata'`); // not that of our clock
+  await runStatement(server, `ALTER DATABASE ${name} SET timezone TO 'Asia/Kolkata'`); // differs from the time zone of this process
   const url = new URL(server);
   url.pathname = `/${name}`;
   return {

@@ -1,15 +1,14 @@
-// A wire between a test and a server that can be cut, closed for a while, or made to swallow
-// answers.
+// A TCP proxy whose connections can be cut, rejected, or made to lose responses.
 import { connect, createServer, type Socket } from 'node:net';
 
 export interface TcpProxy {
-  /** The server's URL, but by way of the wire. */
+  /** The server's URL with the address of the proxy. */
   url: string;
-  /** Ends all connections and hears answers again. */
+  /** Closes all connections and ends `mute`. */
   cut(): void;
-  /** Whether new connections are taken. */
+  /** Sets whether new connections are accepted. */
   accept(yes: boolean): void;
-  /** Answers are swallowed until the next cut. */
+  /** Drops what the server sends until the next `cut`. */
   mute(): void;
   close(): void;
 }
@@ -23,8 +22,8 @@ export async function openTcpProxy(target: string): Promise<TcpProxy> {
     if (!accepting) return void client.destroy();
     const upstream = connect(Number(port), hostname);
     for (const socket of [client, upstream]) sockets.add(socket.on('error', () => {}));
-    client.on('data', (question) => upstream.write(question));
-    upstream.on('data', (answer) => muted || client.write(answer));
+    client.on('data', (chunk) => upstream.write(chunk));
+    upstream.on('data', (chunk) => muted || client.write(chunk));
     client.on('close', () => upstream.destroy());
     upstream.on('close', () => client.destroy());
   });

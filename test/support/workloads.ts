@@ -1,5 +1,5 @@
-// Certificates and the authorities that sign them, byte by byte (RFC 5280), so that wrong ones can
-// be made as well; and the bundles of SPIFFE trust domains. All keys are EC on P-256.
+// Encodes certificates and certificate authorities as DER (RFC 5280), so that tests can create
+// invalid ones too, and bundles of SPIFFE trust domains. All keys are EC P-256.
 import { createPrivateKey, generateKeyPairSync, type KeyObject, randomBytes, sign, X509Certificate } from 'node:crypto';
 import { mkdtempSync, renameSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -23,14 +23,14 @@ export interface CertificateRequest {
   addresses?: number[][];
   isAuthority?: boolean;
   pathLength?: number;
-  /** Bits of the key usage by their number; undefined for no such extension. */
+  /** Bit numbers of the key usage. Undefined leaves the extension out. */
   keyUsage?: number[];
-  /** Object identifiers of the extended key usage, in hexadecimal. */
+  /** DER content of the object identifiers, in hexadecimal. */
   extendedKeyUsage?: string[];
   extensions?: Buffer[];
   from?: Date;
   to?: Date;
-  /** Another's, in place of a new one. */
+  /** An existing key, in place of a new one. */
   key?: Pick<Holder, 'privateKey' | 'publicKey'> | undefined;
 }
 
@@ -39,11 +39,11 @@ export const SERVER_AUTH = '2b06010505070301';
 export const CLIENT_AUTH = '2b06010505070302';
 const HOUR_MS = 3_600_000;
 
-/** An authority that signs itself. */
+/** Creates a self-signed certificate authority. */
 export const makeAuthority = (commonName = 'Authority', more: CertificateRequest = {}) =>
   issue(undefined, { commonName, isAuthority: true, keyUsage: [KEY_USE.keyCertSign, KEY_USE.cRLSign], ...more });
 
-/** A certificate; without an issuer it signs itself. */
+/** Issues a certificate, self-signed if there is no issuer. */
 export function issue(issuer: Holder | undefined, request: CertificateRequest = {}): Holder {
   const { privateKey, publicKey } = request.key ?? generateKeyPairSync('ec', { namedCurve: 'P-256' });
   const { from = new Date(Date.now() - HOUR_MS), to = new Date(Date.now() + HOUR_MS) } = request;
@@ -121,8 +121,7 @@ const time = (date: Date) =>
   );
 
 /**
- * A trust domain: its authority, the workloads that it signs for, and its bundle as its keepers
- * publish it.
+ * Creates a SPIFFE trust domain: its authority, certificates and tokens of workloads, its bundle.
  */
 export function makeTrustDomain(name: string) {
   let authority = makeAuthority(`Authority of ${name}`);
@@ -135,7 +134,7 @@ export function makeTrustDomain(name: string) {
     return issue(authority, { uris, isAuthority: false, keyUsage: [KEY_USE.digitalSignature], ...more });
   }
 
-  /** A JWT-SVID; what is given stands in place of what is right, undefined takes it away. */
+  /** Signs a JWT-SVID. `claims` and `header` replace the valid values; undefined removes one. */
   function token(
     audience: string | string[],
     claims: Record<string, unknown> = {},
@@ -165,7 +164,7 @@ export function makeTrustDomain(name: string) {
 
 export type TrustDomain = ReturnType<typeof makeTrustDomain>;
 
-/** A folder with the bundle of each. `write` replaces one, as their keepers do: at once. */
+/** Creates a folder with the bundles of these domains. `write` replaces one atomically. */
 export function makeBundleFolder(...domains: TrustDomain[]) {
   const folder = mkdtempSync(join(tmpdir(), 'signet-bundles-'));
   for (const domain of domains) write(domain);
@@ -177,5 +176,5 @@ export function makeBundleFolder(...domains: TrustDomain[]) {
   }
 }
 
-/** As nginx hands a certificate on ($ssl_client_escaped_cert), the last one first. */
+/** Encodes a certificate chain, leaf first, as nginx does in `$ssl_client_escaped_cert`. */
 export const asHeader = (...chain: Holder[]) => encodeURIComponent(chain.map(({ pem }) => pem).join(''));

@@ -28,7 +28,7 @@ beforeEach(async () => {
 });
 afterEach(() => external.close());
 
-const keyReads = () => external.asked.filter((path) => path === '/keys').length;
+const keyReads = () => external.requestedPaths.filter((path) => path === '/keys').length;
 
 async function verify({ privateKey, kid }: SigningPair, header: object = { kid }) {
   const token = await signToken(privateKey, 'ES256', { sub: 'x' }, { ...header });
@@ -42,7 +42,7 @@ async function verify({ privateKey, kid }: SigningPair, header: object = { kid }
 describe('the keys of an external issuer', () => {
   it('are fetched once for concurrent tokens', async () => {
     expect(await Promise.all(Array.from({ length: 20 }, () => verify(first)))).toEqual(Array(20).fill('good'));
-    expect(external.asked).toEqual(['/.well-known/openid-configuration', '/keys']);
+    expect(external.requestedPaths).toEqual(['/.well-known/openid-configuration', '/keys']);
   });
 
   it('can lack a key id if there is only one', async () => {
@@ -89,7 +89,7 @@ describe('the keys of an external issuer', () => {
   it('that were never fetched are reported as unavailable, and are fetched again soon', async () => {
     external.setReachable(false);
     for (let n = 0; n < 5; n += 1) expect(await verify(first)).toBe('upstream_unavailable');
-    expect(external.asked).toHaveLength(1);
+    expect(external.requestedPaths).toHaveLength(1);
     external.setReachable(true);
     now += 2001;
     expect(await verify(first)).toBe('good');
