@@ -1,7 +1,6 @@
-// The pages on which a person sees the agents of their organizations, replaces their keys and ends
-// them.
 import { afterAll, describe, expect, it } from 'vitest';
 import { systemMeta } from '../../../src/core/request-meta.js';
+import { addMember } from '../../support/accounts.js';
 import { getAgent, onboard } from '../../support/agents.js';
 import { Browser, formsOf, type Page } from '../../support/browser.js';
 import { movableClock } from '../../support/movable-clock.js';
@@ -9,61 +8,68 @@ import { PASSWORD, startServer } from '../../support/server.js';
 import { signedInBrowser } from '../../support/signed-in-browser.js';
 
 const AGENTS = '/account/agents';
+const ELEVEN_MINUTES_MS = 11 * 60 * 1000;
 const { clock, later } = movableClock();
 const server = await startServer({ clock });
 afterAll(() => server.close());
 
-const person = (name?: string) => signedInBrowser(server, name);
+const signIn = (name?: string) => signedInBrowser(server, name);
 
-/** Of an organization of this person: their own, if none is named. */
-async function giveAgent(accountId: string, name = 'Bookkeeper', organizationId?: string) {
-  const maker = (await server.core.accounts.find(accountId))!;
-  const place = organizationId ?? (await server.core.organizations.personalOrganizationId(accountId));
-  const wanted = { agentId: 'books', name, capabilities: ['read:cap-table'] };
-  const { agent, key } = await server.core.agents.onboarding.onboardInto(place, maker, wanted, systemMeta);
+/** Creates an agent in the organization (default: the account's personal one). */
+async function createAgent(accountId: string, name = 'Bookkeeper', organizationId?: string) {
+  const creator = (await server.core.accounts.find(accountId))!;
+  const { agent, key } = await server.core.agents.onboarding.onboardInto(
+    organizationId ?? (await server.core.organizations.personalOrganizationId(accountId)),
+    creator,
+    { agentId: 'books', name, capabilities: ['read:cap-table'] },
+    systemMeta,
+  );
   return { ...agent, key, agent_id: agent.agentId };
 }
 
-/** An organization of one person, with another in it. */
-async function shared(role: 'viewer' | 'operator' | 'admin') {
-  const owner = await person('Ada Okafor');
+/** Creates an organization with an owner, another member and an agent of the owner. */
+async function createSharedOrganization(role: 'viewer' | 'operator' | 'admin') {
+  const owner = await signIn('Ada Okafor');
   const { id } = await server.core.organizations.create(owner.id, 'Northwind', systemMeta);
-  const member = await person();
-  await server.base.db.membership.create({ data: { accountId: member.id, organizationId: id, role } });
-  await server.base.invalidationBus.publish('organizations', id);
-  return { owner, member, agent: await giveAgent(owner.id, 'Shared', id) };
+  const member = await signIn();
+  await addMember(server, id, member.id, role);
+  return { owner, member, agent: await createAgent(owner.id, 'Shared', id) };
 }
 
 const post = (browser: Browser, path: string, values: Record<string, string>, headers: Record<string, string> = {}) =>
   browser.open(path, { method: 'POST', body: new URLSearchParams(values), headers });
-const press = (browser: Browser, page: Page, verb: 'end' | 'replace-key') =>
+const submit = (browser: Browser, page: Page, verb: 'end' | 'replace-key') =>
   browser.submit(
     page,
     {},
     formsOf(page.html).findIndex(({ action }) => action.endsWith(`/${verb}`)),
   );
 const csrfOf = ({ html }: Page) => formsOf(html)[0]?.fields.csrf ?? '';
-const shownIn = ({ html }: Page) => /<pre class="copy"><code>([^<]+)</.exec(html)?.[1] ?? '';
+const keyShownIn = ({ html }: Page) => /<pre class="copy"><code>([^<]+)</.exec(html)?.[1] ?? '';
 const statusOf = async (agent: { agent_id: string }, key: string) => (await getAgent(server, agent, key)).status;
 
-describe('the pages of agents', () => {
-  it('lead back through the sign-in, and are linked from the account of whoever has one', async () => {
-    const { id, email, browser } = await person();
-    expect((await browser.open('/account')).html).not.toContain(`href="${AGENTS}"`);
-    const stranger = new Browser(server.origin);
-    const login = await stranger.open(AGENTS);
+describe('the agent pages', () => {
+  it('redirect to the sign-in page and back', async () => {
+    const { email } = await server.account();
+    const browser = new Browser(server.origin);
+    const login = await browser.open(AGENTS);
     expect(login.url.pathname).toBe('/login');
-    const back = await stranger.signIn(email, PASSWORD, login);
-    expect([back.url.pathname, back.html]).toEqual([AGENTS, expect.stringContaining('There are no agents.')]);
-    await giveAgent(id);
+    const list = await browser.signIn(email, PASSWORD, login);
+    expect([list.url.pathname, list.html]).toEqual([AGENTS, expect.stringContaining('There are no agents.')]);
+  });
+
+  it('are linked from the account page once there is an agent', async () => {
+    const { id, browser } = await signIn();
+    expect((await browser.open('/account')).html).not.toContain(`href="${AGENTS}"`);
+    await createAgent(id);
     expect((await browser.open('/account')).html).toMatch(/1 agent[\s\S]+href="\/account\/agents"/);
   });
 
-  it('tell what each is, and who answers for it', async () => {
-    const { id, browser } = await person();
-    await giveAgent(id, '<i>Book</i>keeper');
-    const stray = await onboard(server, { agent_id: 'stray', agent_name: 'Stray' });
-    await browser.submit(await browser.open(stray.claim_url!));
+  it('list each agent with its capabilities and owner', async () => {
+    const { id, browser } = await signIn();
+    await createAgent(id, '<i>Book</i>keeper');
+    const claimed = await onboard(server, { agent_id: 'claimed', agent_name: 'Claimed' });
+    await browser.submit(await browser.open(claimed.claim_url!));
     const { html } = await browser.open(AGENTS);
     for (const text of [
       '&lt;i&gt;Book&lt;/i&gt;keeper',
@@ -73,30 +79,30 @@ describe('the pages of agents', () => {
       'Created just now',
     ])
       expect(html).toContain(text);
-    expect(html).toMatch(/Stray<\/strong><code>stray<[\s\S]+claimed by you[\s\S]+write:stakeholders/);
+    expect(html).toMatch(/Claimed<\/strong><code>claimed<[\s\S]+claimed by you[\s\S]+write:stakeholders/);
   });
 
-  it('ask before they end one, and from then on it is refused', async () => {
-    const { id, browser } = await person();
-    const agent = await giveAgent(id);
-    const asked = await browser.open(`${AGENTS}/${agent.id}/end`);
-    expect(asked.html).toContain('Delete Bookkeeper?');
-    expect(await statusOf(agent, agent.key)).toBe(200); // asking ends nothing
-    const done = await press(browser, asked, 'end');
-    expect([done.url.pathname, done.html]).toEqual([AGENTS, expect.stringContaining('The agent was deleted')]);
+  it('delete an agent after a confirmation', async () => {
+    const { id, browser } = await signIn();
+    const agent = await createAgent(id);
+    const confirmation = await browser.open(`${AGENTS}/${agent.id}/end`);
+    expect(confirmation.html).toContain('Delete Bookkeeper?');
+    expect(await statusOf(agent, agent.key)).toBe(200);
+    const list = await submit(browser, confirmation, 'end');
+    expect([list.url.pathname, list.html]).toEqual([AGENTS, expect.stringContaining('The agent was deleted')]);
     expect(await statusOf(agent, agent.key)).toBe(401);
     const [event] = await server.core.audit.list({ accountId: id, action: 'agent.deleted' });
     expect(event).toMatchObject({ actorId: id, clientId: agent.id });
-    expect((await press(browser, asked, 'end')).status).toBe(404); // it is gone already
+    expect((await submit(browser, confirmation, 'end')).status).toBe(404);
   });
 
-  it('put another key in the place of the old one at once, and show it once, on the answer to the form', async () => {
-    const { id, browser } = await person();
-    const agent = await giveAgent(id);
+  it('replace a key immediately and show the new one once', async () => {
+    const { id, browser } = await signIn();
+    const agent = await createAgent(id);
     const visited: URL[] = [];
     browser.onResponse = (_method, url) => visited.push(url);
-    const page = await press(browser, await browser.open(`${AGENTS}/${agent.id}/replace-key`), 'replace-key');
-    const key = shownIn(page);
+    const page = await submit(browser, await browser.open(`${AGENTS}/${agent.id}/replace-key`), 'replace-key');
+    const key = keyShownIn(page);
     expect([page.status, page.headers.get('cache-control'), key]).toEqual([
       201,
       'no-store',
@@ -111,59 +117,58 @@ describe('the pages of agents', () => {
     expect(event).toMatchObject({ actorId: id, clientId: agent.id });
   });
 
-  it('let every administrator of its organization do both, and tell who answers for it then', async () => {
-    const { owner, member, agent } = await shared('admin');
+  it('let an administrator of the organization replace the key, and become the owner', async () => {
+    const { owner, member, agent } = await createSharedOrganization('admin');
     expect((await member.browser.open(AGENTS)).html).toMatch(/Northwind<\/span><span>claimed by another user/);
-    const asked = await member.browser.open(`${AGENTS}/${agent.id}/replace-key`);
-    expect(asked.html).toContain('You become responsible for the agent.');
-    const key = shownIn(await press(member.browser, asked, 'replace-key'));
+    const confirmation = await member.browser.open(`${AGENTS}/${agent.id}/replace-key`);
+    expect(confirmation.html).toContain('You become responsible for the agent.');
+    const key = keyShownIn(await submit(member.browser, confirmation, 'replace-key'));
     expect(await statusOf(agent, key)).toBe(200);
     expect((await member.browser.open(AGENTS)).html).toMatch(/Northwind<\/span><span>claimed by you/);
     expect((await owner.browser.open(AGENTS)).html).toMatch(/Northwind<\/span><span>claimed by another user/);
-    await server.base.db.membership.deleteMany({
-      where: { accountId: member.id, organizationId: agent.organizationId },
-    });
-    await server.base.invalidationBus.publish('organizations', agent.organizationId);
-    const left = await owner.browser.open(AGENTS);
-    expect(left.html).toMatch(/Northwind<\/span><span>unclaimed/);
-    await press(owner.browser, await owner.browser.open(`${AGENTS}/${agent.id}/end`), 'end');
+  });
+
+  it('let another administrator delete an agent whose owner has left the organization', async () => {
+    const { owner, member, agent } = await createSharedOrganization('admin');
+    const replaced = await member.browser.open(`${AGENTS}/${agent.id}/replace-key`);
+    const key = keyShownIn(await submit(member.browser, replaced, 'replace-key'));
+    await server.core.members.remove({ accountId: owner.id }, agent.organizationId, member.id, systemMeta);
+    expect((await owner.browser.open(AGENTS)).html).toMatch(/Northwind<\/span><span>unclaimed/);
+    await submit(owner.browser, await owner.browser.open(`${AGENTS}/${agent.id}/end`), 'end');
     expect(await statusOf(agent, key)).toBe(401);
   });
 
-  it.each(['viewer', 'operator'] as const)(
-    'show agents to the %s of an organization, who can do nothing',
-    async (role) => {
-      const { member, agent } = await shared(role);
-      const list = await member.browser.open(AGENTS);
-      expect([list.html.includes('Shared'), list.html.includes(agent.id)]).toEqual([true, false]);
-      for (const verb of ['end', 'replace-key']) {
-        const shown = await member.browser.open(`${AGENTS}/${agent.id}/${verb}`);
-        const posted = await post(member.browser, `${AGENTS}/${agent.id}/${verb}`, { csrf: csrfOf(list) });
-        expect([shown.status, posted.status], verb).toEqual([403, 403]);
-      }
-      expect(await statusOf(agent, agent.key)).toBe(200);
-    },
-  );
+  it.each(['viewer', 'operator'] as const)('show agents read-only to a member with the role %s', async (role) => {
+    const { member, agent } = await createSharedOrganization(role);
+    const list = await member.browser.open(AGENTS);
+    expect([list.html.includes('Shared'), list.html.includes(agent.id)]).toEqual([true, false]);
+    for (const verb of ['end', 'replace-key']) {
+      const confirmation = await member.browser.open(`${AGENTS}/${agent.id}/${verb}`);
+      const posted = await post(member.browser, `${AGENTS}/${agent.id}/${verb}`, { csrf: csrfOf(list) });
+      expect([confirmation.status, posted.status], verb).toEqual([403, 403]);
+    }
+    expect(await statusOf(agent, agent.key)).toBe(200);
+  });
 
-  it('know nothing of the agent of another organization', async () => {
-    const { id: otherId } = await person();
-    const agent = await giveAgent(otherId, 'Private');
-    const { browser } = await person();
+  it('do not reveal the agents of another organization', async () => {
+    const { id: otherId } = await signIn();
+    const agent = await createAgent(otherId, 'Private');
+    const { browser } = await signIn();
     const list = await browser.open(AGENTS);
     expect(list.html).not.toContain('Private');
-    for (const name of [agent.id, agent.agentId])
+    for (const id of [agent.id, agent.agentId])
       for (const verb of ['end', 'replace-key']) {
-        const shown = await browser.open(`${AGENTS}/${name}/${verb}`);
-        const posted = await post(browser, `${AGENTS}/${name}/${verb}`, { csrf: csrfOf(list) });
-        expect([shown.status, posted.status], verb).toEqual([404, 404]);
-        expect(shown.html + posted.html).not.toContain('Private');
+        const confirmation = await browser.open(`${AGENTS}/${id}/${verb}`);
+        const posted = await post(browser, `${AGENTS}/${id}/${verb}`, { csrf: csrfOf(list) });
+        expect([confirmation.status, posted.status], verb).toEqual([404, 404]);
+        expect(confirmation.html + posted.html).not.toContain('Private');
       }
     expect(await statusOf(agent, agent.key)).toBe(200);
   });
 
-  it('do nothing for a form that another site sends', async () => {
-    const { id, browser } = await person();
-    const agent = await giveAgent(id);
+  it('reject cross-site forms', async () => {
+    const { id, browser } = await signIn();
+    const agent = await createAgent(id);
     const csrf = csrfOf(await browser.open(AGENTS));
     for (const verb of ['end', 'replace-key']) {
       const path = `${AGENTS}/${agent.id}/${verb}`;
@@ -173,25 +178,28 @@ describe('the pages of agents', () => {
     expect(await statusOf(agent, agent.key)).toBe(200);
   });
 
-  it('want a recent proof of whoever replaces a key, and none of whoever ends an agent', async () => {
-    const { id, email, browser } = await person();
-    const agent = await giveAgent(id);
+  it('require a recent authentication to replace a key', async () => {
+    const { id, email, browser } = await signIn();
+    const agent = await createAgent(id);
     const csrf = csrfOf(await browser.open(AGENTS));
     const path = `${AGENTS}/${agent.id}/replace-key`;
-    await later(11 * 60 * 1000, async () => {
+    await later(ELEVEN_MINUTES_MS, async () => {
       for (const page of [await post(browser, path, { csrf }), await browser.open(path)])
         expect([page.url.pathname, page.url.searchParams.get('return_to')]).toEqual(['/login', path]);
       expect(await statusOf(agent, agent.key)).toBe(200);
-      expect((await browser.open(AGENTS)).html).toContain('Bookkeeper'); // looking is for whoever is signed in
-      const back = await browser.signIn(email, PASSWORD, await browser.open(path));
-      expect([back.url.pathname, (await press(browser, back, 'replace-key')).status]).toEqual([path, 201]);
+      const page = await browser.signIn(email, PASSWORD, await browser.open(path));
+      expect([page.url.pathname, (await submit(browser, page, 'replace-key')).status]).toEqual([path, 201]);
     });
-    const other = await person();
-    const lost = await giveAgent(other.id);
-    const form = await other.browser.open(`${AGENTS}/${lost.id}/end`);
-    await later(11 * 60 * 1000, async () => {
-      expect((await press(other.browser, form, 'end')).url.pathname).toBe(AGENTS);
-      expect(await statusOf(lost, lost.key)).toBe(401);
+  });
+
+  it('list and delete agents without a recent authentication', async () => {
+    const { id, browser } = await signIn();
+    const agent = await createAgent(id);
+    const confirmation = await browser.open(`${AGENTS}/${agent.id}/end`);
+    await later(ELEVEN_MINUTES_MS, async () => {
+      expect((await browser.open(AGENTS)).html).toContain('Bookkeeper');
+      expect((await submit(browser, confirmation, 'end')).url.pathname).toBe(AGENTS);
+      expect(await statusOf(agent, agent.key)).toBe(401);
     });
   });
 });
