@@ -2,28 +2,22 @@
  * API keys: named secrets that act for an account in one organization, within a role and scopes.
  * Only their hash is stored.
  */
-import { randomUUID } from 'node:crypto';
-import { conflict, forbidden, invalidRequest, notFound } from '../../base/app-error.js';
-import { addSeconds, type Clock, DAY_SECONDS } from '../../base/clock.js';
+import { forbidden, invalidRequest, notFound } from '../../base/app-error.js';
+import { addSeconds, type Clock } from '../../base/clock.js';
 import { constantTimeEqual, sha256 } from '../../base/crypto.js';
 import type { ApiKey, Database, Queryable } from '../../base/db/open.js';
 import type { Transact } from '../../base/db/transaction.js';
 import type { InvalidationBus } from '../../base/invalidation-bus.js';
 import type { Account, Accounts } from '../accounts/accounts.js';
-import type { Audit, AuditEvent } from '../audit/audit.js';
+import type { Audit } from '../audit/audit.js';
 import { type Organizations, validName } from '../organizations/organizations.js';
 import type { Projects } from '../organizations/projects.js';
 import { isAtLeast, minRole, type OrganizationRole } from '../organizations/roles.js';
 import type { RequestMeta } from '../request-meta.js';
-import {
-  formatOf,
-  formatWith,
-  generateKey,
-  KEY_FORMATS,
-  type KeyFormat,
-  type KeyFormatName,
-  prefixOf,
-} from './formats.js';
+import type { Resources } from '../resources/resources.js';
+import { formatOf, KEY_FORMATS, type KeyFormatName, prefixOf } from './formats.js';
+import { type FreshApiKey, keyEvent, keyNotFound, mintKey, requireCapacity } from './records.js';
+import { createKeyRotation } from './rotation.js';
 import type { KeyUsage } from './usage.js';
 
 export type { ApiKey } from '../../base/db/open.js';
@@ -41,12 +35,6 @@ export interface NewApiKey {
   scopes?: string[] | undefined;
   /** Null: the key never expires. */
   lifeSeconds: number | null;
-}
-
-/** A new key with its secret, which is returned only once. */
-export interface FreshApiKey {
-  key: string;
-  record: ApiKey;
 }
 
 /** A verified key and the account it acts for. */
@@ -67,19 +55,17 @@ interface Deps {
   organizations: Organizations;
   projects: Projects;
   usage: KeyUsage;
-  /** Returns the scopes that a key can have. */
-  scopes: () => string[];
+  resources: Pick<Resources, 'scopes'>;
 }
 
 /** The maximum number of scopes of one key. */
 export const MAX_SCOPES = 50;
-const MAX_KEYS = 200;
-const MAX_GRACE_SECONDS = 30 * DAY_SECONDS;
 
 export type ApiKeys = ReturnType<typeof createApiKeys>;
 
 export function createApiKeys(deps: Deps) {
-  const { db, transact, clock, audit, invalidationBus, accounts, organizations, projects, usage, scopes } = deps;
+  const { db, transact, clock, audit, invalidationBus, accounts, organizations, projects, usage, resources } = deps;
+  const { rotate } = createKeyRotation(deps);
 
   return { create, list, findActive, isActive, ownerOf, revoke, rotate, verify, removeAllFor };
 
@@ -91,10 +77,10 @@ export function createApiKeys(deps: Deps) {
    */
   async function create(owner: Account, input: NewApiKey, meta: RequestMeta, by = owner.id): Promise<FreshApiKey> {
     const name = validName(input.name);
-    const { scopes: given = [] } = input;
-    if (given.length > MAX_SCOPES)
+    const { scopes = [] } = input;
+    if (scopes.length > MAX_SCOPES)
       throw invalidRequest('Some values cannot be used.', { scopes: `Use at most ${MAX_SCOPES}.` });
-    const unknown = given.find((scope) => !scopes().includes(scope));
+    const unknown = scopes.find((scope) => !resources.scopes().includes(scope));
     if (unknown !== undefined)
       throw invalidRequest('Some values cannot be used.', { scopes: `Unknown scope: ${unknown}.` });
     const { organizationId, projectId } = await organizationOf(owner, input);
@@ -103,16 +89,16 @@ export function createApiKeys(deps: Deps) {
     if (!isAtLeast(ownRole, role)) {
       throw forbidden('insufficient_role', 'A key cannot have a higher role than its creator.');
     }
-    const { key, data } = mint(KEY_FORMATS[input.format]);
+    const { key, data } = mintKey(KEY_FORMATS[input.format]);
     const expiresAt = input.lifeSeconds === null ? null : addSeconds(clock.now(), input.lifeSeconds);
     const record = await transact(async (uow) => {
       const { tx } = uow;
       await accounts.lockUnchanged(owner, tx);
-      await requireCapacity(owner.id, tx);
+      await requireCapacity(owner.id, clock.now(), tx);
       const created = await tx.apiKey.create({
         data: {
           ...data,
-          ...{ accountId: owner.id, organizationId, projectId, name, role, scopes: given, expiresAt },
+          ...{ accountId: owner.id, organizationId, projectId, name, role, scopes, expiresAt },
           createdAt: clock.now(),
         },
       });
@@ -163,45 +149,6 @@ export function createApiKeys(deps: Deps) {
   }
 
   /**
-   * Creates a key like the old one. The old key expires after `graceSeconds`, or earlier if it
-   * would have expired anyway. Throws `not_found` unless it is one of the account's active keys, or
-   * `conflict` above the limit of keys.
-   */
-  async function rotate(accountId: string, id: string, graceSeconds: number, meta: RequestMeta): Promise<FreshApiKey> {
-    if (graceSeconds > MAX_GRACE_SECONDS) {
-      throw invalidRequest('Some values cannot be used.', { grace_period: 'Use at most 30d.' });
-    }
-    return transact(async (uow) => {
-      const { tx, afterCommit } = uow;
-      await accounts.lock(accountId, tx);
-      const now = clock.now(); // read after the lock: the key may have expired while this waited
-      // Locks the row while the key is active: without a grace period, one of several concurrent
-      // rotations succeeds.
-      const active = { id, accountId, revokedAt: null, OR: [{ expiresAt: null }, { expiresAt: { gt: now } }] };
-      const { count } = await tx.apiKey.updateMany({ where: active, data: { revokedAt: null } });
-      if (count === 0) throw keyNotFound();
-      const old = await tx.apiKey.findUniqueOrThrow({ where: { id } });
-      const graceEndsAt = addSeconds(now, graceSeconds);
-      if (!old.expiresAt || old.expiresAt > graceEndsAt)
-        await tx.apiKey.update({ where: { id }, data: { expiresAt: graceEndsAt } });
-      await requireCapacity(accountId, tx);
-      const lifeMs = old.expiresAt && old.expiresAt.getTime() - old.createdAt.getTime();
-      const { key, data: minted } = mint(formatWith(old.format));
-      const { name, organizationId, projectId, role, scopes } = old;
-      const record = await tx.apiKey.create({
-        data: {
-          ...minted,
-          ...{ accountId, organizationId, projectId, name, role, scopes: scopes as string[], createdAt: now },
-          expiresAt: lifeMs === null ? null : new Date(now.getTime() + lifeMs),
-        },
-      });
-      await audit.record(uow, 'api_key.rotated', keyEvent(record, accountId, meta, { replaced: id }));
-      afterCommit(() => invalidationBus.publish('api-keys', id));
-      return { key, record };
-    });
-  }
-
-  /**
    * Returns the active key with this secret, its account and its effective role. Hashes are
    * compared in constant time. The key is inactive if its owner is no longer a member of the
    * organization.
@@ -243,30 +190,4 @@ export function createApiKeys(deps: Deps) {
       projectId: null,
     };
   }
-
-  /**
-   * Throws `conflict` at the limit of keys. The caller locks the account, to serialize creation.
-   */
-  async function requireCapacity(accountId: string, tx: Queryable): Promise<void> {
-    const active = { accountId, revokedAt: null, OR: [{ expiresAt: null }, { expiresAt: { gt: clock.now() } }] };
-    if ((await tx.apiKey.count({ where: active })) < MAX_KEYS) return;
-    throw conflict(`An account can have at most ${MAX_KEYS} keys.`);
-  }
-
-  function mint(format: KeyFormat) {
-    const key = generateKey(format);
-    const id = `key_${randomUUID()}`;
-    return { key, data: { id, format: format.prefix, prefix: prefixOf(key, format), hash: sha256(key) } };
-  }
 }
-
-function keyEvent(
-  { id, organizationId, accountId }: ApiKey,
-  by: string,
-  meta: RequestMeta,
-  detail: AuditEvent['detail'] = {},
-): AuditEvent {
-  return { by, accountId, organizationId, meta, detail: { key: id, ...detail } };
-}
-
-const keyNotFound = () => notFound('There is no such key.');

@@ -18,6 +18,6 @@ interface Deps {
 
 export function createApiKeyModule(base: Base, deps: Deps) {
   const keyUsage = createKeyUsage(base);
-  const apiKeys = createApiKeys({ ...base, ...deps, usage: keyUsage, scopes: deps.resources.scopes });
+  const apiKeys = createApiKeys({ ...base, ...deps, usage: keyUsage });
   return { apiKeys, keyUsage };
 }

@@ -4,8 +4,9 @@
  */
 import { z } from 'zod';
 import { DAY_SECONDS } from '../../base/clock.js';
-import { type ApiKey, type FreshApiKey, KEY_ROLES, type KeyRole, MAX_SCOPES } from '../../core/api-keys/api-keys.js';
+import { type ApiKey, KEY_ROLES, type KeyRole, MAX_SCOPES } from '../../core/api-keys/api-keys.js';
 import { formatWith } from '../../core/api-keys/formats.js';
+import type { FreshApiKey } from '../../core/api-keys/records.js';
 import type { Core } from '../../core/core.js';
 import type { LoginPrincipal } from '../../core/credentials/principal.js';
 import { durationSeconds } from '../../kit/duration.js';

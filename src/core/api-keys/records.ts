@@ -1,0 +1,50 @@
+/** Records of API keys: their data, the limit of keys, and their audit events. */
+import { randomUUID } from 'node:crypto';
+import { conflict, notFound } from '../../base/app-error.js';
+import { sha256 } from '../../base/crypto.js';
+import type { ApiKey, Queryable } from '../../base/db/open.js';
+import type { AuditEvent } from '../audit/audit.js';
+import type { RequestMeta } from '../request-meta.js';
+import { generateKey, type KeyFormat, prefixOf } from './formats.js';
+
+/** A new key with its secret, which is returned only once. */
+export interface FreshApiKey {
+  key: string;
+  record: ApiKey;
+}
+
+const MAX_KEYS = 200;
+
+/** Returns a new key, and the part of its record that depends on it. */
+export function mintKey(format: KeyFormat) {
+  const key = generateKey(format);
+  const id = `key_${randomUUID()}`;
+  return { key, data: { id, format: format.prefix, prefix: prefixOf(key, format), hash: sha256(key) } };
+}
+
+/**
+ * Throws `conflict` at the limit of active keys. The caller locks the account, to serialize
+ * creation.
+ */
+export async function requireCapacity(accountId: string, now: Date, tx: Queryable): Promise<void> {
+  const active = { accountId, revokedAt: null, OR: [{ expiresAt: null }, { expiresAt: { gt: now } }] };
+  if ((await tx.apiKey.count({ where: active })) < MAX_KEYS) return;
+  throw conflict(`An account can have at most ${MAX_KEYS} keys.`);
+}
+
+/**
+ * Returns the audit event of a key.
+ *
+ * @param by the id of the account that acts
+ */
+export function keyEvent(
+  { id, organizationId, accountId }: ApiKey,
+  by: string,
+  meta: RequestMeta,
+  detail: AuditEvent['detail'] = {},
+): AuditEvent {
+  return { by, accountId, organizationId, meta, detail: { key: id, ...detail } };
+}
+
+/** Returns the error for an unknown, revoked or expired key. */
+export const keyNotFound = () => notFound('There is no such key.');
