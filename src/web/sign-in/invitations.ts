@@ -6,7 +6,7 @@ import Router from '@koa/router';
 import { z } from 'zod';
 import { AppError } from '../../base/app-error.js';
 import type { Core } from '../../core/core.js';
-import { invalidInvitation, type OpenInvitation } from '../../core/invitations/invitations.js';
+import { invalidInvitation, type OpenInvitation } from '../../core/invitations/acceptance.js';
 import type { LoginCookie } from '../cookies/login-cookie.js';
 import { field, parseForm, queryParam, readForm } from '../http/body.js';
 import type { Context, State } from '../http/context.js';
