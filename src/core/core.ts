@@ -1,6 +1,7 @@
 /**
- * Creates the modules of the domain, in order. Each line uses only names above it, which proves
- * that their dependencies have no cycle. Each folder reads its own part of the configuration.
+ * Creates the modules of the domain, in order. Each folder is one module. A module gets the
+ * services of the modules above it, so their dependencies have no cycle. Its own `Deps` name what
+ * it uses.
  */
 import type { Base } from '../base/base.js';
 import { createAccountManagement } from './account-management/module.js';
@@ -23,162 +24,93 @@ import { createOAuthStorage } from './oauth-storage/oauth-storage.js';
 import { createOrganizationModule } from './organizations/module.js';
 import { createResourceModule } from './resources/module.js';
 import { createSessionModule } from './sessions/module.js';
-import { createBruteForceProtection } from './sign-in/brute-force-protection.js';
-import { createAuthentication } from './sign-in/complete-authentication.js';
-import { createNewDevice } from './sign-in/new-device-notification.js';
-import { createSessionIssuer } from './sign-in/session-issuance.js';
-import { createSignIn } from './sign-in/sign-in.js';
+import { createSignInModule } from './sign-in/module.js';
 import { createToolModule } from './tools/module.js';
 
 export type Core = Awaited<ReturnType<typeof createCore>>;
 
 export async function createCore(base: Base) {
-  const { config } = base;
   const audit = createAudit(base);
-  const { resources, resourceRegistry, scopes } = await createResourceModule(base, { audit });
-  const { keys, jwts } = await createKeyModule(base, { audit, resources, agentTokenSeconds: AGENT_TOKEN_SECONDS });
-  const { organizations, members, removeFromAll, projects } = createOrganizationModule(base, { audit });
-  const { accounts, passwords, profiles, oneTimeTokens, emailVerification } = createAccountModule(base, {
-    audit,
-    organizations,
-  });
-  const invitations = createInvitations({ ...base, audit, organizations, accounts });
-  const { apiKeys, keyUsage } = createApiKeyModule(base, { audit, accounts, organizations, projects, resources });
   const oauthStorage = createOAuthStorage(base, { audit });
-  const { agents, activeAgents, audiences, ownershipClaims } = createAgentModule(base, {
-    audit,
-    accounts,
-    organizations,
-    resources,
-    oauthStorage,
-    jwts,
-  });
-  const { clients, clientUsage, clientCertificates, metadataDocuments, unusedClients } = createClientModule(base, {
+  const resources = await createResourceModule(base, { audit });
+  const keys = await createKeyModule(base, { audit, ...resources, agentTokenSeconds: AGENT_TOKEN_SECONDS });
+  const organizations = createOrganizationModule(base, { audit });
+  const accounts = createAccountModule(base, { audit, ...organizations });
+  const invitations = createInvitations(base, { audit, ...organizations, ...accounts });
+  const apiKeys = createApiKeyModule(base, { audit, ...accounts, ...organizations, ...resources });
+  const agents = createAgentModule(base, {
     audit,
     oauthStorage,
-    activeAgents,
-    scopes,
+    ...resources,
+    ...keys,
+    ...organizations,
+    ...accounts,
   });
+  const clients = createClientModule(base, { audit, oauthStorage, ...resources, ...agents });
   const consents = createConsents(base, { audit, oauthStorage });
-  const { sessions, tokens, knownLocations } = createSessionModule(base, { audit, oauthStorage, jwts });
-  const { identities, tokenVault } = createIdentityModule(base, { audit });
-  const { credentials, oauthTokens, workloadIdentities } = createCredentialModule(base, {
-    accounts,
-    identities,
-    clients,
-    activeAgents,
-    apiKeys,
-    keyUsage,
+  const sessions = createSessionModule(base, { audit, oauthStorage, ...keys });
+  const identities = createIdentityModule(base, { audit });
+  const credentials = createCredentialModule(base, {
     oauthStorage,
-    jwts,
-    tokens,
+    ...keys,
+    ...accounts,
+    ...apiKeys,
+    ...agents,
+    ...clients,
+    ...sessions,
+    ...identities,
   });
-  const { approvals, delegations } = createAgentAuthorization(base, {
+  const agentAuthorization = createAgentAuthorization(base, {
     audit,
-    accounts,
     oauthStorage,
-    activeAgents,
-    audiences,
-    oauthTokens,
+    ...accounts,
+    ...agents,
+    ...credentials,
   });
-  const { tools, permissions, validate } = createToolModule(base, { audit, accounts, credentials, resources });
-  const mfa = createMfa({ ...base, audit, accounts, sessions, knownLocations, brandName: config.brandName });
-  const newDevice = createNewDevice(base);
-  const bruteForce = createBruteForceProtection({ ...base, knownLocations, audit });
-  const sessionIssuer = createSessionIssuer({ ...base, accounts, sessions, tokens, identities, mfa, newDevice, audit });
-  const authentication = createAuthentication({ ...base, accounts, mfa, bruteForce });
-  const signIn = createSignIn({
-    ...base,
-    accounts,
-    passwords,
-    emailVerification,
-    sessions,
-    authentication,
-    bruteForce,
-  });
-  const { federation, tokenRevocation, providerTokens, links, upstream } = createFederationModule(base, {
+  const tools = createToolModule(base, { audit, ...resources, ...accounts, ...credentials });
+  const mfa = createMfa(base, { audit, ...accounts, ...sessions });
+  const signIn = createSignInModule(base, { audit, ...accounts, ...sessions, ...identities, mfa });
+  const federation = createFederationModule(base, {
     audit,
-    accounts,
-    emailVerification,
-    identities,
-    tokenVault,
-    apiKeys,
-    agents,
+    ...accounts,
+    ...apiKeys,
+    ...agents,
+    ...sessions,
+    ...identities,
     mfa,
-    sessions,
-    bruteForce,
-    authentication,
-    signIn,
+    ...signIn,
   });
-  const { passwordReset, adminUsers, bootstrap } = createAccountManagement(base, {
+  const accountManagement = createAccountManagement(base, {
     audit,
-    accounts,
-    passwords,
-    oneTimeTokens,
-    emailVerification,
-    removeFromAll,
-    identities,
-    tokenRevocation,
-    apiKeys,
-    agents,
-    sessions,
+    ...organizations,
+    ...accounts,
+    ...apiKeys,
+    ...agents,
+    ...sessions,
+    ...identities,
     mfa,
-    signIn,
+    ...signIn,
+    ...federation,
   });
-  const cleanup = createCleanup(base, { keys, agents, tokenVault, unusedClients });
+  const cleanup = createCleanup(base, { ...keys, ...agents, ...clients, ...identities });
 
   return {
-    audit,
-    keys,
-    jwts,
-    passwords,
-    organizations,
-    members,
-    projects,
-    invitations,
-    apiKeys,
-    keyUsage,
-    agents,
-    activeAgents,
-    ownershipClaims,
-    audiences,
-    delegations,
-    oauthTokens,
-    accounts,
-    profiles,
-    emailVerification,
-    resources,
-    resourceRegistry,
-    scopes,
-    oauthStorage,
-    clients,
-    approvals,
-    metadataDocuments,
-    clientUsage,
-    clientCertificates,
-    workloadIdentities,
-    consents,
-    sessions,
-    tokens,
-    identities,
-    credentials,
-    tools,
-    permissions,
-    validate,
-    mfa,
-    signIn,
-    sessionIssuer,
-    federation,
-    links,
-    tokenVault,
-    tokenRevocation,
-    providerTokens,
-    upstream,
-    passwordReset,
-    adminUsers,
-    bootstrap,
-    unusedClients,
-    cleanup,
+    ...{ audit, oauthStorage, invitations, consents, mfa, cleanup },
+    ...resources,
+    ...keys,
+    ...organizations,
+    ...accounts,
+    ...apiKeys,
+    ...agents,
+    ...clients,
+    ...sessions,
+    ...identities,
+    ...credentials,
+    ...agentAuthorization,
+    ...tools,
+    ...signIn,
+    ...federation,
+    ...accountManagement,
     settle,
     close,
   };
@@ -194,6 +126,6 @@ export async function createCore(base: Base) {
   async function close(): Promise<void> {
     await cleanup.stop();
     await settle();
-    await Promise.all([keyUsage.flush(), clientUsage.flush(), audit.flush()]);
+    await Promise.all([apiKeys.keyUsage.flush(), clients.clientUsage.flush(), audit.flush()]);
   }
 }

@@ -24,7 +24,7 @@ import type { Passwords } from '../accounts/passwords.js';
 import type { Audit } from '../audit/audit.js';
 import type { AuditAction } from '../audit/events.js';
 import type { TokenRevocation } from '../federation/token-revocation.js';
-import type { createMemberRemoval } from '../organizations/member-removal.js';
+import type { MemberRemoval } from '../organizations/member-removal.js';
 import type { RequestMeta } from '../request-meta.js';
 import { describeSecurityEvent } from '../sessions/devices.js';
 import type { RevocationReason } from '../sessions/revocation.js';
@@ -49,7 +49,7 @@ interface Deps {
   passwords: Passwords;
   oneTimeTokens: OneTimeTokens;
   emailVerification: Pick<EmailVerification, 'begin'>;
-  removeFromAll: ReturnType<typeof createMemberRemoval>;
+  memberRemoval: MemberRemoval;
   tokenRevocation: Pick<TokenRevocation, 'revokeAllFor'>;
   sessions: Pick<Sessions, 'revokeAll'>;
   mail: Mail;
@@ -68,7 +68,7 @@ export function createAdminUsers(deps: Deps) {
     passwords,
     oneTimeTokens,
     emailVerification,
-    removeFromAll,
+    memberRemoval,
     tokenRevocation,
     sessions,
     mail,
@@ -137,7 +137,7 @@ export function createAdminUsers(deps: Deps) {
       const { tx, afterCommit } = uow;
       await lockAll(id, admin.id, tx);
       await sessions.revokeAll(uow, id, { reason: 'account_deleted', meta });
-      await removeFromAll(id, tx);
+      await memberRemoval.removeFromAll(id, tx);
       await tokenRevocation.revokeAllFor(uow, id);
       await tx.account.delete({ where: { id } });
       await requireRemainingAdmin(tx);

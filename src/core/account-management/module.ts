@@ -10,7 +10,7 @@ import type { Audit } from '../audit/audit.js';
 import type { TokenRevocation } from '../federation/token-revocation.js';
 import type { Identities } from '../identities/identities.js';
 import type { Mfa } from '../mfa/mfa.js';
-import type { createMemberRemoval } from '../organizations/member-removal.js';
+import type { MemberRemoval } from '../organizations/member-removal.js';
 import type { Sessions } from '../sessions/sessions.js';
 import type { SignIn } from '../sign-in/sign-in.js';
 import { createAdminUsers } from './admin-users.js';
@@ -23,7 +23,7 @@ interface Deps {
   passwords: Passwords;
   oneTimeTokens: OneTimeTokens;
   emailVerification: Pick<EmailVerification, 'begin'>;
-  removeFromAll: ReturnType<typeof createMemberRemoval>;
+  memberRemoval: MemberRemoval;
   identities: Identities;
   tokenRevocation: Pick<TokenRevocation, 'revokeAllFor'>;
   apiKeys: Pick<ApiKeys, 'removeAllFor'>;

@@ -14,6 +14,7 @@ import { toClient } from '../agents/client.js';
 import { type Audit, type AuditActor, SYSTEM } from '../audit/audit.js';
 import type { OAuthStorage } from '../oauth-storage/oauth-storage.js';
 import type { RequestMeta } from '../request-meta.js';
+import type { Resources } from '../resources/resources.js';
 import { type ClientMetadata, firstPartyError, MetadataError, normalizeMetadata, workloadError } from './metadata.js';
 
 export type { Client } from '../../base/db/open.js';
@@ -28,8 +29,7 @@ interface Deps {
   audit: Audit;
   oauthStorage: Pick<OAuthStorage, 'grants'>;
   activeAgents: Pick<ActiveAgents, 'find'>;
-  /** Returns all scopes that a client can have. */
-  scopes: () => string[];
+  resources: Pick<Resources, 'clientScopes'>;
 }
 
 /** Marks a stored hash, so that it is never accepted as the secret itself. */
@@ -37,7 +37,7 @@ const HASH_PREFIX = 'sha256:';
 
 export type Clients = ReturnType<typeof createClients>;
 
-export function createClients(base: Base, { audit, oauthStorage, activeAgents, scopes }: Deps) {
+export function createClients(base: Base, { audit, oauthStorage, activeAgents, resources }: Deps) {
   const { db, transact, clock, invalidationBus } = base;
   const { redirectHosts } = base.config;
   const cache = createTtlCache<Client>({ clock });
@@ -71,7 +71,12 @@ export function createClients(base: Base, { audit, oauthStorage, activeAgents, s
       token_endpoint_auth_method: 'client_secret_basic',
       ...metadata,
       ...throwIfInvalid(() =>
-        normalizeMetadata(metadata, { anonymous: false, byAdmin: true, scopes: scopes(), redirectHosts: [] }),
+        normalizeMetadata(metadata, {
+          anonymous: false,
+          byAdmin: true,
+          scopes: resources.clientScopes(),
+          redirectHosts: [],
+        }),
       ),
     };
     const redirectUris = (metadata.redirect_uris ?? []) as string[];
@@ -138,7 +143,13 @@ export function createClients(base: Base, { audit, oauthStorage, activeAgents, s
     metadata: ClientMetadata,
     { anonymous, home }: { anonymous: boolean; home?: string },
   ): ClientMetadata {
-    return normalizeMetadata(metadata, { anonymous, byAdmin: false, scopes: scopes(), redirectHosts, home });
+    return normalizeMetadata(metadata, {
+      anonymous,
+      byAdmin: false,
+      scopes: resources.clientScopes(),
+      redirectHosts,
+      home,
+    });
   }
 
   /**

@@ -6,6 +6,7 @@ import { isLoopback } from '../../kit/loopback.js';
 import type { ActiveAgents } from '../agents/active-agents.js';
 import type { Audit } from '../audit/audit.js';
 import type { OAuthStorage } from '../oauth-storage/oauth-storage.js';
+import type { Resources } from '../resources/resources.js';
 import { createClientCertificates } from './certificates.js';
 import { createClients } from './clients.js';
 import { createMetadataDocuments } from './metadata-documents.js';
@@ -16,8 +17,7 @@ interface Deps {
   audit: Audit;
   oauthStorage: Pick<OAuthStorage, 'grants'>;
   activeAgents: Pick<ActiveAgents, 'find'>;
-  /** Returns all scopes that a client can have. */
-  scopes: () => string[];
+  resources: Pick<Resources, 'clientScopes'>;
 }
 
 export function createClientModule(base: Base, deps: Deps) {

@@ -4,12 +4,10 @@
  */
 
 import { conflict, isUniqueViolation, notFound, unauthorized } from '../../base/app-error.js';
-import type { Clock } from '../../base/clock.js';
-import type { Secrets } from '../../base/crypto.js';
-import type { Account, Database, Queryable } from '../../base/db/open.js';
-import type { Transact, UnitOfWork } from '../../base/db/transaction.js';
+import type { Base } from '../../base/base.js';
+import type { Account, Queryable } from '../../base/db/open.js';
+import type { UnitOfWork } from '../../base/db/transaction.js';
 import { qrCodeSvg } from '../../base/qr-code.js';
-import type { RateLimiter } from '../../base/rate-limiter.js';
 import type { Accounts } from '../accounts/accounts.js';
 import { type Audit, type AuditEvent, SYSTEM } from '../audit/audit.js';
 import { type RequestMeta, systemMeta } from '../request-meta.js';
@@ -20,16 +18,10 @@ import { isTotp, newTotpSecret, otpauthUri, stepOf } from './totp.js';
 import { CONFIRMED, createVerification, normalizeCode, SEALED_FOR } from './verification.js';
 
 interface Deps {
-  db: Database;
-  transact: Transact;
-  clock: Clock;
-  secrets: Secrets;
-  rateLimiter: RateLimiter;
   audit: Audit;
   accounts: Pick<Accounts, 'lock'>;
   sessions: Sessions;
   knownLocations: KnownLocations;
-  brandName: string;
 }
 
 /** The TOTP secret in three encodings. */
@@ -49,10 +41,11 @@ const PENDING = { confirmedAt: null };
 
 export type Mfa = ReturnType<typeof createMfa>;
 
-export function createMfa(deps: Deps) {
-  const { db, transact, clock, secrets, audit, accounts, sessions, brandName } = deps;
+export function createMfa(base: Base, { audit, accounts, sessions, knownLocations }: Deps) {
+  const { db, transact, clock, secrets } = base;
+  const { brandName } = base.config;
   const recoveryCodes = createRecoveryCodes({ db, transact, clock, audit });
-  const { verify } = createVerification({ ...deps, recoveryCodes });
+  const { verify } = createVerification({ ...base, knownLocations, recoveryCodes });
 
   return { begin, pending, confirm, remove, removeLost, renewRecoveryCodes, state, isEnrolled, verify, removeAllFor };
 

@@ -4,13 +4,17 @@ import { conflict } from '../../base/app-error.js';
 import type { Queryable } from '../../base/db/open.js';
 import type { Organizations } from './organizations.js';
 
-/**
- * Returns `removeFromAll`. It deletes organizations without other members, with their projects and
- * keys. It throws `AppError` `conflict` if another organization would lose its last owner. The
- * caller deletes the account and invalidates caches.
- */
+export type MemberRemoval = ReturnType<typeof createMemberRemoval>;
+
 export function createMemberRemoval({ organizations }: { organizations: Pick<Organizations, 'lock'> }) {
-  return async function removeFromAll(accountId: string, tx: Queryable): Promise<void> {
+  return { removeFromAll };
+
+  /**
+   * Removes the account from all organizations, and deletes those without other members, with their
+   * projects and keys. Throws `AppError` `conflict` if another organization would lose its last
+   * owner. The caller deletes the account and invalidates caches.
+   */
+  async function removeFromAll(accountId: string, tx: Queryable): Promise<void> {
     const own = await tx.membership.findMany({ where: { accountId }, orderBy: { organizationId: 'asc' } });
     for (const { organizationId } of own) {
       await organizations.lock(organizationId, tx);
@@ -22,5 +26,5 @@ export function createMemberRemoval({ organizations }: { organizations: Pick<Org
         );
       }
     }
-  };
+  }
 }

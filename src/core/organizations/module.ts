@@ -9,7 +9,7 @@ import { createProjects } from './projects.js';
 export function createOrganizationModule(base: Base, { audit }: { audit: Audit }) {
   const organizations = createOrganizations({ ...base, audit });
   const members = createMembers({ ...base, audit, organizations });
-  const removeFromAll = createMemberRemoval({ organizations });
+  const memberRemoval = createMemberRemoval({ organizations });
   const projects = createProjects({ ...base, audit, organizations });
-  return { organizations, members, removeFromAll, projects };
+  return { organizations, members, memberRemoval, projects };
 }

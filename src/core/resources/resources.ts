@@ -3,7 +3,7 @@
 import type { ScopePreset } from '../../base/config/scope-preset.js';
 import type { Database, Tool } from '../../base/db/open.js';
 import type { InvalidationBus } from '../../base/invalidation-bus.js';
-import { isForClients, ownScopes, type Scope, VALIDATE, VALIDATE_SCOPE } from './scope.js';
+import { isForClients, OPENID_SCOPES, ownScopes, type Scope, VALIDATE, VALIDATE_SCOPE } from './scope.js';
 
 export interface Resource {
   id: string;
@@ -68,6 +68,7 @@ export async function createResources({ db, invalidationBus, issuer, brandName, 
     list,
     maxTokenSeconds,
     scopes,
+    clientScopes,
     capabilities,
     describe,
     version: () => version,
@@ -99,7 +100,12 @@ export async function createResources({ db, invalidationBus, issuer, brandName, 
     return Math.max(0, ...all.map((resource) => resource.accessTokenTtlSeconds ?? 0));
   }
 
-  /** Returns the names of all scopes that clients can request, without duplicates. */
+  /** Returns every scope that a client can have: those of OpenID and those of all resources. */
+  function clientScopes(): string[] {
+    return [...OPENID_SCOPES, ...scopes()];
+  }
+
+  /** Returns the names of all scopes of resources that clients can request, without duplicates. */
   function scopes(): string[] {
     return [...new Set(all.flatMap((resource) => resource.scopes.filter(isForClients).map((scope) => scope.name)))];
   }

@@ -1,6 +1,9 @@
 /** Scopes of APIs, and those of Signet's own API. */
 import type { ScopePreset } from '../../base/config/scope-preset.js';
 
+/** Scopes of OpenID Connect. The scopes of APIs belong to their resources. */
+export const OPENID_SCOPES = ['openid', 'offline_access', 'profile', 'email', 'phone', 'address'];
+
 /** A permission at an API: its name in `scope`, and its description for users. */
 export interface Scope {
   name: string;

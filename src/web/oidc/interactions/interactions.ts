@@ -30,7 +30,6 @@ interface Deps {
   consents: Consents;
   resources: Resources;
   audiences: Pick<Audiences, 'find'>;
-  scopes: () => string[];
   providers: Providers;
   loginCookie: LoginCookie;
   csrf: Csrf;
@@ -60,7 +59,6 @@ export function createInteractions({
   consents,
   resources,
   audiences,
-  scopes,
   providers,
   loginCookie,
   csrf,
@@ -210,12 +208,12 @@ export function createInteractions({
       .split(' ')
       .filter(Boolean);
     const identifiers = [params.resource ?? []].flat().map(String);
-    const allowed = client.scope?.split(' ') ?? scopes();
+    const allowed = client.scope?.split(' ') ?? resources.clientScopes();
     const named = await Promise.all(
       identifiers.map(async (identifier) => [identifier, await audiences.find(identifier)] as const),
     );
     return {
-      scopes: asked.filter((scope) => scopes().includes(scope)),
+      scopes: asked.filter((scope) => resources.clientScopes().includes(scope)),
       claims: (prompt.details.missingOIDCClaims as string[] | undefined) ?? [],
       resources: Object.fromEntries(
         named.map(([identifier, resource]) => {

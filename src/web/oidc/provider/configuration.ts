@@ -41,7 +41,6 @@ export interface ConfigurationDeps {
     | 'keys'
     | 'activeAgents'
     | 'resources'
-    | 'scopes'
     | 'workloadIdentities'
   >;
   secrets: Secrets;
@@ -75,7 +74,7 @@ export function createProviderConfiguration(deps: ConfigurationDeps): Configurat
     adapter: adapters.adapterFor,
     jwks: { keys: core.keys.set().keys.map((key) => new NodeSigningKey(key)) },
     routes: { ...ROUTES, token: tokenPath },
-    scopes: core.scopes(),
+    scopes: core.resources.clientScopes(),
     ...(config.clientDocuments && { discovery: { client_id_metadata_document_supported: true } }),
     // Every ID token has `amr`, so that an app can require a second factor (OIDC Core 2).
     claims: {
