@@ -1,55 +1,56 @@
-// What no endpoint of the JSON API may stumble over: each answers a 4xx with the error body, and
-// nothing is written. The endpoints are those of the OpenAPI document, so a new one joins by
-// itself. More of this, at random, in security/bad-input.all.test.ts.
+// Malformed requests to every endpoint of the JSON API: each is rejected with a 4xx error body, and
+// nothing is stored. The endpoints come from the OpenAPI document, so new ones are included.
+// security/bad-input.all.test.ts adds random requests.
 
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { systemMeta } from '../../../src/core/request-meta.js';
 import { type OpenApi, type Operation, readContract } from '../../support/api-contract.js';
 import { logInWithCookies } from '../../support/api-cookies.js';
 import { FORM, sendRequest, type TestResponse } from '../../support/request.js';
-import { startServer, type TestServer } from '../../support/server.js';
+import { PASSWORD, startServer, type TestServer } from '../../support/server.js';
 
 const JSON_TYPE = 'application/json';
 const BOM = '\ufeff';
 const DEPTH = 10_000;
 
-/** Texts that cannot be stored, or that no character stands for. */
-const TEXTS: Record<string, string> = {
+/** Strings that cannot be stored or are not valid Unicode. */
+const STRINGS: Record<string, string> = {
   'a NUL character': 'a\\u0000b',
-  'half a surrogate pair': 'a\\ud800b',
-  'the other half': '\\udc00',
-  'five thousand characters': 'x'.repeat(5000),
+  'an unpaired high surrogate': 'a\\ud800b',
+  'an unpaired low surrogate': '\\udc00',
+  '5000 characters': 'x'.repeat(5000),
 };
 
-type Sent = { type?: string; body: string | Buffer; headers?: Record<string, string>; status?: number };
+type MalformedBody = { type?: string; body: string | Buffer; headers?: Record<string, string>; status: number };
 
-/** Bodies that are wrong whatever the endpoint wants. `status` where only one will do. */
-const BODIES: Record<string, Sent> = {
+/** Bodies that are invalid for every endpoint, with the expected status. */
+const BODIES: Record<string, MalformedBody> = {
   'malformed JSON': { body: '{"email":', status: 400 },
-  'two values': { body: '{}{}', status: 400 },
+  'two JSON values': { body: '{}{}', status: 400 },
   'an array': { body: '[]', status: 400 },
-  'an array of itself': { body: '[{"email":"a@example.com"}]', status: 400 },
+  'an array with a valid object': { body: '[{"email":"a@example.com"}]', status: 400 },
   null: { body: 'null', status: 400 },
   'a number': { body: '1e400', status: 400 },
-  'a text': { body: '"email"', status: 400 },
+  'a string': { body: '"email"', status: 400 },
   true: { body: 'true', status: 400 },
-  'single quotes': { body: "{'email':'a'}", status: 400 },
-  'arrays, very deep': { body: '['.repeat(DEPTH) + ']'.repeat(DEPTH), status: 400 },
-  'arrays, very deep, that never end': { body: '['.repeat(DEPTH), status: 400 },
-  'objects, very deep, that never end': { body: '{"email":'.repeat(DEPTH), status: 413 },
-  'objects, deep, that never end': { body: '{"email":'.repeat(5000), status: 400 },
-  'ten megabytes': { body: `{"email":"${'x'.repeat(10 * 1024 * 1024)}"}`, status: 413 },
-  'ten megabytes of blanks': { body: ' '.repeat(10 * 1024 * 1024), status: 413 },
-  'no type': { type: '', body: '{}', status: 415 },
+  'an object in single quotes': { body: "{'email':'a'}", status: 400 },
+  'deeply nested arrays': { body: '['.repeat(DEPTH) + ']'.repeat(DEPTH), status: 400 },
+  'deeply nested unclosed arrays': { body: '['.repeat(DEPTH), status: 400 },
+  'deeply nested unclosed objects above the size limit': { body: '{"email":'.repeat(DEPTH), status: 413 },
+  'deeply nested unclosed objects': { body: '{"email":'.repeat(5000), status: 400 },
+  'ten megabytes of JSON': { body: `{"email":"${'x'.repeat(10 * 1024 * 1024)}"}`, status: 413 },
+  'ten megabytes of spaces': { body: ' '.repeat(10 * 1024 * 1024), status: 413 },
+  'a body without a content type': { type: '', body: '{}', status: 415 },
   'plain text': { type: 'text/plain', body: '{}', status: 415 },
   'a file upload': { type: 'multipart/form-data; boundary=x', body: '--x--', status: 415 },
   XML: { type: 'application/xml', body: '<a/>', status: 415 },
-  'a type that is none': { type: 'json', body: '{}', status: 415 },
-  'a packed body': { body: gzipSync('{}'), headers: { 'content-encoding': 'gzip' }, status: 415 },
-  'a body that says it is packed': { body: '{}', headers: { 'content-encoding': 'br' }, status: 415 },
+  'an invalid content type': { type: 'json', body: '{}', status: 415 },
+  'a compressed body': { body: gzipSync('{}'), headers: { 'content-encoding': 'gzip' }, status: 415 },
+  'a false content encoding': { body: '{}', headers: { 'content-encoding': 'br' }, status: 415 },
   'UTF-16': { type: `${JSON_TYPE}; charset=utf-16`, body: Buffer.from(`${BOM}{}`, 'utf16le'), status: 400 },
-  'bytes that are no UTF-8': { body: Buffer.from([0x7b, 0x22, 0xff, 0xfe, 0x22, 0x3a, 0x31, 0x7d]), status: 400 },
-  'an overlong encoding': { body: Buffer.from([0x22, 0xc0, 0x80, 0x22]), status: 400 },
+  'invalid UTF-8': { body: Buffer.from([0x7b, 0x22, 0xff, 0xfe, 0x22, 0x3a, 0x31, 0x7d]), status: 400 },
+  'an overlong UTF-8 encoding': { body: Buffer.from([0x22, 0xc0, 0x80, 0x22]), status: 400 },
   'NUL bytes': { body: Buffer.alloc(100), status: 400 },
 };
 
@@ -59,41 +60,44 @@ const all = [...operations].map(([name, operation]) => ({ name, operation }));
 const withBody = all.filter(({ operation }) => operation.requestBody);
 
 describe.each(withBody)('$name', ({ name, operation }) => {
-  it.each(Object.entries(BODIES))('refuses %s', async (_what, { type = JSON_TYPE, body, headers, status }) => {
-    await refuses(name, { ...(type && { 'content-type': type }), ...headers }, body, status);
+  it.each(Object.entries(BODIES))('rejects %s', async (_case, { type = JSON_TYPE, body, headers, status }) => {
+    await expectRejection(name, { ...(type && { 'content-type': type }), ...headers }, body, status);
   });
 
   const fields = fieldsOf(operation);
 
-  it.each(Object.keys(fields))('refuses a wrong type for %s', async (field) => {
+  it.each(Object.keys(fields))('rejects a wrong type for %s', async (field) => {
     for (const wrong of wrongTypes(fields[field]!)) {
-      const { json } = await refuses(name, { 'content-type': JSON_TYPE }, `{"${field}":${wrong}}`, 400);
+      const { json } = await expectRejection(name, { 'content-type': JSON_TYPE }, `{"${field}":${wrong}}`, 400);
       expect(Object.keys(json.fields ?? {}).join()).toContain(field);
     }
   });
 
-  it.each(textsOf(fields).flatMap((field) => Object.keys(TEXTS).map((text) => [field, text] as const)))(
-    'refuses in %s %s',
+  it.each(stringFieldsOf(fields).flatMap((field) => Object.keys(STRINGS).map((text) => [field, text] as const)))(
+    'rejects in the field %s %s',
     async (field, text) => {
-      await refuses(name, { 'content-type': JSON_TYPE }, `{"${field}":"${TEXTS[text]}"}`, 400);
+      await expectRejection(name, { 'content-type': JSON_TYPE }, `{"${field}":"${STRINGS[text]}"}`, 400);
     },
   );
 
-  it('takes a byte order mark, as it takes none, and the last of two values', async () => {
+  it('ignores a byte order mark', async () => {
     const [plain, marked] = [await send(name, json, '{"x":1}'), await send(name, json, `${BOM}{"x":1}`)];
     expect(marked.status).toBe(plain.status);
-    for (const [field] of Object.entries(fields)) {
-      const answer = await send(name, json, `{"${field}":"a","${field}":[[]]}`);
-      expect(answer.status).toBe(400);
+  });
+
+  it('uses the last of two members of the same name', async () => {
+    for (const field of Object.keys(fields)) {
+      const response = await send(name, json, `{"${field}":"a","${field}":[[]]}`);
+      expect(response.status).toBe(400);
     }
   });
 
   it.each(['__proto__', 'constructor', 'prototype', 'toString', 'hasOwnProperty'])(
-    'is not bent by a member named %s',
+    'does not pollute prototypes through a member named %s',
     async (member) => {
       for (const value of ['{"email":"x@example.com","password":"y"}', '{"polluted":true}', '1', 'null']) {
-        const answer = await send(name, json, `{"${member}":${value},"otherwise":"nothing"}`);
-        expect(answer.status, answer.text).toBeLessThan(500);
+        const response = await send(name, json, `{"${member}":${value},"other":"value"}`);
+        expect(response.status, response.text).toBeLessThan(500);
         const { polluted } = {} as { polluted?: unknown };
         expect(polluted).toBeUndefined();
         expect(typeof {}.toString).toBe('function');
@@ -102,14 +106,14 @@ describe.each(withBody)('$name', ({ name, operation }) => {
   );
 
   const form = operation.requestBody!.content[FORM];
-  it(form ? 'refuses a form that lacks what it needs' : 'refuses a form, where JSON is needed', async () => {
-    await refuses(name, { 'content-type': FORM }, '__proto__=x&x=%00&%ff=%fe', form ? 400 : 415);
-    await refuses(name, { 'content-type': `${FORM}; charset=utf-7` }, 'password=+AAA-', form ? 400 : 415);
+  it(form ? 'rejects a form without the required fields' : 'rejects a form', async () => {
+    await expectRejection(name, { 'content-type': FORM }, '__proto__=x&x=%00&%ff=%fe', form ? 400 : 415);
+    await expectRejection(name, { 'content-type': `${FORM}; charset=utf-7` }, 'password=+AAA-', form ? 400 : 415);
   });
 });
 
 describe.each(all)('$name', ({ name }) => {
-  it('refuses headers that nobody needs', async () => {
+  it('handles oversized and malformed headers', async () => {
     const huge = await send(name, { 'x-huge': 'x'.repeat(100_000) });
     expect(huge.status).toBe(431);
     for (const headers of [
@@ -121,27 +125,27 @@ describe.each(all)('$name', ({ name }) => {
       { cookie: 'cap_access=%00; cap_csrf=%; =; ;;;' },
       { cookie: `cap_access=${'e'.repeat(9000)}` },
     ] as Record<string, string>[]) {
-      const answer = await sendRequest(server, ...addressOf(name), headers);
-      expect(answer.status, answer.text).toBeLessThan(500);
+      const response = await sendRequest(server, ...targetOf(name), headers);
+      expect(response.status, response.text).toBeLessThan(500);
     }
   });
 });
 
 describe.each(all.filter(({ name }) => name.includes('{')))('$name', ({ name }) => {
   it.each(['%00', '%', '%ff', '..%2f..', '__proto__', 'x'.repeat(3000), '%F0%9F%98%80', "'%20OR%201=1"])(
-    'refuses a path that names nothing: %s',
-    async (odd) => {
-      const [method, path] = addressOf(name, odd);
-      const answer = await sendRequest(server, method, path, bearer);
-      expect([400, 401, 403, 404]).toContain(answer.status);
-      expect(answer.json).toMatchObject({ error: expect.any(String), request_id: expect.any(String) });
+    'rejects the malformed path parameter %s',
+    async (parameter) => {
+      const [method, path] = targetOf(name, parameter);
+      const response = await sendRequest(server, method, path, bearer);
+      expect([400, 401, 403, 404]).toContain(response.status);
+      expect(response.json).toMatchObject({ error: expect.any(String), request_id: expect.any(String) });
     },
   );
 });
 
-it('tried something', () => {
+it('finds endpoints and string fields in the OpenAPI document', () => {
   expect(withBody.length).toBeGreaterThan(4);
-  expect(withBody.flatMap(({ operation }) => textsOf(fieldsOf(operation))).length).toBeGreaterThan(15);
+  expect(withBody.flatMap(({ operation }) => stringFieldsOf(fieldsOf(operation))).length).toBeGreaterThan(15);
 });
 
 const json = { 'content-type': JSON_TYPE };
@@ -149,21 +153,21 @@ let bearer: { authorization: string };
 let before: object;
 
 beforeAll(async () => {
-  // Whom no role stops, so that it is the body that is refused.
-  const { id, email } = await server.account();
-  await server.base.db.account.update({ where: { id }, data: { role: 'admin' } });
+  // An administrator, so that a missing permission does not hide how the body is handled.
+  const account = { email: 'admin@example.com', name: 'Ada Okafor', password: PASSWORD };
+  const { email } = await server.core.accounts.create(account, systemMeta, { role: 'admin' });
   bearer = (await logInWithCookies(server, email)).bearer;
-  before = await written();
+  before = await storedState();
 });
 afterAll(async () => {
-  expect(await written()).toEqual(before);
+  expect(await storedState()).toEqual(before);
   expect(server.lines.filter((line) => JSON.parse(line).level === 'error')).toEqual([]);
   await server.close();
 });
 
-async function written() {
+async function storedState() {
   const { account, session, refreshToken, organization, grant, client } = server.base.db;
-  const { updatedAt: _moves, ...own } = await account.findFirstOrThrow({ orderBy: { createdAt: 'asc' } });
+  const { updatedAt: _updatedAt, ...own } = await account.findFirstOrThrow({ orderBy: { createdAt: 'asc' } });
   return {
     own,
     counts: await Promise.all(
@@ -173,23 +177,24 @@ async function written() {
 }
 
 function send(name: string, headers: Record<string, string>, body?: string | Buffer): Promise<TestResponse> {
-  return sendRequest(server, ...addressOf(name), { ...(needsLogin(name) && bearer), ...headers }, body);
+  return sendRequest(server, ...targetOf(name), { ...(requiresSession(name) && bearer), ...headers }, body);
 }
 
-async function refuses(name: string, headers: Record<string, string>, body: string | Buffer, status = 400) {
-  const answer = await send(name, headers, body);
-  expect([answer.status, answer.json.error], answer.text).toEqual([
+async function expectRejection(name: string, headers: Record<string, string>, body: string | Buffer, status: number) {
+  const response = await send(name, headers, body);
+  expect([response.status, response.json.error], response.text).toEqual([
     status,
     { 400: 'invalid_request', 413: 'payload_too_large', 415: 'unsupported_media_type' }[status],
   ]);
-  expect(Object.keys(answer.json).sort()).toEqual(expect.arrayContaining(['error', 'error_description', 'request_id']));
-  expect(answer.headers['content-type']).toBe('application/json; charset=utf-8');
-  return answer as TestResponse & { json: { fields?: object } };
+  expect(Object.keys(response.json)).toEqual(expect.arrayContaining(['error', 'error_description', 'request_id']));
+  expect(response.headers['content-type']).toBe('application/json; charset=utf-8');
+  return response as TestResponse & { json: { fields?: object } };
 }
 
-const needsLogin = (name: string) => operations.get(name)!.security.every((way) => Object.keys(way).length > 0);
+const requiresSession = (name: string) =>
+  operations.get(name)!.security.every((scheme) => Object.keys(scheme).length > 0);
 
-function addressOf(name: string, parameter = 'x'): [method: string, path: string] {
+function targetOf(name: string, parameter = 'x'): [method: string, path: string] {
   const [method = '', path = ''] = name.split(' ');
   return [method, path.replace(/\{\w+\}/g, parameter)];
 }
@@ -202,13 +207,13 @@ interface Field {
   required?: string[];
 }
 
-/** The members that the body of an operation may have. */
+/** The members of an operation's body. */
 function fieldsOf({ requestBody }: Operation): Record<string, Field> {
   const { schema } = requestBody!.content[JSON_TYPE] as { schema: Field };
   const { components } = document as OpenApi;
   const named = schema.$ref ? (components.schemas[schema.$ref.split('/').at(-1)!] as Field) : schema;
   const { properties = {}, required = [] } = named;
-  // Where a member may be left out, null does no harm.
+  // An optional member can also be null.
   const orNull = (name: string, field: Field) =>
     required.includes(name) ? field : { anyOf: [field, { type: 'null' }] };
   return Object.fromEntries(Object.entries(properties).map(([name, field]) => [name, orNull(name, field)]));
@@ -216,7 +221,7 @@ function fieldsOf({ requestBody }: Operation): Record<string, Field> {
 
 const typesOf = ({ type, anyOf }: Field): string[] => [type ?? [], (anyOf ?? []).flatMap(typesOf)].flat();
 
-const textsOf = (fields: Record<string, Field>) =>
+const stringFieldsOf = (fields: Record<string, Field>) =>
   Object.keys(fields).filter((name) => typesOf(fields[name]!).includes('string'));
 
 const VALUES: Record<string, string> = {
@@ -229,7 +234,7 @@ const VALUES: Record<string, string> = {
   object: '{"x":{"y":1}}',
 };
 
-/** Values of every type that the field has not. */
+/** One JSON value of each type that the field does not accept. */
 function wrongTypes(field: Field): string[] {
   const right = new Set(typesOf(field));
   if (right.has('integer')) right.add('number');

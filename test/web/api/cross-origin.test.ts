@@ -1,6 +1,3 @@
-// Which pages of other origins may read what the API answers: those that are listed, and nobody
-// without a list.
-
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readConfig } from '../../../src/base/config.js';
 import { logInWithCookies } from '../../support/api-cookies.js';
@@ -23,12 +20,13 @@ const UNLISTED = [
   'null',
   '*',
 ];
-const API = ['/api/v1/auth/me', '/api/v1/auth/login', '/api/v1/auth/nowhere'];
-const ELSEWHERE = ['/', '/login', '/register', '/account', '/oauth/authorize', '/oauth/logout', '/device', '/nowhere'];
+const API_PATHS = ['/api/v1/auth/me', '/api/v1/auth/login', '/api/v1/auth/unknown'];
+const PAGE_PATHS = ['/', '/login', '/register', '/account', '/oauth/authorize', '/oauth/logout', '/device', '/unknown'];
 
-const corsOf = ({ headers }: TestResponse) => Object.keys(headers).filter((name) => name.startsWith('access-control-'));
+const corsHeadersOf = ({ headers }: TestResponse) =>
+  Object.keys(headers).filter((name) => name.startsWith('access-control-'));
 
-describe('cross-origin requests to the API', () => {
+describe('CORS for the origins in CORS_ALLOWED_ORIGINS', () => {
   let server: TestServer;
   beforeAll(async () => {
     server = await startServer({ settings: { CORS_ALLOWED_ORIGINS: LISTED.join(',') } });
@@ -42,51 +40,51 @@ describe('cross-origin requests to the API', () => {
       'access-control-request-headers': headers,
     });
 
-  it.each(LISTED)('may be read by a page of %s, with its cookies', async (origin) => {
-    for (const path of API) {
-      const answer = await sendRequest(server, 'GET', path, { origin });
-      expect(answer.headers).toMatchObject({
+  it.each(LISTED)('allows pages of %s to read API responses and to send cookies', async (origin) => {
+    for (const path of API_PATHS) {
+      const response = await sendRequest(server, 'GET', path, { origin });
+      expect(response.headers).toMatchObject({
         'access-control-allow-origin': origin,
         'access-control-allow-credentials': 'true',
       });
-      expect(answer.headers['access-control-expose-headers']).toMatch(/RateLimit-Remaining.*Retry-After/);
+      expect(response.headers['access-control-expose-headers']).toMatch(/RateLimit-Remaining.*Retry-After/);
     }
   });
 
-  it.each(LISTED)('are answered to the preflight of %s, once for ten minutes', async (origin) => {
-    for (const path of API) {
-      const answer = await preflight(path, origin);
-      expect([answer.status, answer.text]).toEqual([204, '']);
-      expect(answer.headers).toMatchObject({
+  it.each(LISTED)('allows preflight requests from %s, cached for ten minutes', async (origin) => {
+    for (const path of API_PATHS) {
+      const response = await preflight(path, origin);
+      expect([response.status, response.text]).toEqual([204, '']);
+      expect(response.headers).toMatchObject({
         'access-control-allow-origin': origin,
         'access-control-allow-credentials': 'true',
         'access-control-max-age': '600',
       });
-      const methods = answer.headers['access-control-allow-methods']!.split(', ');
+      const methods = response.headers['access-control-allow-methods']!.split(', ');
       expect(methods).toEqual(expect.arrayContaining(['GET', 'POST', 'PUT', 'PATCH', 'DELETE']));
-      const headers = answer.headers['access-control-allow-headers']!.toLowerCase().split(', ');
+      const headers = response.headers['access-control-allow-headers']!.toLowerCase().split(', ');
       expect(headers).toEqual(expect.arrayContaining(['authorization', 'content-type', 'x-api-key', 'x-csrf-token']));
     }
   });
 
-  it.each(UNLISTED)('are told nothing when they come from %s', async (origin) => {
-    for (const path of API) {
-      expect(corsOf(await sendRequest(server, 'GET', path, { origin }))).toEqual([]);
-      expect(corsOf(await preflight(path, origin, 'GET', 'authorization'))).toEqual([]);
+  it.each(UNLISTED)('sends no CORS headers to the origin %s', async (origin) => {
+    for (const path of API_PATHS) {
+      expect(corsHeadersOf(await sendRequest(server, 'GET', path, { origin }))).toEqual([]);
+      expect(corsHeadersOf(await preflight(path, origin, 'GET', 'authorization'))).toEqual([]);
     }
   });
 
-  it('are refused in a way that a listed page can read', async () => {
+  it('allows a listed origin to read errors', async () => {
     const [origin] = LISTED as [string];
-    const refused = await sendRequest(server, 'GET', '/api/v1/auth/me', { origin });
-    expect([refused.status, refused.json.error]).toEqual([401, 'no_auth']);
-    expect(refused.headers['access-control-allow-origin']).toBe(origin);
-    const tooLong = { origin, 'content-type': 'application/json' };
-    const answer = await sendRequest(server, 'POST', '/api/v1/auth/login', tooLong, `"${'x'.repeat(100_000)}"`);
-    expect([answer.status, answer.headers['access-control-allow-origin']]).toEqual([413, origin]);
+    const unauthenticated = await sendRequest(server, 'GET', '/api/v1/auth/me', { origin });
+    expect([unauthenticated.status, unauthenticated.json.error]).toEqual([401, 'no_auth']);
+    expect(unauthenticated.headers['access-control-allow-origin']).toBe(origin);
+    const headers = { origin, 'content-type': 'application/json' };
+    const tooLarge = await sendRequest(server, 'POST', '/api/v1/auth/login', headers, `"${'x'.repeat(100_000)}"`);
+    expect([tooLarge.status, tooLarge.headers['access-control-allow-origin']]).toEqual([413, origin]);
   });
 
-  it('do nothing by a preflight, whatever it carries', async () => {
+  it('does not run the operation of a preflight request', async () => {
     const { email } = await server.account();
     const { bearer } = await logInWithCookies(server, email);
     for (const origin of [LISTED[0]!, UNLISTED[0]!]) {
@@ -96,56 +94,56 @@ describe('cross-origin requests to the API', () => {
     expect((await sendRequest(server, 'GET', '/api/v1/auth/me', bearer)).status).toBe(200);
   });
 
-  it('are kept apart by every cache, whoever asked first', async () => {
+  it('sends Vary: Origin to every caller, so that caches separate origins', async () => {
     for (const headers of [{}, { origin: LISTED[0]! }, { origin: UNLISTED[0]! }] as Record<string, string>[])
-      for (const path of [...API, '/api/openapi.json'])
+      for (const path of [...API_PATHS, '/api/openapi.json'])
         expect((await sendRequest(server, 'GET', path, headers)).headers.vary, path).toMatch(/\bOrigin\b/);
   });
 
-  it.each(ELSEWHERE)('are none where people come: %s', async (path) => {
+  it.each(PAGE_PATHS)('does not apply to the page %s', async (path) => {
     for (const origin of [...LISTED, server.issuer]) {
-      expect(corsOf(await sendRequest(server, 'GET', path, { origin }))).toEqual([]);
-      expect(corsOf(await sendRequest(server, 'POST', path, { origin }))).toEqual([]);
-      expect(corsOf(await preflight(path, origin))).toEqual([]);
+      expect(corsHeadersOf(await sendRequest(server, 'GET', path, { origin }))).toEqual([]);
+      expect(corsHeadersOf(await sendRequest(server, 'POST', path, { origin }))).toEqual([]);
+      expect(corsHeadersOf(await preflight(path, origin))).toEqual([]);
     }
   });
 
-  it('leave the token endpoint to the origins of its clients', async () => {
-    const answer = await sendRequest(server, 'POST', '/api/v1/oauth/token', { origin: LISTED[0]! });
-    expect(answer.headers['access-control-allow-credentials']).toBeUndefined();
+  it('does not allow credentials at the token endpoint', async () => {
+    const response = await sendRequest(server, 'POST', '/api/v1/oauth/token', { origin: LISTED[0]! });
+    expect(response.headers['access-control-allow-credentials']).toBeUndefined();
   });
 });
 
-describe('without a list', () => {
+describe('CORS without CORS_ALLOWED_ORIGINS', () => {
   let server: TestServer;
   beforeAll(async () => {
     server = await startServer();
   });
   afterAll(() => server.close());
 
-  it.each([...LISTED, 'null', 'https://evil.example'])('there is no CORS at all, for %s', async (origin) => {
-    for (const path of API) {
-      const asked = {
+  it.each([...LISTED, 'null', 'https://evil.example'])('is disabled for the origin %s', async (origin) => {
+    for (const path of API_PATHS) {
+      const preflight = {
         origin,
         'access-control-request-method': 'POST',
         'access-control-request-headers': 'authorization',
       };
-      for (const answer of [
+      for (const response of [
         await sendRequest(server, 'GET', path, { origin }),
-        await sendRequest(server, 'OPTIONS', path, asked),
+        await sendRequest(server, 'OPTIONS', path, preflight),
       ])
-        expect(corsOf(answer)).toEqual([]);
+        expect(corsHeadersOf(response)).toEqual([]);
     }
   });
 
-  it('not even our own origin is told anything, and it needs nothing', async () => {
-    expect(corsOf(await sendRequest(server, 'GET', '/api/v1/auth/me', { origin: server.issuer }))).toEqual([]);
+  it('is disabled for the origin of the issuer, which can use cookies without it', async () => {
+    expect(corsHeadersOf(await sendRequest(server, 'GET', '/api/v1/auth/me', { origin: server.issuer }))).toEqual([]);
     const { email } = await server.account();
     expect((await logInWithCookies(server, email, { origin: server.issuer })).set).toHaveLength(3);
   });
 });
 
-describe('a list that is wrong', () => {
+describe('the setting CORS_ALLOWED_ORIGINS', () => {
   it.each([
     '*',
     'https://*.example.com',
@@ -154,11 +152,11 @@ describe('a list that is wrong', () => {
     'null',
     'file://',
     'ws://a.example',
-  ])('keeps the server from starting: %s', (origin) => {
+  ])('rejects %s', (origin) => {
     expect(() => readConfig({ CORS_ALLOWED_ORIGINS: origin })).toThrow('CORS_ALLOWED_ORIGINS');
   });
 
-  it('is told from one that is right', () => {
+  it('accepts a list of origins', () => {
     expect(readConfig({ CORS_ALLOWED_ORIGINS: LISTED.join(', ') }).corsAllowedOrigins).toEqual(LISTED);
   });
 });

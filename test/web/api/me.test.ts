@@ -1,13 +1,10 @@
-// The account of whoever asks: its names, its preferences, its logins; and what registration and
-// login read and answer.
-
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createSignedInAccount, getMe, logIn } from '../../support/api.js';
 import { Browser } from '../../support/browser.js';
-import { callApi, sendRequest } from '../../support/request.js';
+import { callApi, postForm } from '../../support/request.js';
 import { PASSWORD, startServer, type TestServer } from '../../support/server.js';
 
-describe('the JSON API', () => {
+describe('the account endpoints of the JSON API', () => {
   let server: TestServer;
   beforeAll(async () => {
     server = await startServer();
@@ -16,7 +13,7 @@ describe('the JSON API', () => {
 
   const register = (body: object) => callApi(server, 'POST', '/auth/register', { body });
 
-  it('answers a registration with all that each dialect looks for', async () => {
+  it('return tokens and the user after a registration, with the field names of all supported clients', async () => {
     const { status, json } = await register({ email: ' Jane@Example.com ', password: PASSWORD, name: 'Jane Q. Doe' });
     expect(status).toBe(201);
     expect(json).toEqual({
@@ -50,11 +47,11 @@ describe('the JSON API', () => {
     });
   });
 
-  it('says by field what is wrong with a registration, and makes nothing', async () => {
+  it('name each invalid field of a registration and create no account', async () => {
     const before = await server.base.db.account.count();
     for (const [body, fields] of [
       [{}, ['email', 'password']],
-      [{ email: 'nobody', password: PASSWORD }, ['email']],
+      [{ email: 'not-an-address', password: PASSWORD }, ['email']],
       [{ email: 'a@example.com', password: 'short' }, ['password']],
       [{ email: 'a@example.com', password: 'password' }, ['password']],
       [{ email: 'a@example.com', password: PASSWORD, name: 7 }, ['name']],
@@ -67,47 +64,58 @@ describe('the JSON API', () => {
     expect(await server.base.db.account.count()).toBe(before);
   });
 
-  it('cannot be told at registration what only a keeper may say', async () => {
-    const rights = { role: 'admin', plan: 'pro', email_verified: true, status: 'active', org_role: 'owner', id: 'x' };
-    const { json } = await register({ email: 'climber@example.com', password: PASSWORD, ...rights });
+  it('ignore fields that only an administrator can set', async () => {
+    const adminFields = {
+      role: 'admin',
+      plan: 'pro',
+      email_verified: true,
+      status: 'active',
+      org_role: 'owner',
+      id: 'x',
+    };
+    const { json } = await register({ email: 'newcomer@example.com', password: PASSWORD, ...adminFields });
     expect(json.user).toMatchObject({ role: 'viewer', plan: 'free', email_verified: false });
     expect(json.id).not.toBe('x');
-    const patched = await callApi(server, 'PATCH', '/auth/me/profile', { body: rights, token: String(json.token) });
+    const patched = await callApi(server, 'PATCH', '/auth/me/profile', {
+      body: adminFields,
+      token: String(json.token),
+    });
     expect(patched.status).toBe(200);
     expect((await getMe(server, String(json.token))).json).toMatchObject({ role: 'viewer', plan: 'free' });
   });
 
-  it('takes a login as a form as well, and only there', async () => {
+  it('accept a form at the login endpoint only', async () => {
     const { email } = await server.account();
-    const form = new URLSearchParams({ username: email, password: PASSWORD }).toString();
-    const headers = { 'content-type': 'application/x-www-form-urlencoded' };
-    const login = await sendRequest(server, 'POST', '/api/v1/auth/login', headers, form);
-    expect([login.status, login.cookies]).toEqual([200, []]); // it did not say where it comes from
+    const fields = { username: email, password: PASSWORD };
+    const login = await postForm(server, '/api/v1/auth/login', fields);
+    expect([login.status, login.cookies]).toEqual([200, []]); // no cookies, because the request has no origin
     expect(login.json).toMatchObject({ email, csrf_token: expect.any(String) });
-    expect((await sendRequest(server, 'POST', '/api/v1/auth/login-json', headers, form)).status).toBe(415);
+    expect((await postForm(server, '/api/v1/auth/login-json', fields)).status).toBe(415);
   });
 
-  it('takes no field of a form twice', async () => {
+  it('reject a form that contains a field twice', async () => {
     const { email } = await server.account();
-    const form = `username=${email}&password=${encodeURIComponent(PASSWORD)}&username=${email}`;
-    const headers = { 'content-type': 'application/x-www-form-urlencoded' };
-    const { status, json } = await sendRequest(server, 'POST', '/api/v1/auth/login', headers, form);
+    const { status, json } = await postForm(server, '/api/v1/auth/login', [
+      ['username', email],
+      ['password', PASSWORD],
+      ['username', email],
+    ]);
     expect([status, json.error, json.fields]).toEqual([400, 'invalid_request', { username: 'Send this field once.' }]);
   });
 
-  it('names all that is missing', async () => {
+  it('name all missing fields of a login', async () => {
     const login = (body: object) => callApi(server, 'POST', '/auth/login-json', { body });
     expect(Object.keys((await login({})).json.fields as object).sort()).toEqual(['email', 'password']);
     expect((await login([])).status).toBe(400);
   });
 
-  it('forgets the parts of a name with the name', async () => {
+  it('clear the parts of a name together with the name', async () => {
     const { access_token: token } = await createSignedInAccount(server);
     const patched = await callApi(server, 'PATCH', '/auth/me/profile', { body: { name: null }, token });
     expect(patched.json).toMatchObject({ name: null, full_name: null, given_name: null, family_name: null });
   });
 
-  it('has no registration where nobody may sign up', async () => {
+  it('have no registration if sign-up is disabled', async () => {
     const closed = await startServer({ settings: { SIGNUP: 'closed' } });
     try {
       const body = { email: 'a@example.com', password: PASSWORD };
@@ -117,11 +125,11 @@ describe('the JSON API', () => {
     }
   });
 
-  it('keeps preferences, and tells what cannot be one', async () => {
+  it('store preferences and reject invalid ones by field', async () => {
     const { access_token: token } = await createSignedInAccount(server);
     const patch = (body: object) => callApi(server, 'PATCH', '/auth/me/profile', { body, token });
-    const show = async () => (await callApi(server, 'GET', '/auth/me/profile', { token })).json;
-    expect(await show()).toEqual({
+    const getProfile = async () => (await callApi(server, 'GET', '/auth/me/profile', { token })).json;
+    expect(await getProfile()).toEqual({
       name: 'Jane Developer',
       full_name: 'Jane Developer',
       given_name: 'Jane',
@@ -131,20 +139,24 @@ describe('the JSON API', () => {
       language: null,
       notifications: {},
     });
-    const wishes = { timezone: 'Europe/Vienna', language: 'de-AT', notifications: { news: false, security: true } };
-    expect((await patch(wishes)).json).toMatchObject(wishes);
+    const preferences = {
+      timezone: 'Europe/Vienna',
+      language: 'de-AT',
+      notifications: { news: false, security: true },
+    };
+    expect((await patch(preferences)).json).toMatchObject(preferences);
     expect((await patch({ full_name: 'Maria Anna Mozart' })).json).toMatchObject({
       name: 'Maria Anna Mozart',
       given_name: 'Maria Anna',
       family_name: 'Mozart',
-      ...wishes,
+      ...preferences,
     });
     expect((await patch({ given_name: 'Nannerl', timezone: null })).json).toMatchObject({
       name: 'Maria Anna Mozart',
       given_name: 'Nannerl',
       timezone: null,
     });
-    const before = await show();
+    const before = await getProfile();
     for (const [body, field] of [
       [{ timezone: 'Mars/Olympus' }, 'timezone'],
       [{ language: 'no language' }, 'language'],
@@ -157,13 +169,12 @@ describe('the JSON API', () => {
       const { status, json } = await patch(body);
       expect([status, Object.keys(json.fields as object)]).toEqual([400, [field]]);
     }
-    expect(await show()).toEqual(before);
+    expect(await getProfile()).toEqual(before);
   });
 
-  it('lists the logins of an account, ends one, and ends all others', async () => {
-    const here = await createSignedInAccount(server);
-    const { access_token: token, email, accountId } = here;
-    const there = await logIn(server, email);
+  it('list the sessions of the account, revoke one, and revoke all others', async () => {
+    const { access_token: token, email, accountId } = await createSignedInAccount(server);
+    const other = await logIn(server, email);
     const browser = new Browser(server.origin);
     await browser.signIn(email, PASSWORD);
     const list = async () => JSON.parse((await callApi(server, 'GET', '/auth/sessions', { token })).text);
@@ -174,13 +185,13 @@ describe('the JSON API', () => {
     ]);
     expect(JSON.stringify(all)).not.toMatch(/hash|token/i);
 
-    const page = all.find(({ channel }: { channel: string }) => channel === 'browser');
-    expect((await callApi(server, 'DELETE', `/auth/sessions/${page.id}`, { token })).json.ok).toBe(true);
+    const browserSession = all.find(({ channel }: { channel: string }) => channel === 'browser');
+    expect((await callApi(server, 'DELETE', `/auth/sessions/${browserSession.id}`, { token })).json.ok).toBe(true);
     expect((await browser.open('/account')).url.pathname).toBe('/login');
-    expect((await callApi(server, 'DELETE', `/auth/sessions/${page.id}`, { token })).status).toBe(404);
+    expect((await callApi(server, 'DELETE', `/auth/sessions/${browserSession.id}`, { token })).status).toBe(404);
 
     expect((await callApi(server, 'DELETE', '/auth/sessions', { token })).json.ok).toBe(true);
-    expect((await getMe(server, there.access_token)).status).toBe(401);
+    expect((await getMe(server, other.access_token)).status).toBe(401);
     expect(await list()).toHaveLength(1);
     const events = await server.core.audit.list({ accountId, action: 'session.ended' });
     expect(events).toHaveLength(2);
