@@ -70,7 +70,7 @@ export async function createApp(base: Base, core: Core) {
     createHome({ issuer, signup, ...shared, isReady: () => checkStores(base) }),
     oidc.router,
     createSignInRouter({ ...core, ...shared, issuer, signup }),
-    createAccountRouter({ ...core, ...shared, issuer, clock, keySeconds: config.apiKeySeconds }),
+    createAccountRouter({ ...core, ...shared, issuer, clock, defaultKeyLifetimeSeconds: config.apiKeySeconds }),
     createDevelopersRouter({ views, assetUrl: files.urlOf, described }),
     api,
     tools,

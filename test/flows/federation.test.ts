@@ -352,10 +352,12 @@ describe('linking on the page', () => {
     await continueWith('google', person);
     const { account, browser, page } = await atHome();
     const taken = await browser.open(await sayYes('google', (await begin(browser, page, 'google')).url, person));
-    expect(notice(taken)).toContain('This sign-in method belongs to another account');
+    expect(notice(taken)).toContain('already linked to another account');
     const { url } = await begin(browser, taken, 'google');
     const no = `error=access_denied&state=${url.searchParams.get('state')}`;
-    expect(notice(await browser.open(`/login/with/google/callback?${no}`))).toContain('you canceled at the provider');
+    expect(notice(await browser.open(`/login/with/google/callback?${no}`))).toContain(
+      'You canceled the sign-in at the provider',
+    );
     providers.google.overrides['/token'] = (res) => json(res, 500, {});
     const failed = await browser.open(
       await sayYes('google', (await begin(browser, page, 'google')).url, newExternalUser()),

@@ -65,7 +65,7 @@ describe('a person who forgot the password', () => {
       await browser.open('/verify-email?token=x'),
     ]) {
       expect(page.status).toBe(401);
-      expect(page.html).toContain('This link has expired');
+      expect(page.html).toContain('This link is no longer valid');
     }
     expect((await browser.open('/reset-password')).html).toContain('href="/forgot-password"');
   });
@@ -109,7 +109,7 @@ describe('a person who made an account', () => {
     expect(again!.action).toBe('/account/verify-email');
     expect((await browser.submit(home, { csrf: 'x' }, 1)).status).toBe(403);
     const sent = await browser.submit(home, {}, 1);
-    expect(sent.html).toContain('is on its way to you');
+    expect(sent.html).toContain('We sent you a link');
 
     const link = linkIn(await mailTo(server, email, /Confirm/));
     const phone = new Browser(server.origin);

@@ -59,7 +59,7 @@ describe('an invitation', () => {
     expect([joined.status, joined.html]).toEqual([200, expect.stringContaining('You are a member of Northwind')]);
     expect(await roleOf(email)).toBe('operator');
     for (const again of [await browser.open(path), await browser.submit(back)]) {
-      expect([again.status, again.html]).toEqual([404, expect.stringContaining('This link has expired')]);
+      expect([again.status, again.html]).toEqual([404, expect.stringContaining('This link is no longer valid')]);
     }
   });
 
@@ -73,7 +73,7 @@ describe('an invitation', () => {
     expect(waiting.url.pathname + waiting.url.search).toBe(path);
     expect(waiting.html).toContain(`First confirm that ${email} is your address`);
     expect(waiting.html).not.toContain('action="/invitations/accept"');
-    expect((await browser.submit(waiting)).html).toContain('is on its way to you');
+    expect((await browser.submit(waiting)).html).toContain('We sent you a link');
 
     const confirm = linkIn(await mailTo(server, email, /Confirm/));
     await browser.submit(await browser.open(confirm.pathname + confirm.search));

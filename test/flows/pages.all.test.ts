@@ -156,7 +156,7 @@ describe('the real pages, in Chromium', () => {
     await page.click('main button[type=submit]');
     await look('password-set', 'Your new password is set');
     await page.goto(linkIn(await mailTo(server, email, /Choose/)).href);
-    await look('link-expired', 'This link has expired');
+    await look('link-expired', 'This link is no longer valid');
     await server.base.db.account.update({ where: { id }, data: { emailVerified: false } });
     await server.core.emailVerification.request((await server.core.accounts.findByEmail(email))!);
     await page.goto(linkIn(await mailTo(server, email, /Confirm/)).href);
@@ -368,7 +368,7 @@ describe('the real pages, in Chromium', () => {
     await page.click('main button[type=submit]');
     await look('invitation-accepted', 'You are a member of Northwind Traders & Reporting');
     await page.goto(link);
-    await look('invitation-used', 'This link has expired');
+    await look('invitation-used', 'This link is no longer valid');
   });
 
   it('ask a person what an agent wants to be allowed', async () => {

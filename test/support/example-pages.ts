@@ -32,22 +32,22 @@ const agent = {
   name: 'Cap Table Automation',
   organization: 'Northwind Traders & Reporting',
   capabilities: ['read:cap-table', 'write:stakeholders'],
-  yours: true,
-  answeredFor: true,
-  managed: true,
-  made: '3 March 2026',
+  isOwner: true,
+  isClaimed: true,
+  canManage: true,
+  created: '3 March 2026',
 };
 
 const apiKey = {
   id: 'key_1c9f6b0e-6a0b-4f0c-9d0a-6f1f4b8f2c11',
   name: 'Nightly build',
-  hint: 'sk_live_9fQ2xLmA…',
-  place: 'Northwind Traders & Reporting, project Quarterly numbers',
+  maskedKey: 'sk_live_9fQ2xLmA…',
+  limitedTo: 'Northwind Traders & Reporting / Quarterly numbers',
   role: 'operator',
   scopes: ['memory:read', 'vector:search'],
-  made: '3 March 2026',
+  created: '3 March 2026',
   lastUsed: '5 minutes ago',
-  ends: 'on 1 June 2026',
+  expires: 'on 1 June 2026',
 };
 
 export const examplePages: Pages = {
@@ -116,7 +116,7 @@ export const examplePages: Pages = {
   'sign-in/password-set': {},
   'sign-in/verify-email': { csrfToken, token: 'n2M5xW8cL0pD4hJ6' },
   'sign-in/email-verified': {},
-  'sign-in/link-expired': {
+  'sign-in/invalid-link': {
     advice: 'The link works once, within one hour, until you request a newer one.',
     href: '/forgot-password',
     action: 'Request a new link',
@@ -126,8 +126,8 @@ export const examplePages: Pages = {
     token: 'token',
     name: 'Cap Table Automation',
     agentId: 'my-cap-table-agent',
-    made: '22 November 2026',
-    ends: '29 November 2026',
+    created: '22 November 2026',
+    expires: '29 November 2026',
     capabilities: ['Read stakeholders, share classes, equity grants and ownership percentages.'],
     email: 'ada.okafor@northwind-traders.example',
   },
@@ -137,13 +137,21 @@ export const examplePages: Pages = {
     notice: 'The agent was deleted.',
     agents: [
       agent,
-      { ...agent, id: 'agt_2', agentId: 'filer', name: 'Filing', yours: false },
-      { ...agent, id: 'agt_3', agentId: 'watcher', name: 'Watcher', yours: false, answeredFor: false, managed: false },
+      { ...agent, id: 'agt_2', agentId: 'filer', name: 'Filing', isOwner: false },
+      {
+        ...agent,
+        id: 'agt_3',
+        agentId: 'watcher',
+        name: 'Watcher',
+        isOwner: false,
+        isClaimed: false,
+        canManage: false,
+      },
     ],
   },
   'account/agent-key': { csrfToken, name: agent.name, key: 'ocs_live_9fQ2xLmA0aB1cD2eF3gH4iJ5kL6mN7oP8qR9sT' },
-  'account/replace-agent-key': { csrfToken, agent: { ...agent, yours: false } },
-  'account/end-agent': { csrfToken, agent },
+  'account/replace-agent-key': { csrfToken, agent: { ...agent, isOwner: false } },
+  'account/delete-agent': { csrfToken, agent },
   'sign-in/invitation': {
     csrfToken,
     token: 'n2M5xW8cL0pD4hJ6',
@@ -222,23 +230,23 @@ export const examplePages: Pages = {
     email: 'mara.lindqvist@example.com',
     passwordRule: 'At least 8 characters. A few unrelated words make a good one.',
     errors: { current: 'The current password is incorrect.', password: errors.password },
-    factor: { enrolled: true, recoveryCodesLeft: 2 },
+    secondFactor: { enrolled: true, recoveryCodesLeft: 2 },
     notice: 'Your password was changed.',
-    problem: 'Nothing was linked, because you canceled at the provider.',
+    error: 'You canceled the sign-in at the provider, so it was not linked.',
     hasPassword: true,
     links: [
       {
         id: 'link-1',
         name: 'Google',
         email: 'mara.lindqvist@gmail.com',
-        since: '3 March 2026',
+        linkedAt: '3 March 2026',
         lastUsed: '5 minutes ago',
-        keepsToken: true,
+        hasStoredTokens: true,
       },
     ],
     linkable: [{ id: 'github', name: 'GitHub' }],
   },
-  'account/factor': {
+  'account/second-factor': {
     csrfToken,
     qrSrc: 'data:image/svg+xml;base64,PHN2ZyB4bWxucz0iaHR0cDovL3d3dy53My5vcmcvMjAwMC9zdmciLz4=',
     secret: ['JBSW', 'Y3DP', 'EHPK', '3PXP', 'JBSW', 'Y3DP', 'EHPK', '3PXP'],
@@ -252,75 +260,81 @@ export const examplePages: Pages = {
     csrfToken,
     email: 'mara.lindqvist@example.com',
     notice: 'Denied. The agent is notified.',
-    questions: [
+    requests: [
       {
         id: '019ab2f4-7c1e-7000-8000-2f6d1c0e5a77',
         agent: { name: 'Cap Table Automation', agentId: 'my-cap-table-agent', initial: 'C' },
         bindingMessage: 'Grant 2026-114',
         actions: [
           {
-            titles: ['issue an equity grant'],
-            facts: [
+            names: ['issue an equity grant'],
+            details: [
               { name: 'On', value: 'Northwind Traders, Series A' },
               { name: 'shares', value: '12000' },
               { name: 'to', value: 'Ada Okafor' },
             ],
           },
-          { titles: ['notify the board'], facts: [] },
+          { names: ['notify the board'], details: [] },
         ],
         resource: { name: 'Cap table', identifier: 'https://cap.example.com/api' },
         scopes: [
-          { name: 'write:equity', sentence: 'Issue grants, change vesting schedules and create share classes.' },
+          { name: 'write:equity', description: 'Issue grants, change vesting schedules and create share classes.' },
         ],
-        since: '2 minutes ago',
+        requested: '2 minutes ago',
         timeLeft: 'for 8 more minutes',
       },
     ],
   },
   'account/keys': {
     csrfToken,
-    notice: 'That key is revoked: it is refused from now on.',
-    keys: [apiKey, { ...apiKey, id: 'key_2', name: 'Laptop', scopes: [], lastUsed: undefined, ends: undefined }],
-    ended: [
-      { name: 'Old laptop', hint: 'sk_live_0aB1cD2e…', place: 'Mara Lindqvist', how: 'Revoked', since: 'just now' },
+    notice: 'The key was revoked and no longer works.',
+    keys: [apiKey, { ...apiKey, id: 'key_2', name: 'Laptop', scopes: [], lastUsed: undefined, expires: undefined }],
+    inactiveKeys: [
+      {
+        name: 'Old laptop',
+        maskedKey: 'sk_live_0aB1cD2e…',
+        limitedTo: 'Mara Lindqvist',
+        status: 'Revoked',
+        since: 'just now',
+      },
     ],
   },
   'account/new-key': {
     csrfToken,
     name: 'Nightly build',
-    places: [
+    organizationsAndProjects: [
       { value: 'co_1', label: 'Mara Lindqvist', selected: false },
-      { value: 'prj_1', label: apiKey.place, selected: true },
+      { value: 'prj_1', label: apiKey.limitedTo, selected: true },
     ],
     roles: [
       { value: '', label: 'Same as my role', selected: false },
       { value: 'viewer', label: 'viewer', selected: true },
     ],
-    lives: [{ value: '7776000', label: '90 days', selected: true }],
+    lifetimes: [{ value: '7776000', label: '90 days', selected: true }],
     scopes: [
-      { name: 'memory:read', sentence: 'Read what your assistant remembers.', ticked: true },
-      { name: 'builds:start', ticked: false },
+      { name: 'memory:read', description: 'Read what your assistant remembers.', checked: true },
+      { name: 'builds:start', checked: false },
     ],
     errors: {
       name: 'Use at most 100 ordinary characters.',
       place: 'You are not a member of this organization.',
       role: 'A key cannot have a higher role than its creator.',
       scopes: 'Unknown scope: memory:erase.',
+      form: 'An account can have at most 200 keys.',
     },
-    problem: 'An account can have at most 200 keys.',
   },
-  'account/key-made': {
+  'account/key-created': {
     csrfToken,
     name: 'Nightly build',
     key: 'sk_live_9fQ2xLmA0aB1cD2eF3gH4iJ5kL6mN7oP8qR9sT',
-    ends: 'on 1 June 2026',
+    expires: 'on 1 June 2026',
     oldKey: 'The old key no longer works.',
   },
   'account/replace-key': {
     csrfToken,
     key: apiKey,
-    graces: [
-      { value: '0', label: 'Not at all', selected: false },
+    gracePeriods: [
+      { value: '0', label: 'Revoke it now', selected: false },
       { value: '86400', label: '1 day', selected: true },
     ],
   },
@@ -334,19 +348,19 @@ export const examplePages: Pages = {
       initial: 'M',
     },
     isAdmin: true,
-    hasFactor: true,
+    hasSecondFactor: true,
     notice: 'Signed out of Chrome on Windows.',
     canVerifyEmail: true,
-    keys: 3,
-    agents: 2,
-    openApprovals: 2,
-    logins: [
+    keyCount: 3,
+    agentCount: 2,
+    pendingApprovalCount: 2,
+    sessions: [
       {
         id: 'ses_9f2c',
         current: true,
         device: 'Firefox on Linux',
         address: '198.51.100.23',
-        since: '3 March 2026',
+        signedIn: '3 March 2026',
         lastSeen: 'now',
       },
       {
@@ -354,7 +368,7 @@ export const examplePages: Pages = {
         current: false,
         device: 'Safari on iPhone',
         address: '2001:db8:85a3::8a2e:370:7334',
-        since: '18 February 2026',
+        signedIn: '18 February 2026',
         lastSeen: '2 hours ago',
       },
     ],

@@ -1,4 +1,4 @@
-/** The account home page: sessions, and apps with access. */
+/** The account home page: an overview of the account, its sessions, and the apps with access. */
 import Router from '@koa/router';
 import { z } from 'zod';
 import { AppError } from '../../base/app-error.js';
@@ -15,7 +15,7 @@ import type { Csrf } from '../pages/csrf.js';
 import { describeAge, describeDay, describeLastUse } from '../pages/format.js';
 import type { LoginRedirects } from '../pages/login-redirect.js';
 import type { Views } from '../pages/views.js';
-import { addAgentClaims } from './agent-claims.js';
+import { addAgentOwnership } from './agent-ownership.js';
 import { addAgents } from './agents.js';
 import { addApprovals } from './approvals.js';
 import { createGuards, sessionOf } from './guards.js';
@@ -46,8 +46,8 @@ interface Deps
     | 'approvals'
   > {
   issuer: string;
-  /** Default lifetime of an API key. */
-  keySeconds: number;
+  /** The default lifetime of an API key, in seconds. */
+  defaultKeyLifetimeSeconds: number;
   clock: Clock;
   loginCookie: LoginCookie;
   federationCookie: FederationCookie;
@@ -56,10 +56,11 @@ interface Deps
   views: Views<AccountPages>;
 }
 
-const EndSessionForm = z.object({ csrf: z.string() });
-const RemoveForm = EndSessionForm.extend({ client_id: z.string().min(1).max(2048) });
+const CsrfForm = z.object({ csrf: z.string() });
+const RemoveAppForm = CsrfForm.extend({ client_id: z.string().min(1).max(2048) });
 
-const IDENTITY: Record<string, string> = {
+/** Labels of the OpenID Connect scopes. Scopes of APIs have descriptions of their own. */
+const OIDC_SCOPE_LABELS: Record<string, string> = {
   openid: 'Who you are',
   profile: 'Profile',
   email: 'E-mail address',
@@ -68,12 +69,13 @@ const IDENTITY: Record<string, string> = {
   offline_access: 'Access while you are away',
 };
 
-/** Notices by the value of `?done`. */
+/** Notices by the value of `?notice=`. */
 const NOTICES: Record<string, string | undefined> = {
-  'link-sent': 'A link that confirms your address is on its way to you. It works once, within a day.',
-  'links-sent': 'Several links were sent to you already. Look among the junk mail, or try again in an hour.',
+  'link-sent': 'We sent you a link to verify your e-mail address. It works once and expires in one day.',
+  'links-sent': 'We have already sent you several links. Check your spam folder, or try again in an hour.',
 };
 
+/** Returns the router of all account pages. */
 export function createAccountRouter(deps: Deps): Router<State> {
   const {
     sessions,
@@ -93,10 +95,10 @@ export function createAccountRouter(deps: Deps): Router<State> {
   const guards = createGuards(deps);
   const { requireLogin } = guards;
   router.get('/account', requireLogin, home);
-  router.post('/account/logins/:id/end', requireLogin, parseForm, endLogin);
-  if (emailVerification.isOffered) router.post('/account/verify-email', requireLogin, parseForm, requestLink);
+  router.post('/account/logins/:id/end', requireLogin, parseForm, endSession);
+  if (emailVerification.isOffered) router.post('/account/verify-email', requireLogin, parseForm, sendVerificationLink);
   router.post('/account/apps/remove', requireLogin, parseForm, removeApp);
-  addAgentClaims(router, deps);
+  addAgentOwnership(router, deps);
   addAgents(router, { ...deps, guards });
   addSecurity(router, { ...deps, guards });
   addLinks(router, { ...deps, guards });
@@ -116,27 +118,28 @@ export function createAccountRouter(deps: Deps): Router<State> {
         initial: [...(account.name ?? account.email)][0]!.toUpperCase(),
       },
       isAdmin: account.role === 'admin',
-      hasFactor: await mfa.isEnrolled(account.id),
-      logins: (await sessions.list(account.id)).map((login) => toRow(login, session.id, clock.now())),
-      apps: await Promise.all((await consents.list(account.id)).map(toApp)),
-      keys: (await apiKeys.list(account.id)).filter(apiKeys.isActive).length,
-      agents: (await agents.listFor({ accountId: account.id })).length,
-      openApprovals: (await approvals.list(account)).length,
+      hasSecondFactor: await mfa.isEnrolled(account.id),
+      sessions: (await sessions.list(account.id)).map((one) => toSessionView(one, session.id, clock.now())),
+      apps: await Promise.all((await consents.list(account.id)).map(toAppView)),
+      keyCount: (await apiKeys.list(account.id)).filter(apiKeys.isActive).length,
+      agentCount: (await agents.listFor({ accountId: account.id })).length,
+      pendingApprovalCount: (await approvals.list(account)).length,
       canVerifyEmail: emailVerification.isOffered && !account.emailVerified,
       notice: NOTICES[queryParam(ctx, 'notice') ?? ''],
     });
   }
 
-  async function endLogin(ctx: Context): Promise<void> {
-    csrf.check(ctx, readForm(ctx, EndSessionForm).csrf);
+  async function endSession(ctx: Context): Promise<void> {
+    csrf.check(ctx, readForm(ctx, CsrfForm).csrf);
     const { account, session } = sessionOf(ctx);
+    // Only sessions of this account, so that a user cannot end the session of another one.
     const own = (await sessions.list(account.id)).find(({ id }) => id === ctx.params.id);
     if (own) await sessions.revoke(own.id, own.id === session.id ? 'signed_out' : 'revoked', ctx.state.meta);
     seeOther(ctx, '/account');
   }
 
-  async function requestLink(ctx: Context): Promise<void> {
-    csrf.check(ctx, readForm(ctx, EndSessionForm).csrf);
+  async function sendVerificationLink(ctx: Context): Promise<void> {
+    csrf.check(ctx, readForm(ctx, CsrfForm).csrf);
     try {
       await emailVerification.request(sessionOf(ctx).account);
       seeOther(ctx, '/account?notice=link-sent');
@@ -147,33 +150,33 @@ export function createAccountRouter(deps: Deps): Router<State> {
   }
 
   async function removeApp(ctx: Context): Promise<void> {
-    const { csrf: token, client_id: clientId } = readForm(ctx, RemoveForm);
+    const { csrf: token, client_id: clientId } = readForm(ctx, RemoveAppForm);
     csrf.check(ctx, token);
     await consents.revoke(sessionOf(ctx).account.id, clientId, ctx.state.meta);
     seeOther(ctx, '/account');
   }
 
-  async function toApp({ clientId, since, scopes }: { clientId: string; since: Date; scopes: string[] }) {
+  async function toAppView({ clientId, since, scopes }: { clientId: string; since: Date; scopes: string[] }) {
     const client = await clients.find(clientId);
-    const { client_uri: home } = (client?.metadata ?? {}) as { client_uri?: string };
+    const { client_uri: homePage } = (client?.metadata ?? {}) as { client_uri?: string };
     return {
       clientId,
       name: client?.name ?? clientId,
-      host: home ? URL.parse(home)?.host : undefined,
-      scopes: scopes.map((scope) => IDENTITY[scope] ?? resources.describe(scope)?.replace(/\.$/, '') ?? scope),
+      host: homePage ? URL.parse(homePage)?.host : undefined,
+      scopes: scopes.map((scope) => OIDC_SCOPE_LABELS[scope] ?? resources.describe(scope)?.replace(/\.$/, '') ?? scope),
       since: describeDay(since),
     };
   }
 }
 
-function toRow(session: Session, currentId: string, now: Date) {
+function toSessionView(session: Session, currentId: string, now: Date) {
   const current = session.id === currentId;
   return {
     id: session.id,
     current,
     device: describeDevice(session.userAgent),
     address: session.address ?? '',
-    since: describeAge(session.createdAt, now),
+    signedIn: describeAge(session.createdAt, now),
     lastSeen: current ? 'now' : describeLastUse(session.lastSeenAt, now),
   };
 }

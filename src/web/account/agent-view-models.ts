@@ -1,12 +1,12 @@
-/** Pages on which a user claims, lists and deletes agents, and the values that each prints. */
+/** View models of the pages on which a user claims, lists and deletes agents. */
 
 export interface AgentPages {
   'account/claim-agent': ClaimAgentPage;
   'account/agent-claimed': AgentClaimedPage;
   'account/agents': AgentsPage;
   'account/agent-key': AgentKeyPage;
-  'account/replace-agent-key': AskedAgentPage;
-  'account/end-agent': AskedAgentPage;
+  'account/replace-agent-key': ConfirmAgentPage;
+  'account/delete-agent': ConfirmAgentPage;
 }
 
 /** Posts `csrf` and `token` to `/account/agents/claim`. */
@@ -18,9 +18,10 @@ interface ClaimAgentPage {
   /** The name that the agent registered with. */
   agentId: string;
   /** "22 November 2026" */
-  made: string;
-  ends: string;
-  /** A description of each capability. */
+  created: string;
+  /** The day on which the agent expires, if no user claims it. */
+  expires: string;
+  /** Descriptions of the agent's capabilities. */
   capabilities: string[];
   /** The e-mail address of the signed-in user. */
   email: string;
@@ -33,10 +34,10 @@ interface AgentClaimedPage {
 interface AgentsPage {
   csrfToken: string;
   notice?: string;
-  agents: AgentRow[];
+  agents: AgentView[];
 }
 
-export interface AgentRow {
+export interface AgentView {
   /** The client id. */
   id: string;
   /** The name that the agent registered with. */
@@ -46,16 +47,16 @@ export interface AgentRow {
   /** Names of scopes. */
   capabilities: string[];
   /** True if the signed-in user has claimed the agent. */
-  yours: boolean;
+  isOwner: boolean;
   /** True if any user has claimed the agent. */
-  answeredFor: boolean;
+  isClaimed: boolean;
   /** True if the signed-in user can replace its key and delete it. */
-  managed: boolean;
+  canManage: boolean;
   /** "5 minutes ago" */
-  made: string;
+  created: string;
 }
 
-/** Shown once. */
+/** The new key of an agent. It cannot be shown again. */
 interface AgentKeyPage {
   csrfToken: string;
   name: string;
@@ -63,7 +64,7 @@ interface AgentKeyPage {
 }
 
 /** Posts `csrf` to `/account/agents/:id/replace-key`, or to `/account/agents/:id/end`. */
-interface AskedAgentPage {
+interface ConfirmAgentPage {
   csrfToken: string;
-  agent: AgentRow;
+  agent: AgentView;
 }

@@ -12,7 +12,7 @@ import { seeOther } from '../http/see-other.js';
 import type { Csrf } from '../pages/csrf.js';
 import { describeAge } from '../pages/format.js';
 import type { Views } from '../pages/views.js';
-import type { AgentRow } from './agent-view-models.js';
+import type { AgentView } from './agent-view-models.js';
 import { type Guards, sessionOf } from './guards.js';
 import type { AccountPages } from './view-models.js';
 
@@ -23,81 +23,90 @@ interface Deps extends Pick<Core, 'agents' | 'organizations'> {
   views: Views<AccountPages>;
 }
 
-const PAGE = '/account/agents';
-const ConfirmForm = z.object({ csrf: z.string() });
+const AGENTS_PATH = '/account/agents';
+const CsrfForm = z.object({ csrf: z.string() });
+/** Notices by the value of `?notice=`. */
 const NOTICES: Record<string, string | undefined> = {
-  ended: 'The agent was deleted.',
+  deleted: 'The agent was deleted.',
 };
 
+/** Adds the routes of these pages. */
 export function addAgents(router: Router<State>, deps: Deps): void {
   const { agents, organizations, clock, csrf, guards, views } = deps;
   const { requireLogin } = guards;
   const requireRecentAuthentication = guards.requireRecentAuthentication();
-  router.get(PAGE, requireLogin, show);
-  router.get(`${PAGE}/:id/replace-key`, requireRecentAuthentication, confirmReplacement);
-  router.post(`${PAGE}/:id/replace-key`, requireRecentAuthentication, parseForm, replaceKey);
-  router.get(`${PAGE}/:id/end`, requireLogin, confirmEnd);
+  router.get(AGENTS_PATH, requireLogin, show);
+  router.get(`${AGENTS_PATH}/:id/replace-key`, requireRecentAuthentication, confirmReplacement);
+  router.post(`${AGENTS_PATH}/:id/replace-key`, requireRecentAuthentication, parseForm, replaceKey);
+  router.get(`${AGENTS_PATH}/:id/end`, requireLogin, confirmDeletion);
   // Requires no recent authentication, like the API: a user who sees a suspicious agent must be
   // able to delete it immediately.
-  router.post(`${PAGE}/:id/end`, requireLogin, parseForm, end);
+  router.post(`${AGENTS_PATH}/:id/end`, requireLogin, parseForm, deleteAgent);
 
   async function show(ctx: Context): Promise<void> {
     const { id: accountId } = sessionOf(ctx).account;
-    const places = await organizations.listFor(accountId);
+    const memberships = await organizations.listFor(accountId);
     ctx.body = views.render('account/agents', {
       csrfToken: csrf.tokenFor(ctx),
       notice: NOTICES[queryParam(ctx, 'notice') ?? ''],
-      agents: (await agents.listFor({ accountId })).map((agent) => toRow(agent, accountId, places, clock.now())),
+      agents: (await agents.listFor({ accountId })).map((agent) =>
+        toAgentView(agent, accountId, memberships, clock.now()),
+      ),
     });
   }
 
   async function confirmReplacement(ctx: Context): Promise<void> {
-    ctx.body = views.render('account/replace-agent-key', await aboutManaged(ctx));
+    ctx.body = views.render('account/replace-agent-key', await confirmationValues(ctx));
   }
 
   /** Renders the response to the form itself. A redirect would have to store the key. */
   async function replaceKey(ctx: Context): Promise<void> {
-    csrf.check(ctx, readForm(ctx, ConfirmForm).csrf);
-    const { member, agent } = await named(ctx);
+    csrf.check(ctx, readForm(ctx, CsrfForm).csrf);
+    const { member, agent } = await findAgent(ctx);
     const { key } = await agents.rotateKey({ member }, agent, ctx.state.meta);
     ctx.status = 201;
     ctx.body = views.render('account/agent-key', { csrfToken: csrf.tokenFor(ctx), name: agent.name, key });
   }
 
-  async function confirmEnd(ctx: Context): Promise<void> {
-    ctx.body = views.render('account/end-agent', await aboutManaged(ctx));
+  async function confirmDeletion(ctx: Context): Promise<void> {
+    ctx.body = views.render('account/delete-agent', await confirmationValues(ctx));
   }
 
-  async function end(ctx: Context): Promise<void> {
-    csrf.check(ctx, readForm(ctx, ConfirmForm).csrf);
-    const { member, agent } = await named(ctx);
+  async function deleteAgent(ctx: Context): Promise<void> {
+    csrf.check(ctx, readForm(ctx, CsrfForm).csrf);
+    const { member, agent } = await findAgent(ctx);
     await agents.remove({ member }, agent, ctx.state.meta);
-    seeOther(ctx, `${PAGE}?notice=ended`);
+    seeOther(ctx, `${AGENTS_PATH}?notice=deleted`);
   }
 
-  /** Shows no confirmation page to a user who cannot do this. */
-  async function aboutManaged(ctx: Context) {
-    const { member, agent } = await named(ctx);
+  /**
+   * Returns the values of a confirmation page. Throws `AppError` if the user is not an
+   * administrator of the agent's organization, so that no page offers what the form would reject.
+   */
+  async function confirmationValues(ctx: Context) {
+    const { member, agent } = await findAgent(ctx);
     await organizations.requireMember(member, agent.organizationId, 'admin');
-    const places = await organizations.listFor(member.accountId);
-    return { csrfToken: csrf.tokenFor(ctx), agent: toRow(agent, member.accountId, places, clock.now()) };
+    const memberships = await organizations.listFor(member.accountId);
+    return { csrfToken: csrf.tokenFor(ctx), agent: toAgentView(agent, member.accountId, memberships, clock.now()) };
   }
 
-  async function named(ctx: Context) {
+  /** Returns the agent in the URL. Throws `AppError` `not_found` unless this user can see it. */
+  async function findAgent(ctx: Context) {
     const member = { accountId: sessionOf(ctx).account.id };
     return { member, agent: await agents.findFor({ member }, ctx.params.id) };
   }
 }
 
-function toRow(agent: Agent, accountId: string, places: OrganizationOfMember[], now: Date): AgentRow {
+function toAgentView(agent: Agent, accountId: string, memberships: OrganizationOfMember[], now: Date): AgentView {
   const { id, agentId, name, organizationId, capabilities, owner, createdAt } = agent;
-  const place = places.find((candidate) => candidate.id === organizationId);
+  const membership = memberships.find((candidate) => candidate.id === organizationId);
   return {
     ...{ id, agentId, name, capabilities },
-    organization: place?.name ?? organizationId,
-    yours: owner?.id === accountId,
-    answeredFor: owner !== undefined,
-    managed: place !== undefined && isAtLeast(place.role, 'admin'),
-    made: describeAge(createdAt, now),
+    // The user may have left the organization in the meantime.
+    organization: membership?.name ?? organizationId,
+    isOwner: owner?.id === accountId,
+    isClaimed: owner !== undefined,
+    canManage: membership !== undefined && isAtLeast(membership.role, 'admin'),
+    created: describeAge(createdAt, now),
   };
 }

@@ -1,4 +1,4 @@
-/** Approval requests of agents. A decision requires recent authentication. */
+/** Approval requests from agents. Viewing and deciding require recent authentication. */
 import type Router from '@koa/router';
 import { z } from 'zod';
 import { AppError } from '../../base/app-error.js';
@@ -12,7 +12,7 @@ import type { Csrf } from '../pages/csrf.js';
 import { describeAge, describeTimeLeft } from '../pages/format.js';
 import type { Views } from '../pages/views.js';
 import { type Guards, sessionOf } from './guards.js';
-import type { AccountPages, ApprovalAction, ApprovalQuestion } from './view-models.js';
+import type { AccountPages, ActionView, ApprovalRequestView } from './view-models.js';
 
 interface Deps extends Pick<Core, 'approvals' | 'resources'> {
   clock: Clock;
@@ -21,26 +21,28 @@ interface Deps extends Pick<Core, 'approvals' | 'resources'> {
   views: Views<AccountPages>;
 }
 
-const APPROVALS_PAGE = '/account/approvals';
+const APPROVALS_PATH = '/account/approvals';
 const DecisionForm = z.object({ csrf: z.string(), decision: z.enum(['approve', 'deny']) });
 
+/** Notices by the value of `?notice=`. */
 const NOTICES: Record<string, string | undefined> = {
   approve: 'Approved. The agent can now do this once, within 5 minutes.',
   deny: 'Denied. The agent is notified.',
   late: 'This request has already been decided or has expired. Nothing was changed.',
 };
 
+/** Adds the routes of this page. */
 export function addApprovals(router: Router<State>, { approvals, resources, clock, csrf, guards, views }: Deps): void {
-  const requireRecentAuthentication = guards.requireRecentAuthentication(APPROVALS_PAGE);
-  router.get(APPROVALS_PAGE, requireRecentAuthentication, show);
-  router.post(`${APPROVALS_PAGE}/:id`, requireRecentAuthentication, parseForm, decide);
+  const requireRecentAuthentication = guards.requireRecentAuthentication(APPROVALS_PATH);
+  router.get(APPROVALS_PATH, requireRecentAuthentication, show);
+  router.post(`${APPROVALS_PATH}/:id`, requireRecentAuthentication, parseForm, decide);
 
   async function show(ctx: Context): Promise<void> {
     const { account } = sessionOf(ctx);
     ctx.body = views.render('account/approvals', {
       csrfToken: csrf.tokenFor(ctx),
       email: account.email,
-      questions: (await approvals.list(account)).map(toQuestion),
+      requests: (await approvals.list(account)).map(toRequestView),
       notice: NOTICES[queryParam(ctx, 'notice') ?? ''],
     });
   }
@@ -50,33 +52,33 @@ export function addApprovals(router: Router<State>, { approvals, resources, cloc
     csrf.check(ctx, token);
     try {
       await approvals.decide(sessionOf(ctx), ctx.params.id, decision, ctx.state.meta);
-      seeOther(ctx, `${APPROVALS_PAGE}?notice=${decision}`);
+      seeOther(ctx, `${APPROVALS_PATH}?notice=${decision}`);
     } catch (error) {
       if (!(error instanceof AppError) || ![404, 409].includes(error.status)) throw error;
-      seeOther(ctx, `${APPROVALS_PAGE}?notice=late`);
+      seeOther(ctx, `${APPROVALS_PATH}?notice=late`);
     }
   }
 
-  function toQuestion({ id, agent, bindingMessage, asked, createdAt, expiresAt }: Approval): ApprovalQuestion {
+  function toRequestView({ id, agent, bindingMessage, asked, createdAt, expiresAt }: Approval): ApprovalRequestView {
     const { resource: identifier, scopes, actions } = asked;
     const now = clock.now();
     return {
       id,
       agent: { name: agent.name, agentId: agent.agentId, initial: [...agent.name][0]!.toUpperCase() },
       bindingMessage,
-      actions: actions.map(toAction),
+      actions: actions.map(toActionView),
       resource: { name: resources.find(identifier)?.name ?? identifier, identifier },
-      scopes: scopes.map((scope) => ({ name: scope, sentence: resources.describe(scope, identifier) ?? scope })),
-      since: describeAge(createdAt, now),
+      scopes: scopes.map((scope) => ({ name: scope, description: resources.describe(scope, identifier) ?? scope })),
+      requested: describeAge(createdAt, now),
       timeLeft: describeTimeLeft(expiresAt, now),
     };
   }
 }
 
-function toAction({ actions, identifier, datatypes, parameters = {} }: AgentAction): ApprovalAction {
+function toActionView({ actions, identifier, datatypes, parameters = {} }: AgentAction): ActionView {
   return {
-    titles: actions,
-    facts: [
+    names: actions,
+    details: [
       ...(identifier ? [{ name: 'On', value: identifier }] : []),
       ...(datatypes ? [{ name: 'Data', value: datatypes.join(', ') }] : []),
       ...Object.entries(parameters).map(([name, value]) => ({ name, value: String(value) })),

@@ -1,4 +1,4 @@
-/** Guards of the account pages: signed in, and recently authenticated. */
+/** Middleware of the account pages: requires a session, or recent authentication. */
 import type { Next } from 'koa';
 import type { Clock } from '../../base/clock.js';
 import { isRecentlyAuthenticated } from '../../core/sessions/authentication-methods.js';
@@ -14,47 +14,49 @@ interface Deps {
   loginRedirects: LoginRedirects;
 }
 
-const logins = new WeakMap<object, AuthenticatedSession>();
+const sessionsByRequest = new WeakMap<object, AuthenticatedSession>();
 
 export type Guards = ReturnType<typeof createGuards>;
 
+/** Returns the middleware. Handlers then read the session with `sessionOf`. */
 export function createGuards({ clock, loginCookie, loginRedirects }: Deps) {
   return { requireLogin, requireRecentAuthentication };
 
   /**
-   * Redirects a user who is not signed in to the sign-in page. Afterwards the user returns to this
-   * page, or to the account page after a form.
+   * Redirects a user who is not signed in to the sign-in page. After the sign-in, the user returns
+   * to this page; after a form, to the account page.
    */
   async function requireLogin(ctx: Context, next: Next): Promise<void> {
     const login = await loginCookie.read(ctx);
-    if (!login)
-      return seeOther(ctx, loginRedirects.urlFor('/login', { returnTo: ctx.method === 'GET' ? ctx.path : '/account' }));
-    logins.set(ctx.req, login);
+    if (!login) {
+      const returnTo = ctx.method === 'GET' ? ctx.path : '/account';
+      return seeOther(ctx, loginRedirects.urlFor('/login', { returnTo }));
+    }
+    sessionsByRequest.set(ctx.req, login);
     await next();
   }
 
   /**
-   * Redirects a user who authenticated too long ago to the sign-in page, and then to `page`
-   * (default: the form's URL). The session continues. The form is not submitted; the page shows it
-   * again.
+   * Redirects a user who is not signed in, or who authenticated too long ago, to the sign-in page.
+   * The session continues. After the sign-in, the user returns to `returnTo` (default: this URL)
+   * and must submit the form again.
    */
-  function requireRecentAuthentication(page?: string) {
-    return async function requireRecentProof(ctx: Context, next: Next): Promise<void> {
+  function requireRecentAuthentication(returnTo?: string) {
+    return async function checkRecentAuthentication(ctx: Context, next: Next): Promise<void> {
       const login = await loginCookie.read(ctx);
-      if (!login || !isRecentlyAuthenticated(login.session, clock.now()))
-        return seeOther(
-          ctx,
-          loginRedirects.urlFor('/login', { returnTo: page ?? ctx.path, email: login?.account.email }),
-        );
-      logins.set(ctx.req, login);
+      if (!login || !isRecentlyAuthenticated(login.session, clock.now())) {
+        const email = login?.account.email;
+        return seeOther(ctx, loginRedirects.urlFor('/login', { returnTo: returnTo ?? ctx.path, email }));
+      }
+      sessionsByRequest.set(ctx.req, login);
       await next();
     };
   }
 }
 
-/** Returns the session that `requireLogin` has found. */
+/** Returns the session that a guard found. Throws without a guard in the route, which is a bug. */
 export function sessionOf(ctx: Context): AuthenticatedSession {
-  const login = logins.get(ctx.req);
-  if (!login) throw new Error('a guard is missing in the route line');
+  const login = sessionsByRequest.get(ctx.req);
+  if (!login) throw new Error('the route has no guard');
   return login;
 }

@@ -1,4 +1,4 @@
-/** Lists and revokes a user's API keys. new-keys.ts creates them. */
+/** Lists and revokes a user's API keys. new-keys.ts creates and replaces them. */
 import type Router from '@koa/router';
 import { z } from 'zod';
 import type { Clock } from '../../base/clock.js';
@@ -11,8 +11,8 @@ import type { Csrf } from '../pages/csrf.js';
 import { describeAge } from '../pages/format.js';
 import type { Views } from '../pages/views.js';
 import { type Guards, sessionOf } from './guards.js';
-import { placesOf, toKeyRow } from './key-rows.js';
-import type { AccountPages } from './view-models.js';
+import { listOrganizationsAndProjects, type OrganizationOrProject, toKeyView } from './key-view-models.js';
+import type { AccountPages, InactiveKeyView } from './view-models.js';
 
 interface Deps extends Pick<Core, 'apiKeys' | 'organizations' | 'projects'> {
   clock: Clock;
@@ -21,54 +21,62 @@ interface Deps extends Pick<Core, 'apiKeys' | 'organizations' | 'projects'> {
   views: Views<AccountPages>;
 }
 
-export const KEYS_PAGE = '/account/keys';
-const MAX_ENDED = 20;
+export const KEYS_PATH = '/account/keys';
+/** The number of revoked and expired keys on the page, latest first. */
+const MAX_INACTIVE_SHOWN = 20;
 const RevokeForm = z.object({ csrf: z.string() });
+/** Notices by the value of `?notice=`. */
 const NOTICES: Record<string, string | undefined> = {
   revoked: 'The key was revoked and no longer works.',
 };
 
+/** Adds the routes of these pages. */
 export function addKeys(router: Router<State>, deps: Deps): void {
   const { apiKeys, clock, csrf, guards, views } = deps;
   const { requireLogin } = guards;
-  router.get(KEYS_PAGE, requireLogin, show);
-  router.get(`${KEYS_PAGE}/:id/revoke`, requireLogin, confirm);
+  router.get(KEYS_PATH, requireLogin, show);
+  router.get(`${KEYS_PATH}/:id/revoke`, requireLogin, confirmRevocation);
   // Requires no recent authentication, like the API: a user who sees a suspicious key must be able
   // to revoke it immediately.
-  router.post(`${KEYS_PAGE}/:id/revoke`, requireLogin, parseForm, revoke);
+  router.post(`${KEYS_PATH}/:id/revoke`, requireLogin, parseForm, revoke);
 
   async function show(ctx: Context): Promise<void> {
     const { id: accountId } = sessionOf(ctx).account;
-    const places = await placesOf(accountId, deps);
+    const available = await listOrganizationsAndProjects(accountId, deps);
     const now = clock.now();
-    const all = await apiKeys.list(accountId);
-    const ended = all.filter((key) => !apiKeys.isActive(key)).sort((a, b) => endOf(b).getTime() - endOf(a).getTime());
+    const keys = await apiKeys.list(accountId);
+    const inactive = keys
+      .filter((key) => !apiKeys.isActive(key))
+      .sort((a, b) => inactiveSince(b).getTime() - inactiveSince(a).getTime());
     ctx.body = views.render('account/keys', {
       csrfToken: csrf.tokenFor(ctx),
       notice: NOTICES[queryParam(ctx, 'notice') ?? ''],
-      keys: all.filter(apiKeys.isActive).map((key) => toKeyRow(key, places, now)),
-      ended: ended.slice(0, MAX_ENDED).map((key) => {
-        const { name, hint, place } = toKeyRow(key, places, now);
-        return { name, hint, place, how: key.revokedAt ? 'Revoked' : 'Expired', since: describeAge(endOf(key), now) };
-      }),
+      keys: keys.filter(apiKeys.isActive).map((key) => toKeyView(key, available, now)),
+      inactiveKeys: inactive.slice(0, MAX_INACTIVE_SHOWN).map((key) => toInactiveKeyView(key, available, now)),
     });
   }
 
-  async function confirm(ctx: Context): Promise<void> {
+  async function confirmRevocation(ctx: Context): Promise<void> {
     const { id: accountId } = sessionOf(ctx).account;
     const key = await apiKeys.findActive(accountId, ctx.params.id);
     ctx.body = views.render('account/revoke-key', {
       csrfToken: csrf.tokenFor(ctx),
-      key: toKeyRow(key, await placesOf(accountId, deps), clock.now()),
+      key: toKeyView(key, await listOrganizationsAndProjects(accountId, deps), clock.now()),
     });
   }
 
   async function revoke(ctx: Context): Promise<void> {
     csrf.check(ctx, readForm(ctx, RevokeForm).csrf);
     await apiKeys.revoke(sessionOf(ctx).account.id, ctx.params.id, ctx.state.meta);
-    seeOther(ctx, `${KEYS_PAGE}?notice=revoked`);
+    seeOther(ctx, `${KEYS_PATH}?notice=revoked`);
   }
 }
 
-/** Returns when a revoked or expired key stopped working. */
-const endOf = ({ revokedAt, expiresAt }: ApiKey) => revokedAt ?? expiresAt!;
+function toInactiveKeyView(key: ApiKey, available: OrganizationOrProject[], now: Date): InactiveKeyView {
+  const { name, maskedKey, limitedTo } = toKeyView(key, available, now);
+  const status = key.revokedAt ? 'Revoked' : 'Expired';
+  return { name, maskedKey, limitedTo, status, since: describeAge(inactiveSince(key), now) };
+}
+
+/** Returns when a key was revoked or expired. */
+const inactiveSince = ({ revokedAt, expiresAt }: ApiKey) => revokedAt ?? expiresAt!;

@@ -1,4 +1,4 @@
-/** Pages that link and unlink external providers. Each change requires recent authentication. */
+/** Links and unlinks external providers. Each change requires recent authentication. */
 import type Router from '@koa/router';
 import { z } from 'zod';
 import { AppError } from '../../base/app-error.js';
@@ -9,7 +9,7 @@ import type { Context, State } from '../http/context.js';
 import { seeOther } from '../http/see-other.js';
 import type { Csrf } from '../pages/csrf.js';
 import { type Guards, sessionOf } from './guards.js';
-import { PAGE } from './security.js';
+import { SECURITY_PATH } from './security.js';
 
 interface Deps extends Pick<Core, 'federation' | 'links'> {
   issuer: string;
@@ -21,20 +21,24 @@ interface Deps extends Pick<Core, 'federation' | 'links'> {
 const LinkForm = z.object({ csrf: z.string(), provider: field });
 const UnlinkForm = z.object({ csrf: z.string(), id: field });
 
+/** Adds the routes of these forms, which are on the security page. */
 export function addLinks(router: Router<State>, deps: Deps): void {
   const { federation, links, issuer, federationCookie, csrf, guards } = deps;
-  const requireRecentAuthentication = guards.requireRecentAuthentication(PAGE);
-  if (federation.offered.length > 0) router.post(`${PAGE}/link`, requireRecentAuthentication, parseForm, begin);
-  router.post(`${PAGE}/unlink`, requireRecentAuthentication, parseForm, unlink);
+  const requireRecentAuthentication = guards.requireRecentAuthentication(SECURITY_PATH);
+  if (federation.offered.length > 0) router.post(`${SECURITY_PATH}/link`, requireRecentAuthentication, parseForm, link);
+  router.post(`${SECURITY_PATH}/unlink`, requireRecentAuthentication, parseForm, unlink);
 
-  /** Uses the callback of the sign-in, because a provider registers one URL. */
-  async function begin(ctx: Context): Promise<void> {
+  /**
+   * Redirects to the provider. Its callback URL is the one of a sign-in, because providers require
+   * each callback URL to be registered. sign-in/federation.ts handles it.
+   */
+  async function link(ctx: Context): Promise<void> {
     const { csrf: token, provider } = readForm(ctx, LinkForm);
     csrf.check(ctx, token);
     const flow = {
       redirectUri: issuer + callbackPath(provider),
       accountId: sessionOf(ctx).account.id,
-      data: { page: PAGE },
+      data: { page: SECURITY_PATH },
     };
     seeOther(ctx, await federation.begin(provider, flow, federationCookie.issue(ctx), ctx.state.meta));
   }
@@ -44,10 +48,10 @@ export function addLinks(router: Router<State>, deps: Deps): void {
     csrf.check(ctx, token);
     try {
       await links.unlink(sessionOf(ctx), id, ctx.state.meta);
-      seeOther(ctx, `${PAGE}?notice=unlinked`);
+      seeOther(ctx, `${SECURITY_PATH}?notice=unlinked`);
     } catch (error) {
       if (!(error instanceof AppError) || error.code !== 'conflict') throw error;
-      seeOther(ctx, `${PAGE}?notice=last-way-in`);
+      seeOther(ctx, `${SECURITY_PATH}?notice=last-sign-in-method`);
     }
   }
 }

@@ -13,167 +13,200 @@ import { field, parseForm, readForm } from '../http/body.js';
 import type { Context, State } from '../http/context.js';
 import type { Csrf } from '../pages/csrf.js';
 import { renderFormErrors } from '../pages/form-errors.js';
-import { describeExpiry, describeSpan } from '../pages/format.js';
+import { describeDuration, describeExpiry } from '../pages/format.js';
 import type { Views } from '../pages/views.js';
 import { type Guards, sessionOf } from './guards.js';
-import { type Place, placesOf, toKeyRow } from './key-rows.js';
-import { KEYS_PAGE } from './keys.js';
-import type { AccountPages, Choice, NewKeyErrors } from './view-models.js';
+import { listOrganizationsAndProjects, type OrganizationOrProject, toKeyView } from './key-view-models.js';
+import { KEYS_PATH } from './keys.js';
+import type { AccountPages, NewKeyErrors, SelectOption } from './view-models.js';
 
 interface Deps extends Pick<Core, 'apiKeys' | 'organizations' | 'projects' | 'resources'> {
-  keySeconds: number;
+  defaultKeyLifetimeSeconds: number;
   clock: Clock;
   csrf: Csrf;
   guards: Guards;
   views: Views<AccountPages>;
 }
 
+/** The value of the option for a key that never expires. */
 const NEVER = 'never';
-const LIVES = [7, 30, 90, 365].map((days) => days * DAY_SECONDS);
-const GRACES = [0, HOUR_SECONDS, DAY_SECONDS, 7 * DAY_SECONDS, 30 * DAY_SECONDS];
-const TICK = 'scope.';
+const LIFETIMES_SECONDS = [7, 30, 90, 365].map((days) => days * DAY_SECONDS);
+const GRACE_PERIODS_SECONDS = [0, HOUR_SECONDS, DAY_SECONDS, 7 * DAY_SECONDS, 30 * DAY_SECONDS];
+const DEFAULT_GRACE_SECONDS = DAY_SECONDS;
+/** Checkboxes of scopes are named `scope.<name>`. */
+const SCOPE_PREFIX = 'scope.';
 
-const ReplaceForm = z.object({ csrf: z.string(), grace: z.enum(GRACES.map(String)).default(String(DAY_SECONDS)) });
+const ReplaceForm = z.object({
+  csrf: z.string(),
+  grace: z.enum(GRACE_PERIODS_SECONDS.map(String)).default(String(DEFAULT_GRACE_SECONDS)),
+});
 
+/** Adds the routes of these pages. */
 export function addNewKeys(router: Router<State>, deps: Deps): void {
-  const { apiKeys, resources, keySeconds, clock, csrf, guards, views } = deps;
-  const lives = [...new Set([...LIVES, keySeconds])].sort((a, b) => a - b);
-  const NewKeyForm = formOf(lives, keySeconds);
+  const { apiKeys, resources, defaultKeyLifetimeSeconds, clock, csrf, guards, views } = deps;
+  const lifetimes = [...new Set([...LIFETIMES_SECONDS, defaultKeyLifetimeSeconds])].sort((a, b) => a - b);
+  const NewKeyForm = newKeyForm(lifetimes, defaultKeyLifetimeSeconds);
   const requireRecentAuthentication = guards.requireRecentAuthentication();
   router
-    .get(`${KEYS_PAGE}/new`, requireRecentAuthentication, showForm)
-    .post(`${KEYS_PAGE}/new`, requireRecentAuthentication, parseForm, create);
-  router.get(`${KEYS_PAGE}/:id/replace`, requireRecentAuthentication, askForGrace);
-  router.post(`${KEYS_PAGE}/:id/replace`, requireRecentAuthentication, parseForm, replace);
+    .get(`${KEYS_PATH}/new`, requireRecentAuthentication, showNewKeyForm)
+    .post(`${KEYS_PATH}/new`, requireRecentAuthentication, parseForm, create);
+  router
+    .get(`${KEYS_PATH}/:id/replace`, requireRecentAuthentication, showReplaceForm)
+    .post(`${KEYS_PATH}/:id/replace`, requireRecentAuthentication, parseForm, replace);
 
-  async function showForm(ctx: Context): Promise<void> {
-    const places = await placesOf(sessionOf(ctx).account.id, deps);
-    renderForm(ctx, places, NewKeyForm.parse({ csrf: '' }));
+  async function showNewKeyForm(ctx: Context): Promise<void> {
+    const available = await listOrganizationsAndProjects(sessionOf(ctx).account.id, deps);
+    renderNewKeyForm(ctx, available, NewKeyForm.parse({ csrf: '' }));
   }
 
   async function create(ctx: Context): Promise<void> {
-    const wish = readForm(ctx, NewKeyForm);
-    csrf.check(ctx, wish.csrf);
+    const values = readForm(ctx, NewKeyForm);
+    csrf.check(ctx, values.csrf);
     const { account } = sessionOf(ctx);
-    const places = await placesOf(account.id, deps);
-    const place = places.find((candidate) => idOf(candidate) === wish.place);
-    if (wish.place && !place) {
+    const available = await listOrganizationsAndProjects(account.id, deps);
+    const limit = available.find((candidate) => idOf(candidate) === values.place);
+    if (values.place && !limit) {
       ctx.status = 404;
-      return renderForm(ctx, places, wish, { errors: { place: 'You are not a member of this organization.' } });
+      return renderNewKeyForm(ctx, available, values, { place: 'You are not a member of this organization.' });
     }
     try {
-      const fresh = await apiKeys.create(
+      const created = await apiKeys.create(
         account,
         {
-          name: wish.name,
+          name: values.name,
           format: 'sk_live',
-          organizationId: place?.organizationId,
-          projectId: place?.projectId ?? undefined,
-          role: wish.role || undefined,
-          scopes: wish.scopes,
-          lifeSeconds: wish.life === NEVER ? null : Number(wish.life),
+          organizationId: limit?.organizationId,
+          projectId: limit?.projectId ?? undefined,
+          role: values.role || undefined,
+          scopes: values.scopes,
+          lifeSeconds: values.life === NEVER ? null : Number(values.life),
         },
         ctx.state.meta,
       );
-      renderKey(ctx, fresh);
+      renderKey(ctx, created);
     } catch (error) {
       if (!(error instanceof AppError)) throw error;
       renderFormErrors(ctx, error);
-      renderForm(ctx, places, wish, errorOf(error));
+      renderNewKeyForm(ctx, available, values, toFormErrors(error));
     }
   }
 
-  function renderForm(
+  function renderNewKeyForm(
     ctx: Context,
-    places: Place[],
-    wish: AuthorizationOptions,
-    { errors = {}, problem }: { errors?: NewKeyErrors; problem?: string } = {},
+    available: OrganizationOrProject[],
+    values: NewKeyValues,
+    errors: NewKeyErrors = {},
   ): void {
     ctx.body = views.render('account/new-key', {
       csrfToken: csrf.tokenFor(ctx),
-      name: wish.name,
-      places: choices(
-        places.map((place) => [idOf(place), place.name]),
-        wish.place,
+      name: values.name,
+      organizationsAndProjects: toOptions(
+        available.map((one) => [idOf(one), one.displayName]),
+        values.place,
       ),
-      roles: choices([['', 'Same as my role'], ...KEY_ROLES.map((role) => [role, role] as const)], wish.role),
-      lives: choices(
-        [...lives.map((life) => [String(life), describeSpan(life)] as const), [NEVER, 'Never expires']],
-        wish.life,
+      roles: toOptions([['', 'Same as my role'], ...KEY_ROLES.map((role) => [role, role] as const)], values.role),
+      lifetimes: toOptions(
+        [
+          ...lifetimes.map((seconds) => [String(seconds), describeDuration(seconds)] as const),
+          [NEVER, 'Never expires'],
+        ],
+        values.life,
       ),
       scopes: resources.scopes().map((name) => {
-        return { name, sentence: resources.describe(name), ticked: wish.scopes.includes(name) };
+        return { name, description: resources.describe(name), checked: values.scopes.includes(name) };
       }),
       errors,
-      problem,
     });
   }
 
-  async function askForGrace(ctx: Context): Promise<void> {
-    const { account } = sessionOf(ctx);
-    const key = await apiKeys.findActive(account.id, ctx.params.id);
-    ctx.body = views.render('account/replace-key', {
-      csrfToken: csrf.tokenFor(ctx),
-      key: toKeyRow(key, await placesOf(account.id, deps), clock.now()),
-      graces: choices(
-        GRACES.map((grace) => [String(grace), grace === 0 ? 'Revoke it now' : describeSpan(grace)]),
-        String(DAY_SECONDS),
-      ),
-    });
+  async function showReplaceForm(ctx: Context): Promise<void> {
+    await renderReplaceForm(ctx, String(DEFAULT_GRACE_SECONDS));
   }
 
   async function replace(ctx: Context): Promise<void> {
     const { csrf: token, grace } = readForm(ctx, ReplaceForm);
     csrf.check(ctx, token);
     const { account } = sessionOf(ctx);
-    renderKey(ctx, await apiKeys.rotate(account.id, ctx.params.id, Number(grace), ctx.state.meta), Number(grace));
+    const graceSeconds = Number(grace);
+    try {
+      const created = await apiKeys.rotate(account.id, ctx.params.id, graceSeconds, ctx.state.meta);
+      renderKey(ctx, created, describeOldKeyExpiry(graceSeconds, clock.now()));
+    } catch (error) {
+      if (!(error instanceof AppError) || error.status === 404) throw error;
+      renderFormErrors(ctx, error);
+      await renderReplaceForm(ctx, grace, error.message);
+    }
+  }
+
+  async function renderReplaceForm(ctx: Context, grace: string, error?: string): Promise<void> {
+    const { account } = sessionOf(ctx);
+    const key = await apiKeys.findActive(account.id, ctx.params.id);
+    ctx.body = views.render('account/replace-key', {
+      csrfToken: csrf.tokenFor(ctx),
+      key: toKeyView(key, await listOrganizationsAndProjects(account.id, deps), clock.now()),
+      gracePeriods: toOptions(
+        GRACE_PERIODS_SECONDS.map((seconds) => [
+          String(seconds),
+          seconds === 0 ? 'Revoke it now' : describeDuration(seconds),
+        ]),
+        grace,
+      ),
+      error,
+    });
   }
 
   /** Renders the response to the form itself. A redirect would have to store the key. */
-  function renderKey(ctx: Context, { key, record }: FreshApiKey, graceSeconds?: number): void {
-    const now = clock.now();
+  function renderKey(ctx: Context, { key, record }: FreshApiKey, oldKey?: string): void {
     ctx.status = 201;
-    ctx.body = views.render('account/key-made', {
+    ctx.body = views.render('account/key-created', {
       csrfToken: csrf.tokenFor(ctx),
       name: record.name,
       key,
-      ends: record.expiresAt ? describeExpiry(record.expiresAt, now) : undefined,
-      oldKey: graceSeconds === undefined ? undefined : describeGrace(graceSeconds, now),
+      expires: record.expiresAt ? describeExpiry(record.expiresAt, clock.now()) : undefined,
+      oldKey,
     });
   }
 }
 
-const idOf = ({ organizationId, projectId }: Place) => projectId ?? organizationId;
+/** Returns the id by which the form names an organization or project. */
+const idOf = ({ organizationId, projectId }: OrganizationOrProject) => projectId ?? organizationId;
 
-const choices = (pairs: (readonly [value: string, label: string])[], chosen: string): Choice[] =>
-  pairs.map(([value, label]) => ({ value, label, selected: value === chosen }));
+const toOptions = (pairs: (readonly [value: string, label: string])[], selectedValue: string): SelectOption[] =>
+  pairs.map(([value, label]) => ({ value, label, selected: value === selectedValue }));
 
-/** Defaults for absent fields, the same as in the JSON API. */
-const formOf = (lives: number[], keySeconds: number) =>
+/** Absent fields have the same defaults as in the JSON API. */
+const newKeyForm = (lifetimes: number[], defaultLifetimeSeconds: number) =>
   z
     .object({
       csrf: z.string(),
       name: field,
       place: field,
       role: z.enum(['', ...KEY_ROLES]).default(''),
-      life: z.enum([...lives.map(String), NEVER]).default(String(keySeconds)),
+      life: z.enum([...lifetimes.map(String), NEVER]).default(String(defaultLifetimeSeconds)),
     })
     .catchall(z.string())
     .transform(({ csrf, name, place, role, life, ...others }) => {
-      const ticked = Object.keys(others).filter((other) => other.startsWith(TICK));
-      return { csrf, name, place, role, life, scopes: ticked.map((other) => other.slice(TICK.length)) };
+      const checked = Object.keys(others).filter((fieldName) => fieldName.startsWith(SCOPE_PREFIX));
+      return {
+        csrf,
+        name,
+        place,
+        role,
+        life,
+        scopes: checked.map((fieldName) => fieldName.slice(SCOPE_PREFIX.length)),
+      };
     });
-type AuthorizationOptions = z.output<ReturnType<typeof formOf>>;
+type NewKeyValues = z.output<ReturnType<typeof newKeyForm>>;
 
-function describeGrace(seconds: number, now: Date): string {
-  if (seconds === 0) return 'The old key no longer works.';
-  return `The old key expires ${describeExpiry(addSeconds(now, seconds), now)} at the latest.`;
+function describeOldKeyExpiry(graceSeconds: number, now: Date): string {
+  if (graceSeconds === 0) return 'The old key no longer works.';
+  return `The old key expires ${describeExpiry(addSeconds(now, graceSeconds), now)} at the latest.`;
 }
 
-/** Assigns an error to the field that must change, if it is known. */
-function errorOf({ code, message, fields }: AppError): { errors?: NewKeyErrors; problem?: string } {
-  if (fields) return { errors: { name: fields.name, scopes: fields.scopes, place: fields.organization_id } };
-  if (code === 'insufficient_role') return { errors: { role: message } };
-  if (code === 'not_found') return { errors: { place: message } };
-  return { problem: message };
+/** Assigns an error to the field that the user must change, if it concerns one. */
+function toFormErrors({ code, message, fields }: AppError): NewKeyErrors {
+  if (fields) return { name: fields.name, scopes: fields.scopes, place: fields.organization_id };
+  if (code === 'insufficient_role') return { role: message };
+  if (code === 'not_found') return { place: message };
+  return { form: message };
 }

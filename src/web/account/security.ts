@@ -1,6 +1,6 @@
 /**
  * The security page: password, two-factor authentication, recovery codes, external providers
- * (links.ts). Each change requires recent authentication.
+ * (links.ts). Viewing the page requires recent authentication, like each change.
  */
 import type Router from '@koa/router';
 import { z } from 'zod';
@@ -26,36 +26,37 @@ interface Deps extends Pick<Core, 'mfa' | 'passwords' | 'passwordReset' | 'feder
   views: Views<AccountPages>;
 }
 
-export const PAGE = '/account/security';
-const CHANGED = 'password-changed';
-/** Notices and errors by the value of the query parameter. */
-const NOTICES: Record<string, { notice: string } | { problem: string } | undefined> = {
-  [CHANGED]: { notice: 'Your password was changed.' },
+export const SECURITY_PATH = '/account/security';
+const PASSWORD_CHANGED = 'password-changed';
+/** Notices and errors by the value of `?notice=`. */
+const NOTICES: Record<string, { notice: string } | { error: string } | undefined> = {
+  [PASSWORD_CHANGED]: { notice: 'Your password was changed.' },
   linked: { notice: 'You can now also sign in with this provider.' },
   unlinked: { notice: 'The sign-in method was removed. You were signed out on all other devices.' },
   'link-taken': {
-    problem: 'This sign-in method belongs to another account. Sign in to that account and remove it there first.',
+    error: 'This provider account is already linked to another account. Unlink it there first.',
   },
-  'link-refused': { problem: 'Nothing was linked, because you canceled at the provider.' },
-  'last-way-in': {
-    problem: 'This is your only sign-in method. Set a password or link another provider first.',
+  'link-canceled': { error: 'You canceled the sign-in at the provider, so it was not linked.' },
+  'last-sign-in-method': {
+    error: 'This is your only sign-in method. Set a password or link another provider first.',
   },
 };
-const ChangeForm = z.object({ csrf: z.string() });
-const PasswordForm = ChangeForm.extend({ current_password: field, password: field });
-const ConfirmForm = ChangeForm.extend({ otp: field });
+const CsrfForm = z.object({ csrf: z.string() });
+const PasswordForm = CsrfForm.extend({ current_password: field, password: field });
+const ConfirmEnrollmentForm = CsrfForm.extend({ otp: field });
 
+/** Adds the routes of these pages. */
 export function addSecurity(router: Router<State>, deps: Deps): void {
   const { mfa, passwords, passwordReset, federation, links, clock, csrf, guards, views } = deps;
-  const requireRecentAuthentication = guards.requireRecentAuthentication(PAGE);
-  router.get(PAGE, requireRecentAuthentication, show);
-  router.post(`${PAGE}/password`, requireRecentAuthentication, parseForm, changePassword);
+  const requireRecentAuthentication = guards.requireRecentAuthentication(SECURITY_PATH);
+  router.get(SECURITY_PATH, requireRecentAuthentication, show);
+  router.post(`${SECURITY_PATH}/password`, requireRecentAuthentication, parseForm, changePassword);
   router
-    .get(`${PAGE}/factor`, requireRecentAuthentication, showFactor)
-    .post(`${PAGE}/factor`, requireRecentAuthentication, parseForm, begin);
-  router.post(`${PAGE}/factor/confirm`, requireRecentAuthentication, parseForm, confirm);
-  router.post(`${PAGE}/factor/remove`, requireRecentAuthentication, parseForm, remove);
-  router.post(`${PAGE}/recovery-codes`, requireRecentAuthentication, parseForm, renewRecoveryCodes);
+    .get(`${SECURITY_PATH}/factor`, requireRecentAuthentication, showEnrollment)
+    .post(`${SECURITY_PATH}/factor`, requireRecentAuthentication, parseForm, beginEnrollment);
+  router.post(`${SECURITY_PATH}/factor/confirm`, requireRecentAuthentication, parseForm, confirmEnrollment);
+  router.post(`${SECURITY_PATH}/factor/remove`, requireRecentAuthentication, parseForm, removeSecondFactor);
+  router.post(`${SECURITY_PATH}/recovery-codes`, requireRecentAuthentication, parseForm, regenerateRecoveryCodes);
 
   async function show(ctx: Context): Promise<void> {
     await render(ctx, NOTICES[queryParam(ctx, 'notice') ?? ''] ?? {});
@@ -63,7 +64,7 @@ export function addSecurity(router: Router<State>, deps: Deps): void {
 
   async function render(
     ctx: Context,
-    { errors = {}, ...said }: { notice?: string; problem?: string; errors?: PasswordErrors },
+    { errors = {}, ...message }: { notice?: string; error?: string; errors?: PasswordErrors },
   ): Promise<void> {
     const { account } = sessionOf(ctx);
     const linked = await links.list(account.id);
@@ -72,22 +73,22 @@ export function addSecurity(router: Router<State>, deps: Deps): void {
       email: account.email,
       passwordRule: passwords.rule,
       errors,
-      factor: await mfa.state(account.id),
+      secondFactor: await mfa.state(account.id),
       hasPassword: account.passwordHash !== null,
-      links: linked.map((link) => toRow(link, clock.now())),
+      links: linked.map((link) => toLinkView(link, clock.now())),
       linkable: federation.offered.filter(({ id }) => linked.every(({ provider }) => provider?.id !== id)),
-      ...said,
+      ...message,
     });
   }
 
   async function changePassword(ctx: Context): Promise<void> {
-    const { csrf: token, current_password: current, password: next } = readForm(ctx, PasswordForm);
+    const { csrf: token, current_password: current, password: newPassword } = readForm(ctx, PasswordForm);
     csrf.check(ctx, token);
     try {
       const login = sessionOf(ctx);
-      if (login.account.passwordHash === null) await passwordReset.setFirstPassword(login, next, ctx.state.meta);
-      else await passwordReset.changePassword(login, { current, next }, ctx.state.meta);
-      seeOther(ctx, `${PAGE}?notice=${CHANGED}`);
+      if (login.account.passwordHash === null) await passwordReset.setFirstPassword(login, newPassword, ctx.state.meta);
+      else await passwordReset.changePassword(login, { current, next: newPassword }, ctx.state.meta);
+      seeOther(ctx, `${SECURITY_PATH}?notice=${PASSWORD_CHANGED}`);
     } catch (error) {
       if (!(error instanceof AppError)) throw error;
       renderFormErrors(ctx, error);
@@ -96,35 +97,35 @@ export function addSecurity(router: Router<State>, deps: Deps): void {
     }
   }
 
-  async function begin(ctx: Context): Promise<void> {
-    csrf.check(ctx, readForm(ctx, ChangeForm).csrf);
+  async function beginEnrollment(ctx: Context): Promise<void> {
+    csrf.check(ctx, readForm(ctx, CsrfForm).csrf);
     await mfa.begin(sessionOf(ctx).account);
-    seeOther(ctx, `${PAGE}/factor`);
+    seeOther(ctx, `${SECURITY_PATH}/factor`);
   }
 
-  async function showFactor(ctx: Context): Promise<void> {
-    const enrolment = await mfa.pending(sessionOf(ctx).account);
-    if (enrolment) renderFactor(ctx, enrolment);
-    else seeOther(ctx, PAGE);
+  async function showEnrollment(ctx: Context): Promise<void> {
+    const enrollment = await mfa.pending(sessionOf(ctx).account);
+    if (enrollment) renderEnrollment(ctx, enrollment);
+    else seeOther(ctx, SECURITY_PATH);
   }
 
-  async function confirm(ctx: Context): Promise<void> {
-    const { csrf: token, otp } = readForm(ctx, ConfirmForm);
+  async function confirmEnrollment(ctx: Context): Promise<void> {
+    const { csrf: token, otp } = readForm(ctx, ConfirmEnrollmentForm);
     csrf.check(ctx, token);
     const login = sessionOf(ctx);
     try {
       renderCodes(ctx, await mfa.confirm(login, otp, ctx.state.meta));
     } catch (error) {
-      const enrolment = await mfa.pending(login.account);
-      if (!(error instanceof AppError) || !enrolment) throw error;
+      const enrollment = await mfa.pending(login.account);
+      if (!(error instanceof AppError) || !enrollment) throw error;
       renderFormErrors(ctx, error);
-      renderFactor(ctx, enrolment, error.message);
+      renderEnrollment(ctx, enrollment, error.message);
     }
   }
 
-  /** An SVG inside an `img` element cannot run scripts. */
-  function renderFactor(ctx: Context, { secret, qrSvg }: Enrolment, error?: string): void {
-    ctx.body = views.render('account/factor', {
+  /** Embeds the QR code as a data URI, because an SVG in an `img` cannot run scripts. */
+  function renderEnrollment(ctx: Context, { secret, qrSvg }: Enrolment, error?: string): void {
+    ctx.body = views.render('account/second-factor', {
       csrfToken: csrf.tokenFor(ctx),
       qrSrc: `data:image/svg+xml;base64,${Buffer.from(qrSvg).toString('base64')}`,
       secret: secret.match(/.{1,4}/g) ?? [],
@@ -132,14 +133,14 @@ export function addSecurity(router: Router<State>, deps: Deps): void {
     });
   }
 
-  async function remove(ctx: Context): Promise<void> {
-    csrf.check(ctx, readForm(ctx, ChangeForm).csrf);
+  async function removeSecondFactor(ctx: Context): Promise<void> {
+    csrf.check(ctx, readForm(ctx, CsrfForm).csrf);
     await mfa.remove(sessionOf(ctx), ctx.state.meta);
-    seeOther(ctx, PAGE);
+    seeOther(ctx, SECURITY_PATH);
   }
 
-  async function renewRecoveryCodes(ctx: Context): Promise<void> {
-    csrf.check(ctx, readForm(ctx, ChangeForm).csrf);
+  async function regenerateRecoveryCodes(ctx: Context): Promise<void> {
+    csrf.check(ctx, readForm(ctx, CsrfForm).csrf);
     renderCodes(ctx, await mfa.renewRecoveryCodes(sessionOf(ctx).account, ctx.state.meta));
   }
 
@@ -148,13 +149,13 @@ export function addSecurity(router: Router<State>, deps: Deps): void {
   }
 }
 
-function toRow({ id, provider, issuer, email, createdAt, lastUsedAt, keepsToken }: Link, now: Date) {
+function toLinkView({ id, provider, issuer, email, createdAt, lastUsedAt, keepsToken }: Link, now: Date) {
   return {
     id,
     name: provider?.name ?? issuer,
     email: email ?? undefined,
-    since: describeAge(createdAt, now),
+    linkedAt: describeAge(createdAt, now),
     lastUsed: lastUsedAt ? describeAge(lastUsedAt, now) : undefined,
-    keepsToken,
+    hasStoredTokens: keepsToken,
   };
 }

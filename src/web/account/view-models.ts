@@ -1,18 +1,16 @@
-/**
- * Pages of a signed-in user, and the values that each prints. agent-view-models.ts has those of
- * agents.
- */
+/** View models of the account pages. agent-view-models.ts has those of agents. */
 import type { AgentPages } from './agent-view-models.js';
+import type { KeyView } from './key-view-models.js';
 
 export interface AccountPages extends AgentPages {
-  'account/home': AccountPage;
+  'account/home': AccountHomePage;
   'account/security': SecurityPage;
-  'account/factor': EnrolmentPage;
+  'account/second-factor': EnrollmentPage;
   'account/recovery-codes': RecoveryCodesPage;
   'account/approvals': ApprovalsPage;
   'account/keys': KeysPage;
   'account/new-key': NewKeyPage;
-  'account/key-made': KeyMadePage;
+  'account/key-created': KeyCreatedPage;
   'account/replace-key': ReplaceKeyPage;
   'account/revoke-key': RevokeKeyPage;
 }
@@ -21,40 +19,42 @@ export interface AccountPages extends AgentPages {
  * Forms post `csrf` to `/account/logins/:id/end`, `/account/apps/remove` (with `client_id`),
  * `/account/verify-email` and `/logout`.
  */
-interface AccountPage {
+interface AccountHomePage {
   csrfToken: string;
   account: { name?: string; email: string; emailVerified: boolean; initial: string };
   isAdmin: boolean;
-  hasFactor: boolean;
-  logins: AccountLogin[];
-  apps: AccountApp[];
+  hasSecondFactor: boolean;
+  sessions: SessionView[];
+  apps: AppView[];
   /** The number of active API keys. */
-  keys: number;
+  keyCount: number;
   /** The number of agents in the user's organizations. */
-  agents: number;
+  agentCount: number;
   /** The number of pending approval requests. */
-  openApprovals: number;
-  /** Describes what was just done: "Signed out of Firefox on Linux." */
+  pendingApprovalCount: number;
+  /** Describes what was just done. */
   notice?: string;
-  /** Reports whether a verification link can be sent: posts `csrf` to `/account/verify-email`. */
+  /** True if the address is not verified and the server can send mail. */
   canVerifyEmail: boolean;
 }
 
 /** A session of the user. Times are formatted: "2 minutes ago", "3 March 2026". */
-interface AccountLogin {
+interface SessionView {
   id: string;
   /** True for the session of this browser. */
   current: boolean;
   /** "Firefox on Linux" */
   device: string;
+  /** The IP address. */
   address: string;
-  since: string;
+  signedIn: string;
   lastSeen: string;
 }
 
-interface AccountApp {
+interface AppView {
   clientId: string;
   name: string;
+  /** The host of the app's home page. */
   host?: string;
   /** Short descriptions of what the app can do. */
   scopes: string[];
@@ -63,7 +63,7 @@ interface AccountApp {
 
 /**
  * Forms post `csrf` to `/account/security/factor`, `/account/security/factor/remove` and
- * `/account/security/passwordReset-codes`, with `current_password` and `password` to
+ * `/account/security/recovery-codes`, with `current_password` and `password` to
  * `/account/security/password`, with `provider` to `/account/security/link`, and with `id` to
  * `/account/security/unlink`.
  */
@@ -74,14 +74,14 @@ interface SecurityPage {
   passwordRule: string;
   errors: PasswordErrors;
   notice?: string;
-  /** Describes what failed. */
-  problem?: string;
-  factor: { enrolled: boolean; recoveryCodesLeft: number };
+  /** An error that concerns no field. */
+  error?: string;
+  secondFactor: { enrolled: boolean; recoveryCodesLeft: number };
   /** False for an account that was created with an external provider. */
   hasPassword: boolean;
   /** The linked external identities. */
   links: SecurityLink[];
-  /** Providers that are not linked yet. */
+  /** Providers that the user can link. */
   linkable: { id: string; name: string }[];
 }
 
@@ -95,87 +95,81 @@ interface SecurityLink {
   id: string;
   /** "Google", or an issuer. */
   name: string;
-  /** The address in the provider's latest response. */
+  /** The e-mail address in the provider's latest response. */
   email?: string;
-  since: string;
+  /** "5 minutes ago" */
+  linkedAt: string;
+  /** "5 minutes ago" */
   lastUsed?: string;
-  /** True if the provider's tokens are stored. */
-  keepsToken: boolean;
+  /** True if tokens of the provider are stored. */
+  hasStoredTokens: boolean;
 }
 
-/** The TOTP secret. Posts `csrf` and `otp` to `/account/security/factor/confirm`. */
-interface EnrolmentPage {
+/**
+ * Enrollment of an authenticator app. Posts `csrf` and `otp` to `/account/security/factor/confirm`.
+ */
+interface EnrollmentPage {
   csrfToken: string;
   /** The QR code, a `data:` URI. */
   qrSrc: string;
-  /** The same secret for typing, in groups of four letters. */
+  /** The secret in groups of four letters, for a user who cannot scan the QR code. */
   secret: string[];
   error?: string;
 }
 
-/** Shown once. */
+/** New recovery codes. They cannot be shown again. */
 interface RecoveryCodesPage {
   csrfToken: string;
   codes: string[];
 }
 
 /**
- * Requests from agents. Posts `csrf` and `decision` = `approve` or `deny` to
+ * Approval requests from agents. Posts `csrf` and `decision` = `approve` or `deny` to
  * `/account/approvals/:id`.
  */
 interface ApprovalsPage {
   csrfToken: string;
   email: string;
-  questions: ApprovalQuestion[];
+  requests: ApprovalRequestView[];
   notice?: string;
 }
 
-export interface ApprovalQuestion {
+export interface ApprovalRequestView {
   id: string;
   agent: { name: string; agentId: string; initial: string };
   /** The message that the agent also shows to the user, so that both can be compared. */
   bindingMessage: string;
-  actions: ApprovalAction[];
+  actions: ActionView[];
   resource: { name: string; identifier: string };
-  scopes: { name: string; sentence: string }[];
+  scopes: { name: string; description: string }[];
   /** "2 minutes ago" */
-  since: string;
+  requested: string;
   /** "for 8 more minutes" */
   timeLeft: string;
 }
 
-/** One requested action with all its details. */
-export interface ApprovalAction {
-  titles: string[];
-  facts: { name: string; value: string }[];
+/** A requested action with all its details. */
+export interface ActionView {
+  names: string[];
+  details: { name: string; value: string }[];
 }
 
 interface KeysPage {
   csrfToken: string;
   notice?: string;
-  keys: KeyRow[];
-  /** Keys that were revoked or expired lately. */
-  ended: { name: string; hint: string; place: string; how: 'Revoked' | 'Expired'; since: string }[];
+  keys: KeyView[];
+  /** The keys that were revoked or expired most recently. */
+  inactiveKeys: InactiveKeyView[];
 }
 
-export interface KeyRow {
-  id: string;
-  name: string;
-  /** The first characters of the key. */
-  hint: string;
-  /** "Northwind, project Reporting" */
-  place: string;
-  role: string;
-  scopes: string[];
-  made: string;
+export interface InactiveKeyView extends Pick<KeyView, 'name' | 'maskedKey' | 'limitedTo'> {
+  status: 'Revoked' | 'Expired';
   /** "5 minutes ago" */
-  lastUsed?: string;
-  /** "on 3 March 2026". Absent if the key never expires. */
-  ends?: string;
+  since: string;
 }
 
-/** An option of a select. */
-export interface Choice {
+/** An option of a `select` element. */
+export interface SelectOption {
   value: string;
   label: string;
   selected: boolean;
@@ -188,29 +182,29 @@ export interface Choice {
 interface NewKeyPage {
   csrfToken: string;
   name: string;
-  places: Choice[];
-  roles: Choice[];
-  lives: Choice[];
-  scopes: { name: string; sentence?: string; ticked: boolean }[];
+  organizationsAndProjects: SelectOption[];
+  roles: SelectOption[];
+  lifetimes: SelectOption[];
+  scopes: { name: string; description?: string; checked: boolean }[];
   errors: NewKeyErrors;
-  /** An error that concerns no single field. */
-  problem?: string;
 }
 
-/** Errors by field. */
+/** Errors by field. `form` concerns the whole form. */
 export interface NewKeyErrors {
   name?: string;
   place?: string;
   role?: string;
   scopes?: string;
+  form?: string;
 }
 
-/** Shown once. */
-interface KeyMadePage {
+/** A new key. It cannot be shown again. */
+interface KeyCreatedPage {
   csrfToken: string;
   name: string;
   key: string;
-  ends?: string;
+  /** "on 3 March 2026". Absent if the key never expires. */
+  expires?: string;
   /** Describes when the replaced key expires. */
   oldKey?: string;
 }
@@ -218,12 +212,13 @@ interface KeyMadePage {
 /** Posts `csrf` and `grace` to `/account/keys/:id/replace`. */
 interface ReplaceKeyPage {
   csrfToken: string;
-  key: KeyRow;
-  graces: Choice[];
+  key: KeyView;
+  gracePeriods: SelectOption[];
+  error?: string;
 }
 
 /** Posts `csrf` to `/account/keys/:id/revoke`. */
 interface RevokeKeyPage {
   csrfToken: string;
-  key: KeyRow;
+  key: KeyView;
 }

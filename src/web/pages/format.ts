@@ -35,7 +35,7 @@ export function describeExpiry(date: Date, now: Date): string {
 }
 
 /** "90 days", "36 hours", "10 minutes" */
-export function describeSpan(seconds: number): string {
+export function describeDuration(seconds: number): string {
   if (seconds % DAY_SECONDS === 0) return count(seconds / DAY_SECONDS, 'day');
   if (seconds % HOUR_SECONDS === 0) return count(seconds / HOUR_SECONDS, 'hour');
   return count(Math.ceil(seconds / MINUTE_SECONDS), 'minute');

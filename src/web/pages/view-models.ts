@@ -3,7 +3,7 @@
 export interface SharedPages {
   home: HomePage;
   error: ErrorPage;
-  'sign-in/link-expired': LinkExpiredPage;
+  'sign-in/invalid-link': InvalidLinkPage;
   outbox: OutboxPage;
 }
 
@@ -26,10 +26,11 @@ interface ErrorPage {
   backHref?: string;
 }
 
-/** A mailed link that was used or has expired. */
-interface LinkExpiredPage {
+/** A link from an e-mail or an agent that was used, was revoked or has expired. */
+interface InvalidLinkPage {
   /** Describes how to get a new link. */
   advice: string;
+  /** The target and the label of the button. */
   href: string;
   action: string;
 }

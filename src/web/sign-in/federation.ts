@@ -34,7 +34,7 @@ interface Deps extends Pick<Core, 'federation' | 'links'> {
 const BeginForm = z.object({ csrf: field });
 const NO_REDIRECT: LoginRedirect = { returnTo: safeReturnTo(undefined) };
 /** The query parameter that reports the result to the page where the link was started. */
-const LINK_NOTICES: Record<string, string> = { conflict: 'link-taken', access_denied: 'link-refused' };
+const LINK_NOTICES: Record<string, string> = { conflict: 'link-taken', access_denied: 'link-canceled' };
 
 export function addFederation(router: Router<State>, deps: Deps): void {
   const {

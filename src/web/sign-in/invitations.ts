@@ -100,10 +100,10 @@ export function createInvitationPages({
 
   function renderExpired(ctx: Context): void {
     renderFormErrors(ctx, invalidInvitation());
-    ctx.body = views.render('sign-in/link-expired', {
+    ctx.body = views.render('sign-in/invalid-link', {
       advice: 'An invitation works once, within one week, unless it is revoked. Ask for a new one.',
       href: '/account',
-      action: 'Your account',
+      action: 'Go to your account',
     });
   }
 }

@@ -99,7 +99,7 @@ export function createRecoveryPages({ passwordReset, emailVerification, password
 
   function renderExpired(ctx: Context, kind: keyof typeof EXPIRED): void {
     ctx.status = 401;
-    ctx.body = views.render('sign-in/link-expired', EXPIRED[kind]);
+    ctx.body = views.render('sign-in/invalid-link', EXPIRED[kind]);
   }
 }
 
@@ -112,6 +112,6 @@ const EXPIRED = {
   verify: {
     advice: 'The link works once, within one day. You can request a new one in your account.',
     href: '/account',
-    action: 'Your account',
+    action: 'Go to your account',
   },
 };

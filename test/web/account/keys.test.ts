@@ -79,13 +79,7 @@ describe('the API key pages', () => {
     expect(created).toMatchObject({ projectId: project.id, organizationId: project.organizationId });
     expect(lifetimeOf(created!)).toBe(7 * 86_400);
     const list = await browser.open(KEYS);
-    for (const text of [
-      'Nightly build',
-      key.slice(0, 16),
-      'Jane Developer, project Reports',
-      'operator',
-      'memory:read',
-    ])
+    for (const text of ['Nightly build', key.slice(0, 16), 'Jane Developer / Reports', 'operator', 'memory:read'])
       expect(list.html).toContain(text);
     for (const { html } of [list, await browser.open('/account'), await browser.open(`${KEYS}/${created!.id}/revoke`)])
       expect(html).not.toContain(key.slice(16));
@@ -162,6 +156,20 @@ describe('the API key pages', () => {
       expect(await statusOf(first.key)).toBe(401);
       expect((await browser.open(KEYS)).html).toMatch(/Revoked and expired keys[\s\S]+Expired/);
     });
+  });
+
+  it('show on the form why a key cannot be replaced', async () => {
+    const { id, browser } = await signIn();
+    const { record } = await insertKey(id);
+    const page = await browser.open(`${KEYS}/${record.id}/replace`);
+    const form = formsOf(page.html).findIndex(({ action }) => action.endsWith('/replace'));
+    await server.base.db.apiKey.createMany({
+      data: Array.from({ length: 199 }, (_, n) => ({ ...record, scopes: [], id: `${record.id}-${n}`, hash: `${n}` })),
+    });
+    const rejected = await browser.submit(page, { grace: '3600' }, form);
+    expect(rejected.status).toBe(409);
+    expect(rejected.html).toMatch(/<h1>Replace Laptop\?[\s\S]+role="alert">[^<]*200[\s\S]+value="3600" selected/);
+    expect(await activeKeysOf(id)).toHaveLength(200);
   });
 
   it('do not reveal the keys of another user', async () => {

@@ -2,9 +2,9 @@ import { describe, expect, it } from 'vitest';
 import {
   describeAge,
   describeDay,
+  describeDuration,
   describeExpiry,
   describeLastUse,
-  describeSpan,
   describeTimeLeft,
 } from '../../../src/web/pages/format.js';
 
@@ -58,7 +58,7 @@ describe('a moment, in words', () => {
     [36 * 3600, '36 hours'],
     [90, '2 minutes'],
   ])('%i seconds last "%s"', (seconds, words) => {
-    expect(describeSpan(seconds)).toBe(words);
+    expect(describeDuration(seconds)).toBe(words);
   });
 
   it('may be a whole day', () => {

@@ -37,7 +37,7 @@ describe('the claim page of an agent', () => {
     await owner.submit(await owner.open(agent.claim_url!));
     const { browser } = await signedInBrowser(server);
     const page = await browser.open(agent.claim_url!);
-    expect([page.status, page.html.includes('This link has expired')]).toEqual([404, true]);
+    expect([page.status, page.html.includes('This link is no longer valid')]).toEqual([404, true]);
     expect(server.lines.join('')).not.toContain(agent.claim_url!.slice(-43));
   });
 

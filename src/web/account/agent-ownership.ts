@@ -1,4 +1,7 @@
-/** The page of an agent's claim link. Opening it changes nothing; its form claims the agent. */
+/**
+ * The page behind an agent's `claim_url`. GET only shows the agent, because link previews must not
+ * claim it; POST claims it.
+ */
 import type Router from '@koa/router';
 import { z } from 'zod';
 import { AppError } from '../../base/app-error.js';
@@ -25,58 +28,63 @@ interface Deps extends Pick<Core, 'ownershipClaims' | 'resources'> {
   views: Views<AccountPages>;
 }
 
-const PAGE = '/account/agents/claim';
-const ClaimForm = z.object({ csrf: field, token: field });
+const CLAIM_PATH = '/account/agents/claim';
+const OwnershipForm = z.object({ csrf: field, token: field });
 
-export function addAgentClaims(router: Router<State>, deps: Deps): void {
+/** Adds the routes of the page. It is not behind `requireLogin`, which would drop the token. */
+export function addAgentOwnership(router: Router<State>, deps: Deps): void {
   const { ownershipClaims, resources, clock, loginCookie, csrf, loginRedirects, views } = deps;
-  router.get(PAGE, show).post(PAGE, parseForm, claim);
+  router.get(CLAIM_PATH, show).post(CLAIM_PATH, parseForm, takeOwnership);
 
   async function show(ctx: Context): Promise<void> {
     const token = queryParam(ctx, 'token') ?? '';
     const login = await loginCookie.read(ctx);
-    if (!login) return sendToSignIn(ctx, token);
+    if (!login) return redirectToSignIn(ctx, token);
     const agent = await ownershipClaims.find(token);
-    if (!agent) return renderExpired(ctx);
+    if (!agent) return renderInvalidLink(ctx);
     ctx.body = views.render('account/claim-agent', {
       csrfToken: csrf.tokenFor(ctx),
       token,
       name: agent.name,
       agentId: agent.agentId,
-      made: describeDay(agent.createdAt),
-      ends: describeDay(agent.expiresAt!),
+      created: describeDay(agent.createdAt),
+      expires: describeDay(agent.expiresAt!),
       capabilities: agent.capabilities.map((name) => resources.describe(name) ?? name),
       email: login.account.email,
     });
   }
 
-  async function claim(ctx: Context): Promise<void> {
+  async function takeOwnership(ctx: Context): Promise<void> {
     const login = await loginCookie.read(ctx);
-    const form = readForm(ctx, ClaimForm);
-    if (!login) return sendToSignIn(ctx, form.token);
+    const form = readForm(ctx, OwnershipForm);
+    if (!login) return redirectToSignIn(ctx, form.token);
     csrf.check(ctx, form.csrf);
-    // The user becomes responsible for the agent, so an unattended browser must not be enough.
-    if (!isRecentlyAuthenticated(login.session, clock.now())) return sendToSignIn(ctx, form.token, login.account.email);
+    // Requires step-up, because the user becomes responsible for the agent.
+    if (!isRecentlyAuthenticated(login.session, clock.now())) {
+      return redirectToSignIn(ctx, form.token, login.account.email);
+    }
     try {
       const { name } = await ownershipClaims.claim(form.token, login.account, ctx.state.meta);
       ctx.body = views.render('account/agent-claimed', { name });
     } catch (error) {
       if (!(error instanceof AppError) || error.code !== 'not_found') throw error;
-      renderExpired(ctx);
+      renderInvalidLink(ctx);
     }
   }
 
-  function sendToSignIn(ctx: Context, token: string, email?: string): void {
-    const returnTo = `${PAGE}?${new URLSearchParams({ token })}`;
+  function redirectToSignIn(ctx: Context, token: string, email?: string): void {
+    const returnTo = `${CLAIM_PATH}?${new URLSearchParams({ token })}`;
     seeOther(ctx, loginRedirects.urlFor('/login', { returnTo, ...(email && { email }) }));
   }
 
-  function renderExpired(ctx: Context): void {
+  function renderInvalidLink(ctx: Context): void {
     renderFormErrors(ctx, invalidClaim());
-    ctx.body = views.render('sign-in/link-expired', {
-      advice: 'An agent can be claimed once, within a week after onboarding. Onboard it again.',
+    ctx.body = views.render('sign-in/invalid-link', {
+      advice:
+        'This link has already been used or has expired. ' +
+        'If the agent is not yet claimed, register it again to get a new link.',
       href: '/account',
-      action: 'Your account',
+      action: 'Go to your account',
     });
   }
 }
