@@ -1,17 +1,47 @@
 // Accounts and memberships that the API creates only in several steps.
+import type { AccountChange } from '../../src/core/account-management/admin-users.js';
+import type { Account, AccountOptions } from '../../src/core/accounts/accounts.js';
 import type { OrganizationRole } from '../../src/core/organizations/roles.js';
-import type { TestServer } from './server.js';
+import { systemMeta } from '../../src/core/request-meta.js';
+import { PASSWORD, type TestServer } from './server.js';
 
 type Stores = Pick<TestServer, 'base'>;
+type Services = Pick<TestServer, 'core'>;
 
-/** Makes the account a member of the organization, without an invitation. */
+let created = 0;
+
+/** Creates an account with `PASSWORD`. */
+export function createAccount(
+  { core }: Services,
+  { email, name = 'Jane Developer', ...options }: AccountOptions & { email?: string; name?: string } = {},
+): Promise<Account> {
+  created += 1;
+  const input = { email: email ?? `account${created}@example.com`, name, password: PASSWORD };
+  return core.accounts.create(input, systemMeta, options);
+}
+
+const administrators = new WeakMap<object, Promise<Account>>();
+
+/** Changes an account as an administrator of the instance, who is created if needed. */
+export async function changeAccount({ core }: Services, id: string, change: AccountChange): Promise<Account> {
+  let administrator = administrators.get(core);
+  if (!administrator) {
+    administrator = createAccount({ core }, { role: 'admin' });
+    administrators.set(core, administrator);
+  }
+  return core.adminUsers.change(id, change, await administrator, systemMeta);
+}
+
+/** Makes the account a member of the organization without an invitation, or changes its role. */
 export async function addMember(
   { base }: Stores,
   organizationId: string,
   accountId: string,
   role: OrganizationRole,
 ): Promise<void> {
-  await base.db.membership.create({ data: { accountId, organizationId, role } });
+  const member = { accountId, organizationId, role };
+  const where = { accountId_organizationId: { accountId, organizationId } };
+  await base.db.membership.upsert({ where, create: member, update: { role } });
   await base.invalidationBus.publish('organizations', organizationId);
 }
 

@@ -2,24 +2,28 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { systemMeta } from '../../../src/core/request-meta.js';
 import { Browser } from '../../support/browser.js';
+import { movableClock } from '../../support/movable-clock.js';
 import { PASSWORD, startServer, type TestServer } from '../../support/server.js';
 import { stores } from '../../support/stores.js';
 
+const MINUTE_MS = 60_000;
+const DAY_MS = 24 * 60 * MINUTE_MS;
+
 describe.each(stores)('bootstrapping on $name', (store) => {
   let server: TestServer;
-  let aheadMs = 0;
+  const { clock, advance, reset } = movableClock();
   beforeEach(async () => {
-    server = await startServer({ store, clock: { now: () => new Date(Date.now() + aheadMs) } });
+    server = await startServer({ store, clock });
   });
   afterEach(async () => {
-    aheadMs = 0;
+    reset();
     await server.close();
   });
 
-  const admins = () => server.base.db.account.count({ where: { role: 'admin' } });
+  const countAdmins = () => server.base.db.account.count({ where: { role: 'admin' } });
   const ada = (n = 1) => ({ email: `ada${n}@example.com`, name: 'Ada', password: PASSWORD });
 
-  it('creates an administrator with the setup link, once', async () => {
+  it('creates an administrator with a setup link that can be used once', async () => {
     const link = `/setup?token=${await server.core.bootstrap.createToken()}`;
     const browser = new Browser(server.origin);
     const page = await browser.submit(await browser.open(link), ada());
@@ -34,17 +38,17 @@ describe.each(stores)('bootstrapping on $name', (store) => {
     expect(actions).toEqual(expect.arrayContaining(['setup.link_created', 'setup.completed', 'account.created']));
   });
 
-  it('creates one administrator when a link is used several times at once', async () => {
+  it('creates one administrator when concurrent requests use one link', async () => {
     const token = (await server.core.bootstrap.createToken())!;
     const results = await Promise.allSettled(
       [1, 2, 3].map((n) => server.core.bootstrap.complete(token, ada(n), systemMeta)),
     );
     expect(results.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
     expect(await server.base.db.account.count()).toBe(1);
-    expect(await admins()).toBe(1);
+    expect(await countAdmins()).toBe(1);
   });
 
-  it('creates one administrator when the links of several processes are used at once', async () => {
+  it('creates one administrator when concurrent requests use links of several processes', async () => {
     const tokens: string[] = [];
     for (let n = 0; n < 4; n += 1) tokens.push((await server.core.bootstrap.createToken())!);
     const results = await Promise.allSettled(
@@ -53,22 +57,22 @@ describe.each(stores)('bootstrapping on $name', (store) => {
     expect(results.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
     for (const result of results)
       if (result.status === 'rejected') expect(result.reason).toMatchObject({ status: 401, code: 'invalid_token' });
-    expect(await admins()).toBe(1);
+    expect(await countAdmins()).toBe(1);
   });
 
   it('accepts the links of the last five starts until they expire', async () => {
     const { bootstrap } = server.core;
     const tokens: string[] = [];
     for (let n = 0; n < 7; n += 1) {
-      aheadMs = n * 60_000;
       tokens.push((await bootstrap.createToken())!);
+      advance(MINUTE_MS);
     }
     const valid = async () => Promise.all([...tokens, 'x'].map((token) => bootstrap.isValid(token)));
     expect(await valid()).toEqual([false, false, true, true, true, true, true, false]);
-    aheadMs = 86_400_000 + 5.5 * 60_000;
+    advance(DAY_MS - 1.5 * MINUTE_MS); // a day after the sixth token
     expect(await valid()).toEqual([false, false, false, false, false, false, true, false]);
     await expect(bootstrap.complete(tokens[5]!, ada(), systemMeta)).rejects.toMatchObject({ status: 401 });
-    expect(await admins()).toBe(0);
+    expect(await countAdmins()).toBe(0);
     await bootstrap.complete(tokens[6]!, ada(), systemMeta);
     expect(await valid()).toEqual(Array(8).fill(false));
   });
@@ -78,7 +82,7 @@ describe.each(stores)('bootstrapping on $name', (store) => {
     await server.core.bootstrap.bootstrap(ada());
     expect(await server.core.bootstrap.isValid(token)).toBe(false);
     await expect(server.core.bootstrap.complete(token, ada(2), systemMeta)).rejects.toMatchObject({ status: 401 });
-    expect(await admins()).toBe(1);
+    expect(await countAdmins()).toBe(1);
   });
 
   it('keeps the link valid when the form has errors', async () => {
@@ -90,14 +94,14 @@ describe.each(stores)('bootstrapping on $name', (store) => {
   });
 
   it('creates one administrator when servers with the same configuration start together', async () => {
-    const beside = await startServer({ sharedWith: server });
+    const secondServer = await startServer({ sharedWith: server });
     try {
-      const made = await Promise.all([server, beside].map(({ core }) => core.bootstrap.bootstrap(ada())));
-      expect(made.filter(Boolean)).toHaveLength(1);
+      const created = await Promise.all([server, secondServer].map(({ core }) => core.bootstrap.bootstrap(ada())));
+      expect(created.filter(Boolean)).toHaveLength(1);
       expect(await server.core.bootstrap.bootstrap(ada(2))).toBeUndefined();
-      expect(await admins()).toBe(1);
+      expect(await countAdmins()).toBe(1);
     } finally {
-      await beside.close();
+      await secondServer.close();
     }
   });
 });

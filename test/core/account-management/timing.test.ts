@@ -11,12 +11,12 @@ beforeAll(async () => {
 });
 afterAll(() => server.close());
 
-it('responds to a reset request before it looks the account up', async () => {
+it('a password reset request is answered before the account is looked up', async () => {
   const { email } = await server.account();
   const findByEmail = vi.spyOn(server.core.accounts, 'findByEmail');
-  for (const [n, requested] of [email, 'unknown@example.com'].entries()) {
-    const answer = await callApi(server, 'POST', '/auth/forgot-password', { body: { email: requested } });
-    expect([answer.status, findByEmail.mock.calls.length]).toEqual([202, n]);
+  for (const [n, address] of [email, 'unknown@example.com'].entries()) {
+    const response = await callApi(server, 'POST', '/auth/forgot-password', { body: { email: address } });
+    expect([response.status, findByEmail.mock.calls.length]).toEqual([202, n]);
     await vi.waitFor(() => expect(findByEmail).toHaveBeenCalledTimes(n + 1));
   }
   expect((await mailTo(server, email, /Choose/)).to).toBe(email);

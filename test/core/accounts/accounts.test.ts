@@ -4,7 +4,7 @@ import { systemMeta } from '../../../src/core/request-meta.js';
 import { PASSWORD, startServer, type TestServer } from '../../support/server.js';
 import { stores } from '../../support/stores.js';
 
-describe.each(stores)('accounts on $name', (store) => {
+describe.each(stores)('the account service on $name', (store) => {
   let server: TestServer;
   beforeAll(async () => {
     server = await startServer({ store });
@@ -14,7 +14,7 @@ describe.each(stores)('accounts on $name', (store) => {
   const create = (email: string, more: object = {}) =>
     server.core.accounts.create({ email, password: PASSWORD, ...more }, systemMeta);
 
-  it('creates one account per e-mail address when 10 requests register it at once', async () => {
+  it('creates one account per e-mail address, even for 10 concurrent requests', async () => {
     const results = await Promise.allSettled(Array.from({ length: 10 }, () => create('race@example.com')));
     expect(results.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
     for (const result of results) {
@@ -28,9 +28,9 @@ describe.each(stores)('accounts on $name', (store) => {
 
   it('finds an account by any spelling of its e-mail address', async () => {
     const { id } = await create(' Mixed.Case@Example.COM ');
-    for (const written of ['mixed.case@example.com', 'MIXED.CASE@EXAMPLE.COM', ' Mixed.Case@example.com']) {
-      expect((await server.core.accounts.findByEmail(written))?.id).toBe(id);
-      await expect(create(written)).rejects.toMatchObject({ status: 409 });
+    for (const spelling of ['mixed.case@example.com', 'MIXED.CASE@EXAMPLE.COM', ' Mixed.Case@example.com']) {
+      expect((await server.core.accounts.findByEmail(spelling))?.id).toBe(id);
+      await expect(create(spelling)).rejects.toMatchObject({ status: 409 });
     }
     expect((await create('jose\u0301@example.com')).email).toBe('jos\u00e9@example.com');
   });

@@ -1,4 +1,4 @@
-// The hashing queue: its concurrency, its limit, and that it does not block other requests.
+// The hashing queue: its concurrency, its limit, and its effect on other requests.
 import { stat } from 'node:fs/promises';
 import { request } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -7,6 +7,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { createHashingQueue, hashConcurrency } from '../../../src/core/accounts/hashing-queue.js';
 import { createPasswords } from '../../../src/core/accounts/passwords.js';
 import { Browser, formsOf } from '../../support/browser.js';
+import { callApi, sendRequest } from '../../support/request.js';
 import { PASSWORD, startServer, type TestServer } from '../../support/server.js';
 
 const IMPORTED = '$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4';
@@ -20,7 +21,7 @@ describe('the hashing queue', () => {
     [4, 2, 2],
     [4, 8, 1],
     [64, 64, 1],
-  ])('on %i cores with %i processes runs %i hashes at once', (cores, processes, atOnce) => {
+  ])('runs hashes on %i cores with %i processes: %i at once', (cores, processes, atOnce) => {
     expect(hashConcurrency(cores, processes)).toBe(atOnce);
   });
 
@@ -70,7 +71,7 @@ describe('password verification', () => {
     ['an unknown account', null],
     ['an imported hash', IMPORTED],
     ['an unsupported hash', '$argon2id$v=19$m=9'],
-  ])('queues %s, rejects it when the queue is full, and recovers', async (_case, stored) => {
+  ])('queues %s, fails with 503 when the queue is full, and recovers', async (_case, stored) => {
     const passwords = createPasswords({ cost: 4 });
     const results = await Promise.allSettled(Array.from({ length: 300 }, () => passwords.verify('x', stored)));
     const rejected = results.flatMap((result) => (result.status === 'rejected' ? [result.reason] : []));
@@ -89,8 +90,8 @@ describe('sign-in under load', () => {
   let server: TestServer;
   afterEach(() => server.close());
 
-  /** Returns requests that submit the sign-in form, each from another IP address. */
-  async function openForm() {
+  /** Returns the method, body and headers of a sign-in, each from another IP address. */
+  async function openSignInForm() {
     server = await startServer({ settings: { PASSWORD_HASH_COST: '9', TRUSTED_PROXIES: '127.0.0.0/8,::1' } });
     const browser = new Browser(server.origin);
     const { html } = await browser.open('/login');
@@ -111,36 +112,37 @@ describe('sign-in under load', () => {
   it('returns 503 with Retry-After when the queue is full, and recovers', {
     timeout: 60_000,
   }, async () => {
-    const form = await openForm();
+    const signIn = await openSignInForm();
     const { email } = await server.account();
-    const post = (n: number, address: string, password: string) =>
-      fetch(`${server.origin}/login`, { ...form(n, address, password), redirect: 'manual' });
+    const postForm = (n: number, address: string, password: string) => {
+      const { body, headers } = signIn(n, address, password);
+      return sendRequest(server, 'POST', '/login', headers, body);
+    };
     const postJson = (n: number) =>
-      fetch(`${server.origin}/api/v1/auth/login-json`, {
-        method: 'POST',
-        headers: { 'content-type': 'application/json', 'x-forwarded-for': `10.1.0.${n}` },
-        body: JSON.stringify({ username: `unknown-json${n}@example.com`, password: 'a wrong password' }),
+      callApi(server, 'POST', '/auth/login-json', {
+        headers: { 'x-forwarded-for': `10.1.0.${n}` },
+        body: { username: `unknown-json${n}@example.com`, password: 'a wrong password' },
       });
     const responses = await Promise.all(
       Array.from({ length: 200 }, (_, n) =>
-        n % 2 ? postJson(n) : post(n, `unknown${n}@example.com`, 'a wrong password'),
+        n % 2 ? postJson(n) : postForm(n, `unknown${n}@example.com`, 'a wrong password'),
       ),
     );
     const rejected = responses.filter(({ status }) => status === 503);
     expect(rejected.length).toBeGreaterThan(20);
     expect(responses.filter(({ status }) => status === 401)).toHaveLength(200 - rejected.length);
-    for (const { headers } of rejected) expect(Number(headers.get('retry-after'))).toBeGreaterThan(0);
-    const json = rejected.filter(({ headers }) => headers.get('content-type')?.includes('json'));
+    for (const { headers } of rejected) expect(Number(headers['retry-after'])).toBeGreaterThan(0);
+    const json = rejected.filter(({ headers }) => headers['content-type']?.includes('json'));
     expect(json.length).toBeGreaterThan(0);
-    expect(await json[0]!.json()).toMatchObject({ error: 'temporarily_unavailable' });
-    expect((await post(999, email, PASSWORD)).status).toBe(303);
+    expect(json[0]!.json).toMatchObject({ error: 'temporarily_unavailable' });
+    expect((await postForm(999, email, PASSWORD)).status).toBe(303);
   });
 
   it('recovers after clients abort their requests', { timeout: 60_000 }, async () => {
-    const form = await openForm();
+    const signIn = await openSignInForm();
     const { email } = await server.account();
     const aborted = Array.from({ length: 120 }, (_, n) => {
-      const { body, ...options } = form(n, `unknown${n}@example.com`, 'a wrong password');
+      const { body, ...options } = signIn(n, `unknown${n}@example.com`, 'a wrong password');
       return new Promise<void>((resolve) => {
         const sent = request(`${server.origin}/login`, { ...options, agent: false });
         sent.once('error', () => resolve()).once('response', () => resolve());
@@ -149,10 +151,8 @@ describe('sign-in under load', () => {
     });
     await Promise.all(aborted);
     for (let n = 0; ; n += 1) {
-      const { status } = await fetch(`${server.origin}/login`, {
-        ...form(1000 + n, email, PASSWORD),
-        redirect: 'manual',
-      });
+      const { body, headers } = signIn(1000 + n, email, PASSWORD);
+      const { status } = await sendRequest(server, 'POST', '/login', headers, body);
       if (status === 303) break;
       expect(status).toBe(503);
       await sleep(100);

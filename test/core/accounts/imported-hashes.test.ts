@@ -38,7 +38,7 @@ describe('an imported password hash', () => {
     ],
     ['Django', 'lètmein', 'pbkdf2_sha256$12000$seasalt$Ybw8zsFxqja97tY/o6G+Fy1ksY4U/Hw3DRrGED6Up4s='],
     ['Django 5', 'lètmein', 'pbkdf2_sha256$1000000$seasalt$r1uLUxoxpP2Ued/qxvmje7UH9PUJBkRrvf9gGPL7Cps='],
-  ])('(%s) matches its password and no other', async (_system, password, stored) => {
+  ])('of %s matches its password and no other', async (_system, password, stored) => {
     const compare = readImportedHash(stored)!;
     expect(await compare(password)).toBe(true);
     for (const wrong of [`${password}x`, password.slice(1), '', stored]) expect(await compare(wrong)).toBe(false);
@@ -95,7 +95,7 @@ describe('an imported password hash', () => {
     ['argon2id of 256 MiB', `$argon2id$v=19$m=262144,t=2,p=4$c29tZXNhbHQ$${HASH}`],
     ['scrypt of 256 MiB', `$scrypt$ln=18,r=8,p=1$c29tZXNhbHQ$${HASH}`],
     ['PBKDF2', `pbkdf2_sha256$600000$seasalt$${HASH}=`],
-  ])('(%s) is verified without blocking the event loop', { timeout: 30_000 }, async (_case, stored) => {
+  ])('of %s is verified without blocking the event loop', { timeout: 30_000 }, async (_case, stored) => {
     const compare = readImportedHash(stored)!;
     await readImportedHash(`$argon2id$v=19$m=256,t=1,p=1$c29tZXNhbHQ$${HASH}`)!('warm'); // loads the library
     const before = performance.eventLoopUtilization();

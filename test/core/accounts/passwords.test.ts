@@ -9,23 +9,23 @@ const TOO_EXPENSIVE = [
   '$argon2id$v=19$m=999999,t=999,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4',
 ];
 
-describe('passwords', () => {
+describe('the password service', () => {
   const passwords = createPasswords({ cost: 4 });
   const errorOf = (password: string) => passwords.error(password, 'jane@example.com');
 
   it('hashes the whole password, beyond the 72 bytes of bcrypt', async () => {
-    const base = 'x'.repeat(80);
-    const stored = await passwords.hash(`${base}one`);
-    expect(await passwords.verify(`${base}one`, stored)).toBe(true);
-    expect(await passwords.verify(`${base}two`, stored)).toBe(false);
-    expect(await passwords.verify(base, stored)).toBe(false);
-    const nul = await passwords.hash('before\u0000after');
-    expect(await passwords.verify('before\u0000other', nul)).toBe(false);
+    const prefix = 'x'.repeat(80);
+    const stored = await passwords.hash(`${prefix}one`);
+    expect(await passwords.verify(`${prefix}one`, stored)).toBe(true);
+    expect(await passwords.verify(`${prefix}two`, stored)).toBe(false);
+    expect(await passwords.verify(prefix, stored)).toBe(false);
+    const withNul = await passwords.hash('before\u0000after');
+    expect(await passwords.verify('before\u0000other', withNul)).toBe(false);
     expect(stored).not.toContain('x'.repeat(10));
-    expect(await passwords.hash(`${base}one`)).not.toBe(stored);
+    expect(await passwords.hash(`${prefix}one`)).not.toBe(stored);
   });
 
-  it('treats equal characters as equal in all Unicode forms', async () => {
+  it('treats different Unicode forms of a password as equal', async () => {
     const stored = await passwords.hash('pass\u00e9 w\u00f6rter');
     expect(await passwords.verify('passe\u0301 wo\u0308rter', stored)).toBe(true);
     expect(await passwords.verify('passe worter', stored)).toBe(false);
@@ -64,7 +64,7 @@ describe('passwords', () => {
   );
 
   it.each([null, undefined, '', 'signet1:', 'signet1:x', 'sha256:x', ...TOO_EXPENSIVE])(
-    'rejects every password if the stored hash is %j, after the same time',
+    'rejects every password after the same time if the stored hash is %j',
     async (stored) => {
       const slow = createPasswords({ cost: 10 });
       await slow.verify('warm', null);
@@ -94,7 +94,7 @@ describe('passwords', () => {
   it('does not accept a stored hash as the password', async () => {
     const stored = await passwords.hash('correct horse battery');
     expect(await passwords.verify(stored, stored)).toBe(false);
-    // A plain bcrypt hash with our prefix is not a hash of ours.
+    // The prefix alone does not make a bcrypt hash one of ours.
     const imported = '$2b$04$abcdefghijklmnopqrstuubzadhGtS2zEF.gu0yd0opP6cVzb.e0i';
     expect(await passwords.verify('x'.repeat(72), imported)).toBe(true);
     expect(await passwords.verify('x'.repeat(72), `signet1:${imported}`)).toBe(false);
@@ -112,15 +112,15 @@ describe('the strict password policy', () => {
     ['No Signs 123?', 'one of !@#$%^&*'],
     ['only small letters', 'an uppercase letter, a digit and one of !@#$%^&*'],
     ['Jane1!@Example.com', 'your e-mail address'],
-  ])('rejects %j, which lacks %s', async (password, words) => {
-    expect((await strict.error(password, 'jane1!@example.com'))?.toLowerCase()).toContain(words.toLowerCase());
+  ])('rejects %j and names the reason: %s', async (password, reason) => {
+    expect((await strict.error(password, 'jane1!@example.com'))?.toLowerCase()).toContain(reason.toLowerCase());
   });
 
   it.each(['Correct horse 1!', 'Aa1!aa1!', '\u00c4rger & 9 m\u00e4use'])('allows %j', async (password) => {
     expect(await strict.error(password, 'jane@example.com')).toBeUndefined();
   });
 
-  it('is described in its own sentence', () => {
+  it('describes its rules', () => {
     expect(strict.rule).toBe(
       'At least 8 characters, including an uppercase letter, a lowercase letter, a digit and one of !@#$%^&*.',
     );

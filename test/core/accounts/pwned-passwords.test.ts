@@ -1,4 +1,4 @@
-// The lookup of stolen passwords at a fake range API: what is sent, and how failures are handled.
+// The lookup of breached passwords at a fake range API: requests, responses and failures.
 import { createHash } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -8,8 +8,8 @@ import { Browser } from '../../support/browser.js';
 import { type HttpServer, openHttpServer } from '../../support/http-server.js';
 import { PASSWORD, startServer } from '../../support/server.js';
 
-const STOLEN = 'correct horse battery staple';
-const HASH = createHash('sha1').update(STOLEN).digest('hex').toUpperCase();
+const BREACHED = 'correct horse battery staple';
+const HASH = createHash('sha1').update(BREACHED).digest('hex').toUpperCase();
 const [PREFIX, SUFFIX] = [HASH.slice(0, 5), HASH.slice(5)];
 const OTHER = '0'.repeat(35);
 
@@ -34,10 +34,10 @@ const rows =
 const open = (url: string | undefined = `${httpServer.origin}/range/`) =>
   createPwnedPasswords({ url, log: createLog('info', { write: (line) => lines.push(line) }) });
 
-describe('the lookup of stolen passwords', () => {
+describe('the lookup of breached passwords', () => {
   it('sends five characters of the hash, asks for padding, and sends nothing else', async () => {
     respond = rows(`${OTHER}:3`, `${SUFFIX}:42`);
-    expect(await open().has(STOLEN)).toBe(true);
+    expect(await open().has(BREACHED)).toBe(true);
     expect(requests).toHaveLength(1);
     const { method, url, headers, rawHeaders } = requests[0]!;
     expect(`${method} ${url}`).toBe(`GET /range/${PREFIX}`);
@@ -52,13 +52,13 @@ describe('the lookup of stolen passwords', () => {
     ['is empty', () => rows()],
   ])('allows the password if the response %s', async (_case, make) => {
     respond = make();
-    expect(await open().has(STOLEN)).toBe(false);
+    expect(await open().has(BREACHED)).toBe(false);
     expect(lines).toEqual([]);
   });
 
   it('accepts hashes in lowercase', async () => {
     respond = rows(`${SUFFIX.toLowerCase()}:1`);
-    expect(await open().has(STOLEN)).toBe(true);
+    expect(await open().has(BREACHED)).toBe(true);
   });
 
   it.each<[string, (res: ServerResponse) => unknown]>([
@@ -73,7 +73,7 @@ describe('the lookup of stolen passwords', () => {
     ['compresses its response', (res) => res.writeHead(200, { 'content-encoding': 'gzip' }).end('x')],
   ])('allows the password and logs a warning without it if the service %s', async (_case, fail) => {
     respond = fail;
-    expect(await open().has(STOLEN)).toBe(false);
+    expect(await open().has(BREACHED)).toBe(false);
     expect(requests).toHaveLength(1);
     expectLogged();
   });
@@ -88,7 +88,7 @@ describe('the lookup of stolen passwords', () => {
   ])('gives up after two seconds if the service %s', async (_case, fail) => {
     respond = fail;
     const began = performance.now();
-    expect(await open().has(STOLEN)).toBe(false);
+    expect(await open().has(BREACHED)).toBe(false);
     expect(performance.now() - began).toBeLessThan(4000);
     expectLogged();
   });
@@ -96,19 +96,19 @@ describe('the lookup of stolen passwords', () => {
   it('allows the password if the service is unreachable', async () => {
     const closed = await openHttpServer(() => {});
     await closed.close();
-    expect(await open(`${closed.origin}/range/`).has(STOLEN)).toBe(false);
+    expect(await open(`${closed.origin}/range/`).has(BREACHED)).toBe(false);
     expectLogged();
   });
 
   it('sends nothing if no URL is configured', async () => {
-    expect(await createPwnedPasswords({ url: undefined, log: createLog('info') }).has(STOLEN)).toBe(false);
+    expect(await createPwnedPasswords({ url: undefined, log: createLog('info') }).has(BREACHED)).toBe(false);
     expect(requests).toEqual([]);
   });
 
   function expectLogged(): void {
     expect(lines).toHaveLength(1);
     expect(lines[0]).toContain('"level":"warn"');
-    for (const secret of [STOLEN, HASH, SUFFIX, PREFIX, `/range/`]) expect(lines[0]).not.toContain(secret);
+    for (const secret of [BREACHED, HASH, SUFFIX, PREFIX, `/range/`]) expect(lines[0]).not.toContain(secret);
   }
 
   /** Writes rows until the client closes the connection. */
@@ -126,14 +126,14 @@ describe('the lookup of stolen passwords', () => {
 });
 
 describe('a server with PWNED_PASSWORDS=on', () => {
-  it('rejects stolen passwords at registration, and does not look them up at sign-in', async () => {
+  it('rejects breached passwords at registration, and does not look passwords up at sign-in', async () => {
     respond = rows(`${SUFFIX}:42`);
     const settings = { PWNED_PASSWORDS: 'on', PWNED_PASSWORDS_URL: `${httpServer.origin}/range` };
     const server = await startServer({ settings });
     try {
       const browser = new Browser(server.origin);
       const form = await browser.open('/register');
-      const rejected = await browser.submit(form, { name: 'Jane', email: 'jane@example.com', password: STOLEN });
+      const rejected = await browser.submit(form, { name: 'Jane', email: 'jane@example.com', password: BREACHED });
       expect(rejected.html).toContain('appeared in a data breach');
       expect(await server.core.accounts.findByEmail('jane@example.com')).toBeNull();
       expect(requests).toHaveLength(1);
@@ -141,7 +141,7 @@ describe('a server with PWNED_PASSWORDS=on', () => {
       const { email } = await server.account();
       expect(requests).toHaveLength(2);
       const other = new Browser(server.origin);
-      expect((await other.signIn(email, STOLEN)).status).toBe(401);
+      expect((await other.signIn(email, BREACHED)).status).toBe(401);
       expect((await other.signIn(email, PASSWORD)).status).toBe(200);
       expect(requests).toHaveLength(2);
     } finally {

@@ -59,15 +59,15 @@ describe.each(stores)('an approval request on $name', (store) => {
     for (let round = 0; round < 3; round += 1) {
       const agent = await createClaimedAgent(server);
       const question = await ask(agent);
-      const answers = await concurrently(6, (n) => decide(agent.bearer, question.id, n % 2 ? 'approve' : 'deny'));
-      expect(answers.map(({ status }) => status).sort()).toEqual([200, ...Array(5).fill(409)]);
-      const yes = answers.findIndex(({ status }) => status === 200) % 2 === 1;
+      const responses = await concurrently(6, (n) => decide(agent.bearer, question.id, n % 2 ? 'approve' : 'deny'));
+      expect(responses.map(({ status }) => status).sort()).toEqual([200, ...Array(5).fill(409)]);
+      const yes = responses.findIndex(({ status }) => status === 200) % 2 === 1;
       const { status, body } = await poll(server, agent, question);
       expect([status, body.error]).toEqual(yes ? [200, undefined] : [400, 'access_denied']);
       expect(await grantsOf(agent)).toBe(yes ? 1 : 0);
       const trail = await server.core.audit.list({ accountId: agent.ownerId, action: { startsWith: 'approval.' } });
-      const given = yes ? 'approval.approved' : 'approval.denied';
-      expect(trail.map(({ action }) => action)).toEqual([given, 'approval.requested']);
+      const issued = yes ? 'approval.approved' : 'approval.denied';
+      expect(trail.map(({ action }) => action)).toEqual([issued, 'approval.requested']);
     }
   });
 
@@ -75,29 +75,29 @@ describe.each(stores)('an approval request on $name', (store) => {
     const agent = await createClaimedAgent(server);
     const question = await ask(agent);
     await decide(agent.bearer, question.id, 'approve');
-    const answers = await concurrently(10, () => poll(server, agent, question));
-    const given = answers.filter(({ status }) => status === 200);
-    expect(given).toHaveLength(1);
-    for (const { status, body } of answers) if (status !== 200) expect(body.error).toBe('invalid_grant');
+    const responses = await concurrently(10, () => poll(server, agent, question));
+    const issued = responses.filter(({ status }) => status === 200);
+    expect(issued).toHaveLength(1);
+    for (const { status, body } of responses) if (status !== 200) expect(body.error).toBe('invalid_grant');
     expect((await poll(server, agent, question)).body.error).toBe('invalid_grant');
-    expect(await isActive(agent, given[0]!.body.access_token)).toBe(true);
+    expect(await isActive(agent, issued[0]!.body.access_token)).toBe(true);
   });
 
   it('is allowed only to the owner and to users who have consented to the agent', async () => {
     const [agent, another] = [await createClaimedAgent(server), await createClaimedAgent(server)];
-    const [stranger, friend] = [await server.account(), await server.account()];
+    const [outsider, friend] = [await server.account(), await server.account()];
     const allowance = { scopes: ['openid'], claims: [], resources: {} };
     for (const { client_id: id } of [agent, another]) {
       await server.core.consents.grant(friend.id, id, allowance, systemMeta);
     }
-    const answers: string[] = [];
+    const responses: string[] = [];
     const odd = ['\0', `${agent.ownerEmail}\0`, `${agent.ownerId}\0`];
-    for (const hint of [stranger.email, stranger.id, 'unknown@example.com', 'unknown', agent.client_id, ...odd]) {
+    for (const hint of [outsider.email, outsider.id, 'unknown@example.com', 'unknown', agent.client_id, ...odd]) {
       const { status, body } = await requestApproval(server, agent, hint);
-      answers.push(JSON.stringify([status, body]));
+      responses.push(JSON.stringify([status, body]));
     }
-    expect(answers).toEqual(answers.map(() => answers[0]));
-    expect(answers[0]).toContain('unknown_user_id');
+    expect(responses).toEqual(responses.map(() => responses[0]));
+    expect(responses[0]).toContain('unknown_user_id');
     expect(server.lines.filter((line) => /"level":"(error|fatal)"/.test(line))).toEqual([]);
     for (const hint of [friend.email.toUpperCase(), agent.ownerId]) {
       expect((await requestApproval(server, agent, hint)).status).toBe(200);
@@ -106,7 +106,7 @@ describe.each(stores)('an approval request on $name', (store) => {
     expect((await requestApproval(server, another, friend.email)).body.error).toBe('unknown_user_id');
     // An owner who left the organization can no longer approve.
     const organizationId = another.company_id;
-    await server.base.db.membership.create({ data: { accountId: stranger.id, organizationId, role: 'owner' } });
+    await server.base.db.membership.create({ data: { accountId: outsider.id, organizationId, role: 'owner' } });
     await server.base.db.membership.deleteMany({ where: { accountId: another.ownerId } });
     expect((await requestApproval(server, another, another.ownerEmail)).body.error).toBe('unknown_user_id');
   });
@@ -121,8 +121,8 @@ describe.each(stores)('an approval request on $name', (store) => {
     const [agent, other] = [await createClaimedAgent(server), await createClaimedAgent(server)];
     const question = await ask(agent);
     expect(await openFor(other.bearer)).toEqual([]);
-    const answer = await decide(other.bearer, question.id, 'approve');
-    expect([answer.status, answer.json.error]).toEqual([404, 'not_found']);
+    const response = await decide(other.bearer, question.id, 'approve');
+    expect([response.status, response.json.error]).toEqual([404, 'not_found']);
     expect((await poll(server, other, question)).body.error).toBe('invalid_grant');
     expect((await poll(server, agent, question)).body.error).toBe('authorization_pending');
   });

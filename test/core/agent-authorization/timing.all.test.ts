@@ -17,8 +17,8 @@ const median = (times: number[]) => [...times].sort((a, b) => a - b)[Math.floor(
 it('takes equally long for unknown and for unrelated users', async () => {
   const { client_id: id } = await createClaimedAgent(server);
   const agent = (await server.core.activeAgents.find(id))!;
-  const stranger = await server.account();
-  const times: Record<string, number[]> = { [stranger.email]: [], 'unknown99@example.com': [] };
+  const outsider = await server.account();
+  const times: Record<string, number[]> = { [outsider.email]: [], 'unknown99@example.com': [] };
   const hints = Object.keys(times);
   for (let n = -50; n < TRIALS; n += 1) {
     // Alternating order, so that caches favor neither hint. A new agent id for each trial, because

@@ -16,15 +16,15 @@ const DAY_MS = 86_400_000;
 
 describe.each(stores)('agents on $name', (store) => {
   let server: TestServer;
-  let beside: TestServer;
+  let secondServer: TestServer;
   const { clock, later } = movableClock();
   const settings = { TRUSTED_PROXIES: '127.0.0.1' };
   beforeAll(async () => {
     server = await startServer({ store, clock, settings });
-    beside = await startServer({ sharedWith: server, clock, settings });
+    secondServer = await startServer({ sharedWith: server, clock, settings });
   });
   afterAll(async () => {
-    await beside.close();
+    await secondServer.close();
     await server.close();
   });
 
@@ -33,9 +33,9 @@ describe.each(stores)('agents on $name', (store) => {
   async function unclaimed(body: object = {}) {
     addresses += 1;
     const headers = { 'x-forwarded-for': `10.1.${addresses >> 8}.${addresses & 255}` };
-    const answer = await tryToOnboard(server, body, { headers });
-    if (answer.status !== 201) throw new Error(answer.text);
-    return answer.json as unknown as Awaited<ReturnType<typeof onboard>>;
+    const response = await tryToOnboard(server, body, { headers });
+    if (response.status !== 201) throw new Error(response.text);
+    return response.json as unknown as Awaited<ReturnType<typeof onboard>>;
   }
 
   const statusOf = async (agent: { agent_id: string }, credential: string, at: TestServer = server) =>
@@ -60,9 +60,9 @@ describe.each(stores)('agents on $name', (store) => {
     expect(await server.base.db.agent.count({ where: { organizationId: agent.company_id } })).toBe(1);
     expect((await unclaimed()).company_id).not.toBe(agent.company_id);
     for (const credential of [agent.api_key, agent.token]) {
-      const answer = await getAgent(server, agent, credential);
-      expect(answer.json).toMatchObject({ ...AGENT, client_id: agent.client_id, claimed: false });
-      expect(answer.text).not.toContain(agent.api_key);
+      const response = await getAgent(server, agent, credential);
+      expect(response.json).toMatchObject({ ...AGENT, client_id: agent.client_id, claimed: false });
+      expect(response.text).not.toContain(agent.api_key);
     }
     const rows = JSON.stringify(await server.base.db.agent.findMany());
     const trail = JSON.stringify(await server.core.audit.list({ clientId: agent.client_id }));
@@ -96,13 +96,13 @@ describe.each(stores)('agents on $name', (store) => {
     const { access_token: token } = await createSignedInAccount(server);
     const kept = await onboard(server, {}, token);
     await later(7 * DAY_MS + 1000, async () => {
-      for (const at of [server, beside])
+      for (const at of [server, secondServer])
         for (const credential of [agent.api_key, agent.token])
           expect((await getAgent(at, agent, credential)).json.error).toBe('expired_token');
       expect((await getAgent(server, kept, kept.token)).json.error).toBe('expired_token');
       expect(await statusOf(kept, kept.api_key)).toBe(200);
       await server.core.cleanup.sweepAll();
-      await beside.core.cleanup.sweepAll(); // a second process deletes and audits nothing again
+      await secondServer.core.cleanup.sweepAll(); // a second process deletes and audits nothing again
       const trail = await server.core.audit.list({ clientId: agent.client_id, action: 'agent.expired' });
       expect(trail).toMatchObject([{ actorKind: 'system', organizationId: agent.company_id }]);
       expect(trail[0]!.detail).toEqual({ agent_id: agent.agent_id });
@@ -137,9 +137,9 @@ describe.each(stores)('agents on $name', (store) => {
 
   it('have unique ids in an organization, even when created concurrently', async () => {
     const { access_token: token } = await createSignedInAccount(server);
-    const answers = await concurrently(20, (n) => tryToOnboard(n % 2 ? server : beside, {}, { token }));
-    expect(answers.map(({ status }) => status).sort()).toEqual([201, ...Array(19).fill(409)]);
-    expect(answers.find(({ status }) => status === 409)!.json).toMatchObject({
+    const responses = await concurrently(20, (n) => tryToOnboard(n % 2 ? server : secondServer, {}, { token }));
+    expect(responses.map(({ status }) => status).sort()).toEqual([201, ...Array(19).fill(409)]);
+    expect(responses.find(({ status }) => status === 409)!.json).toMatchObject({
       error: 'conflict',
       fields: { agent_id: expect.any(String) },
     });
@@ -196,7 +196,7 @@ describe.each(stores)('agents on $name', (store) => {
     const { access_token: token } = await createSignedInAccount(server);
     for (const by of ['itself', 'administrator']) {
       const agent = await onboard(server, {}, token);
-      for (const at of [server, beside])
+      for (const at of [server, secondServer])
         for (const credential of [agent.api_key, agent.token]) expect(await statusOf(agent, credential, at)).toBe(200);
       const byToken = await callApi(server, 'DELETE', `/agents/${agent.agent_id}`, { token: agent.token });
       expect([byToken.status, byToken.json.error]).toEqual([403, 'insufficient_scope']); // deletion requires the key
@@ -204,7 +204,7 @@ describe.each(stores)('agents on $name', (store) => {
       expect((await callApi(server, 'DELETE', `/agents/${agent.agent_id}`, { token: credential })).status).toBe(200);
       for (const dead of [agent.api_key, agent.token]) {
         expect(await statusOf(agent, dead)).toBe(401);
-        await expect.poll(() => statusOf(agent, dead, beside), { timeout: 1000, interval: 50 }).toBe(401);
+        await expect.poll(() => statusOf(agent, dead, secondServer), { timeout: 1000, interval: 50 }).toBe(401);
       }
       expect((await callApi(server, 'GET', `/agents/${agent.agent_id}`, { token })).status).toBe(404);
     }
@@ -213,19 +213,22 @@ describe.each(stores)('agents on $name', (store) => {
   it('are claimed by one of several concurrent users, who becomes the owner', async () => {
     const agent = await unclaimed();
     const token = agent.claim_url!.slice(-43);
-    const people = await Promise.all(Array.from({ length: 6 }, () => createSignedInAccount(server)));
+    const users = await Promise.all(Array.from({ length: 6 }, () => createSignedInAccount(server)));
     const claims = await Promise.all(
-      people.map(({ access_token: by }, n) =>
-        callApi(n % 2 ? server : beside, 'POST', '/agents/claim', { token: by, body: { token } }),
+      users.map(({ access_token: by }, n) =>
+        callApi(n % 2 ? server : secondServer, 'POST', '/agents/claim', { token: by, body: { token } }),
       ),
     );
     expect(claims.map(({ status }) => status).sort()).toEqual([200, ...Array(5).fill(404)]);
-    const winner = people[claims.findIndex(({ status }) => status === 200)]!;
+    const winner = users[claims.findIndex(({ status }) => status === 200)]!;
     expect(await server.base.db.membership.findMany({ where: { organizationId: agent.company_id } })).toMatchObject([
       { accountId: winner.accountId, role: 'owner' },
     ]);
     await expect
-      .poll(async () => (await getAgent(beside, agent, agent.api_key)).json.claimed, { timeout: 1000, interval: 50 })
+      .poll(async () => (await getAgent(secondServer, agent, agent.api_key)).json.claimed, {
+        timeout: 1000,
+        interval: 50,
+      })
       .toBe(true);
     const again = await callApi(server, 'POST', '/agents/claim', { token: winner.access_token, body: { token } });
     expect(again.status).toBe(404);
@@ -233,8 +236,8 @@ describe.each(stores)('agents on $name', (store) => {
       expect(await statusOf(agent, agent.api_key)).toBe(200);
       await server.core.cleanup.sweepAll();
     });
-    const answer = await callApi(server, 'GET', `/agents/${agent.agent_id}`, { token: winner.access_token });
-    expect(answer.json).toMatchObject({ claimed: true, expires_at: null, company_id: agent.company_id });
+    const response = await callApi(server, 'GET', `/agents/${agent.agent_id}`, { token: winner.access_token });
+    expect(response.json).toMatchObject({ claimed: true, expires_at: null, company_id: agent.company_id });
     const late = await unclaimed();
     await later(7 * DAY_MS + 1000, async () => {
       const tooLate = {
@@ -250,21 +253,21 @@ describe.each(stores)('agents on $name', (store) => {
   it('lose their old key and its tokens when the key is rotated', async () => {
     const { access_token: token } = await createSignedInAccount(server);
     const agent = await onboard(server, {}, token);
-    expect(await statusOf(agent, agent.api_key, beside)).toBe(200);
+    expect(await statusOf(agent, agent.api_key, secondServer)).toBe(200);
     for (const [old, by] of [
       [agent, agent.api_key],
       [undefined, token],
     ] as const) {
       const before = old ?? agent;
-      const answer = await callApi(server, 'POST', `/agents/${agent.agent_id}/rotate-key`, { token: by });
-      expect(answer.status, answer.text).toBe(201);
-      const fresh = answer.json as unknown as typeof agent;
+      const response = await callApi(server, 'POST', `/agents/${agent.agent_id}/rotate-key`, { token: by });
+      expect(response.status, response.text).toBe(201);
+      const fresh = response.json as unknown as typeof agent;
       expect(fresh).toMatchObject({ client_id: agent.client_id, company_id: agent.company_id });
       for (const dead of [before.api_key, before.token]) {
         expect(await statusOf(agent, dead)).toBe(401);
-        await expect.poll(() => statusOf(agent, dead, beside), { timeout: 1000, interval: 50 }).toBe(401);
+        await expect.poll(() => statusOf(agent, dead, secondServer), { timeout: 1000, interval: 50 }).toBe(401);
       }
-      for (const living of [fresh.api_key, fresh.token]) expect(await statusOf(agent, living, beside)).toBe(200);
+      for (const active of [fresh.api_key, fresh.token]) expect(await statusOf(agent, active, secondServer)).toBe(200);
       Object.assign(agent, fresh);
     }
   });
@@ -272,12 +275,12 @@ describe.each(stores)('agents on $name', (store) => {
   it('have one active key after concurrent rotations', async () => {
     const { access_token: token } = await createSignedInAccount(server);
     const agent = await onboard(server, {}, token);
-    const answers = await concurrently(10, (n) =>
-      callApi(n % 2 ? server : beside, 'POST', `/agents/${agent.agent_id}/rotate-key`, { token }),
+    const responses = await concurrently(10, (n) =>
+      callApi(n % 2 ? server : secondServer, 'POST', `/agents/${agent.agent_id}/rotate-key`, { token }),
     );
-    const fresh = answers.filter(({ status }) => status === 201).map(({ json }) => json as unknown as typeof agent);
+    const fresh = responses.filter(({ status }) => status === 201).map(({ json }) => json as unknown as typeof agent);
     expect(fresh.length).toBeGreaterThanOrEqual(1);
-    expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([201, ...(fresh.length < 10 ? [409] : [])]));
+    expect(new Set(responses.map(({ status }) => status))).toEqual(new Set([201, ...(fresh.length < 10 ? [409] : [])]));
     const statuses = await Promise.all(fresh.map(({ api_key: key }) => statusOf(agent, key)));
     expect(statuses.filter((status) => status === 200)).toHaveLength(1);
     expect(await statusOf(agent, agent.api_key)).toBe(401);
@@ -310,8 +313,8 @@ describe.each(stores)('agents on $name', (store) => {
     const before = await server.base.db.agent.findMany({ orderBy: { id: 'asc' } });
     for (const [method, path, body] of tries) {
       for (const credential of [agent.api_key, agent.token]) {
-        const answer = await callApi(server, method, path, { token: credential, ...(body && { body }) });
-        expect([403, 404], `${method} ${path}: ${answer.text}`).toContain(answer.status);
+        const response = await callApi(server, method, path, { token: credential, ...(body && { body }) });
+        expect([403, 404], `${method} ${path}: ${response.text}`).toContain(response.status);
       }
     }
     const stolen = await callApi(server, 'POST', `/agents/${agent.agent_id}/rotate-key`, { token: agent.token });
@@ -334,14 +337,14 @@ describe.each(stores)('agents on $name', (store) => {
       ['DELETE', ''],
       ['POST', '/rotate-key'],
     ] as const) {
-      const answer = await callApi(server, method, `/agents/${agent.agent_id}${path}`, { token });
-      expect([answer.status, answer.json.error]).toEqual([403, 'insufficient_role']);
+      const response = await callApi(server, method, `/agents/${agent.agent_id}${path}`, { token });
+      expect([response.status, response.json.error]).toEqual([403, 'insufficient_role']);
     }
     const own = await onboard(server, {}, token); // now agents of two organizations have this id
     expect((await callApi(server, 'GET', `/agents/${agent.agent_id}`, { token })).status).toBe(400);
     for (const { company_id: id, client_id: clientId } of [own, agent]) {
-      const answer = await callApi(server, 'GET', `/agents/${agent.agent_id}?organization_id=${id}`, { token });
-      expect(answer.json.client_id).toBe(clientId);
+      const response = await callApi(server, 'GET', `/agents/${agent.agent_id}?organization_id=${id}`, { token });
+      expect(response.json.client_id).toBe(clientId);
     }
     const key = await server.core.apiKeys.create(
       (await server.core.accounts.find(owner.accountId))!,

@@ -22,21 +22,21 @@ const DAY_MS = 86_400_000;
 
 describe.each(stores)('API keys on $name', (store) => {
   let server: TestServer;
-  let beside: TestServer;
+  let secondServer: TestServer;
   const { clock, later } = movableClock();
   beforeAll(async () => {
     server = await startServer({ store, clock });
-    beside = await startServer({ sharedWith: server, clock });
+    secondServer = await startServer({ sharedWith: server, clock });
   });
   afterAll(async () => {
-    await beside.close();
+    await secondServer.close();
     await server.close();
   });
 
   async function make(token: string, body: object = {}): Promise<Key> {
-    const answer = await callApi(server, 'POST', '/api-keys', { token, body: { name: 'CI', ...body } });
-    if (answer.status !== 201) throw new Error(answer.text);
-    return answer.json as unknown as Key;
+    const response = await callApi(server, 'POST', '/api-keys', { token, body: { name: 'CI', ...body } });
+    if (response.status !== 201) throw new Error(response.text);
+    return response.json as unknown as Key;
   }
 
   const me = (key: string, at: TestServer = server) => callApi(at, 'GET', '/auth/me', { token: key });
@@ -44,8 +44,8 @@ describe.each(stores)('API keys on $name', (store) => {
 
   it('are returned once, listed without their secret, and stored as a hash', async () => {
     const { access_token: token, accountId } = await createSignedInAccount(server);
-    const made = await make(token, { name: 'Production Server Key', expires_in_days: 90 });
-    expect(made).toEqual({
+    const created = await make(token, { name: 'Production Server Key', expires_in_days: 90 });
+    expect(created).toEqual({
       id: expect.stringMatching(/^key_[0-9a-f-]{36}$/),
       api_key: expect.stringMatching(/^sk_live_/),
       name: 'Production Server Key',
@@ -61,7 +61,7 @@ describe.each(stores)('API keys on $name', (store) => {
       expires_at: expect.any(String),
       created_at: expect.any(String),
     });
-    const { api_key: secret, ...shown } = made;
+    const { api_key: secret, ...shown } = created;
     expect(await list(token)).toEqual([shown]);
     const rows = JSON.stringify(await server.base.db.apiKey.findMany({ omit: { usageCount: true } }));
     expect(rows).not.toContain(secret);
@@ -98,14 +98,14 @@ describe.each(stores)('API keys on $name', (store) => {
     await more(50, new Date(Date.now() - DAY_MS));
     await more(194, null);
     const rotated = `/api-keys/${id}/rotate`;
-    const answers = await concurrently(20, (n) =>
-      callApi(n % 2 ? server : beside, 'POST', n < 10 ? '/api-keys' : rotated, {
+    const responses = await concurrently(20, (n) =>
+      callApi(n % 2 ? server : secondServer, 'POST', n < 10 ? '/api-keys' : rotated, {
         token,
         body: n < 10 ? { name: 'K' } : {},
       }),
     );
-    expect(answers.filter(({ status }) => status === 201)).toHaveLength(5);
-    expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([201, 409]));
+    expect(responses.filter(({ status }) => status === 201)).toHaveLength(5);
+    expect(new Set(responses.map(({ status }) => status))).toEqual(new Set([201, 409]));
   });
 
   it('cannot be created by a session that a concurrent password reset revokes', async () => {
@@ -113,8 +113,8 @@ describe.each(stores)('API keys on $name', (store) => {
     const owner = (await server.core.accounts.find(accountId))!;
     const passwordChangedAt = new Date(Date.now() + 60_000);
     await server.base.db.account.update({ where: { id: accountId }, data: { passwordChangedAt } });
-    const made = server.core.apiKeys.create(owner, { name: 'K', format: 'sk_live', lifeSeconds: null }, systemMeta);
-    await expect(made).rejects.toMatchObject({ code: 'conflict' });
+    const created = server.core.apiKeys.create(owner, { name: 'K', format: 'sk_live', lifeSeconds: null }, systemMeta);
+    await expect(created).rejects.toMatchObject({ code: 'conflict' });
     expect(await server.core.apiKeys.list(accountId)).toEqual([]);
   });
 
@@ -137,7 +137,7 @@ describe.each(stores)('API keys on $name', (store) => {
   });
 
   it('are rejected by every process within a second when revoked, or when the owner is suspended or leaves', async () => {
-    const endings: ((made: Key, token: string, accountId: string) => Promise<unknown>)[] = [
+    const endings: ((created: Key, token: string, accountId: string) => Promise<unknown>)[] = [
       ({ id }, token) => callApi(server, 'DELETE', `/api-keys/${id}`, { token }),
       async (_made, _token, id) => {
         await server.base.db.account.update({ where: { id }, data: { status: 'suspended' } });
@@ -150,11 +150,13 @@ describe.each(stores)('API keys on $name', (store) => {
     ];
     for (const end of endings) {
       const { access_token: token, accountId } = await createSignedInAccount(server);
-      const made = await make(token);
-      expect((await me(made.api_key, beside)).status).toBe(200);
-      await end(made, token, accountId);
-      expect((await me(made.api_key)).json.error).toBe('invalid_token');
-      await expect.poll(async () => (await me(made.api_key, beside)).status, { timeout: 1000, interval: 50 }).toBe(401);
+      const created = await make(token);
+      expect((await me(created.api_key, secondServer)).status).toBe(200);
+      await end(created, token, accountId);
+      expect((await me(created.api_key)).json.error).toBe('invalid_token');
+      await expect
+        .poll(async () => (await me(created.api_key, secondServer)).status, { timeout: 1000, interval: 50 })
+        .toBe(401);
     }
   });
 
@@ -184,11 +186,11 @@ describe.each(stores)('API keys on $name', (store) => {
   it('are rotated once by 10 concurrent rotations without a grace period', async () => {
     const { access_token: token } = await createSignedInAccount(server);
     const old = await make(token);
-    const answers = await concurrently(10, () =>
+    const responses = await concurrently(10, () =>
       callApi(server, 'POST', `/api-keys/${old.id}/rotate`, { token, body: { grace_period: 0 } }),
     );
-    expect(answers.filter(({ status }) => status === 201)).toHaveLength(1);
-    expect(answers.filter(({ status }) => status >= 500)).toEqual([]);
+    expect(responses.filter(({ status }) => status === 201)).toHaveLength(1);
+    expect(responses.filter(({ status }) => status >= 500)).toEqual([]);
   });
 
   it('are rotated once by two serialized rotations, even if the later one started first', async () => {
@@ -202,15 +204,15 @@ describe.each(stores)('API keys on $name', (store) => {
     /** Long enough to wait for the lock on the account. */
     const begin = async (aheadMs: number) =>
       later(aheadMs, async () => {
-        const answer = rotate();
+        const response = rotate();
         await sleep(100);
-        return { answer };
+        return { response };
       });
     const waiting = await server.base.db.$transaction(async (tx) => {
       await server.core.accounts.lock(accountId, tx);
       return [await begin(60_000), await begin(0)];
     });
-    expect((await Promise.all(waiting.map(({ answer }) => answer))).sort()).toEqual(['not_found', 'replaced']);
+    expect((await Promise.all(waiting.map(({ response }) => response))).sort()).toEqual(['not_found', 'replaced']);
   });
 
   it('cannot have a higher role than their creator', async () => {
@@ -252,8 +254,8 @@ describe.each(stores)('API keys on $name', (store) => {
     expect((await get(`/projects/${one}`)).json.name).toBe('One');
     expect((await me(key)).json).toMatchObject({ projects: [{ id: one }] });
     for (const path of [`/projects/${other}`, '/projects', '/organizations']) {
-      const answer = await get(path);
-      expect([answer.status, answer.json.error], path).toEqual([403, 'project_scope_violation']);
+      const response = await get(path);
+      expect([response.status, response.json.error], path).toEqual([403, 'project_scope_violation']);
     }
     await callApi(server, 'DELETE', `/projects/${one}`, { token });
     expect((await me(key)).json.error).toBe('invalid_token');
@@ -275,42 +277,42 @@ describe.each(stores)('API keys on $name', (store) => {
 
   it('cannot manage keys or the account', async () => {
     const { access_token: token } = await createSignedInAccount(server);
-    const made = await make(token);
+    const created = await make(token);
     for (const [method, path, body] of [
       ['POST', '/api-keys', { name: 'K' }],
       ['GET', '/api-keys', undefined],
-      ['DELETE', `/api-keys/${made.id}`, undefined],
-      ['POST', `/api-keys/${made.id}/rotate`, {}],
+      ['DELETE', `/api-keys/${created.id}`, undefined],
+      ['POST', `/api-keys/${created.id}/rotate`, {}],
       ['PATCH', '/auth/me/profile', { name: 'X' }],
       ['GET', '/auth/sessions', undefined],
       ['POST', '/auth/logout', undefined],
       ['POST', '/organizations', { name: 'X' }],
     ] as const) {
-      const answer = await callApi(server, method, path, { token: made.api_key, body });
-      expect([answer.status, answer.json.error], path).toEqual([403, 'insufficient_scope']);
+      const response = await callApi(server, method, path, { token: created.api_key, body });
+      expect([response.status, response.json.error], path).toEqual([403, 'insufficient_scope']);
     }
-    expect((await callApi(server, 'POST', '/auth/refresh', { token: made.api_key })).status).toBe(401);
+    expect((await callApi(server, 'POST', '/auth/refresh', { token: created.api_key })).status).toBe(401);
   });
 
   it('of other accounts cannot be listed, rotated or revoked', async () => {
     const [one, other] = [await createSignedInAccount(server), await createSignedInAccount(server)];
-    const made = await make(one.access_token);
+    const created = await make(one.access_token);
     const token = other.access_token;
-    expect((await callApi(server, 'DELETE', `/api-keys/${made.id}`, { token })).status).toBe(404);
-    expect((await callApi(server, 'POST', `/api-keys/${made.id}/rotate`, { token, body: {} })).status).toBe(404);
+    expect((await callApi(server, 'DELETE', `/api-keys/${created.id}`, { token })).status).toBe(404);
+    expect((await callApi(server, 'POST', `/api-keys/${created.id}/rotate`, { token, body: {} })).status).toBe(404);
     expect(await list(token)).toEqual([]);
-    expect((await me(made.api_key)).status).toBe(200);
+    expect((await me(created.api_key)).status).toBe(200);
   });
 
   it('can be created and rotated only after recent authentication', async () => {
     const { access_token: token } = await createSignedInAccount(server);
-    const made = await make(token);
+    const created = await make(token);
     await later(11 * 60_000, async () => {
-      for (const path of ['/api-keys', `/api-keys/${made.id}/rotate`]) {
-        const answer = await callApi(server, 'POST', path, { token, body: { name: 'K' } });
-        expect([answer.status, answer.json.error]).toEqual([401, 'reauth_required']);
+      for (const path of ['/api-keys', `/api-keys/${created.id}/rotate`]) {
+        const response = await callApi(server, 'POST', path, { token, body: { name: 'K' } });
+        expect([response.status, response.json.error]).toEqual([401, 'reauth_required']);
       }
-      expect((await callApi(server, 'DELETE', `/api-keys/${made.id}`, { token })).status).toBe(200);
+      expect((await callApi(server, 'DELETE', `/api-keys/${created.id}`, { token })).status).toBe(200);
     });
   });
 
@@ -334,15 +336,15 @@ describe.each(stores)('API keys on $name', (store) => {
 
   it('count every use with few writes', async () => {
     const { access_token: token } = await createSignedInAccount(server);
-    const made = await make(token);
+    const created = await make(token);
     await server.core.keyUsage.flush(); // counts of other tests must not be written meanwhile
-    const writes = await calls('updateMany', () => concurrently(30, () => me(made.api_key)));
+    const writes = await calls('updateMany', () => concurrently(30, () => me(created.api_key)));
     expect(writes).toBeLessThanOrEqual(2); // one write every few seconds
-    await concurrently(20, () => me(made.api_key, beside));
+    await concurrently(20, () => me(created.api_key, secondServer));
     await server.core.keyUsage.flush();
-    await beside.core.keyUsage.flush();
-    expect((await server.base.db.apiKey.findUniqueOrThrow({ where: { id: made.id } })).usageCount).toBe(50n);
-    await me(made.api_key);
+    await secondServer.core.keyUsage.flush();
+    expect((await server.base.db.apiKey.findUniqueOrThrow({ where: { id: created.id } })).usageCount).toBe(50n);
+    await me(created.api_key);
     expect((await list(token))[0]).toMatchObject({ usage_count: 51, last_used_at: expect.any(String) });
   });
 

@@ -20,19 +20,19 @@ describe.each(stores)('the audit log on $name', (store) => {
   const count = (where: object = {}) => server.base.db.auditEvent.count({ where });
 
   it('commits an event together with the change, or not at all', async () => {
-    const failing = server.base.transact(async (uow) => {
-      await server.core.audit.record(uow, 'token.denied', { ...EVENT, clientId: 'undone' });
+    const rolledBack = server.base.transact(async (uow) => {
+      await server.core.audit.record(uow, 'token.denied', { ...EVENT, clientId: 'rolled-back' });
       throw new Error('the change failed');
     });
-    await expect(failing).rejects.toThrow('the change failed');
-    expect(await count({ clientId: 'undone' })).toBe(0);
+    await expect(rolledBack).rejects.toThrow('the change failed');
+    expect(await count({ clientId: 'rolled-back' })).toBe(0);
     const input = { email: 'twice@example.com', password: PASSWORD };
     const { id } = await server.core.accounts.create(input, systemMeta);
     await expect(server.core.accounts.create(input, systemMeta)).rejects.toMatchObject({ status: 409 });
     expect(await count({ action: 'account.created', accountId: id })).toBe(1);
   });
 
-  it('records the actor, the account, the origin and the time', async () => {
+  it('records the actor, the account, the request metadata and the time', async () => {
     const meta = { address: '192.0.2.1', userAgent: 'Browser', requestId: 'r-1' };
     const by = { kind: 'client', id: 'c-1' } as const;
     await server.core.audit.record(undefined, 'token.revoked', { by, meta, accountId: 'a-1', detail: { n: 1 } });
@@ -63,7 +63,7 @@ describe.each(stores)('the audit log on $name', (store) => {
     const { db } = server.base;
     let unavailable = true;
     const lines: string[] = [];
-    const flaky = {
+    const failing = {
       auditEvent: {
         createMany: (input: never) =>
           unavailable
@@ -72,7 +72,7 @@ describe.each(stores)('the audit log on $name', (store) => {
       },
     } as never;
     const log = createLog('info', { write: (line) => lines.push(line) });
-    const audit = createAudit({ db: flaky, clock: systemClock, log });
+    const audit = createAudit({ db: failing, clock: systemClock, log });
     for (let n = 0; n < 10_050; n += 1) audit.recordSoon('token.denied', { ...EVENT, clientId: 'later' });
     await expect(audit.flush()).resolves.toBeUndefined();
     expect(lines.some((line) => line.includes('the audit buffer is full'))).toBe(true);
@@ -85,7 +85,7 @@ describe.each(stores)('the audit log on $name', (store) => {
   it('loses only the event that cannot be stored', async () => {
     const { db } = server.base;
     const lines: string[] = [];
-    const picky = {
+    const rejecting = {
       auditEvent: {
         createMany: () => Promise.reject(Object.assign(new Error('unstorable'), { code: 'P2039' })),
         create: (input: { data: { clientId: string } }) =>
@@ -95,7 +95,7 @@ describe.each(stores)('the audit log on $name', (store) => {
       },
     } as never;
     const log = createLog('info', { write: (line) => lines.push(line) });
-    const audit = createAudit({ db: picky, clock: systemClock, log });
+    const audit = createAudit({ db: rejecting, clock: systemClock, log });
     for (const clientId of ['good', 'bad', 'good']) audit.recordSoon('token.denied', { ...EVENT, clientId });
     await audit.flush();
     expect(await count({ clientId: 'good' })).toBe(2);
@@ -104,13 +104,13 @@ describe.each(stores)('the audit log on $name', (store) => {
 
   it('shortens texts from requests and replaces NUL and unpaired surrogates', async () => {
     const reason = `\0\ud800${'x'.repeat(50_000)}`;
-    server.core.audit.recordSoon('token.denied', { ...EVENT, clientId: 'odd', detail: { reason } });
+    server.core.audit.recordSoon('token.denied', { ...EVENT, clientId: 'invalid-text', detail: { reason } });
     await server.core.audit.flush();
-    const [entry] = await server.core.audit.list({ clientId: 'odd' });
+    const [entry] = await server.core.audit.list({ clientId: 'invalid-text' });
     expect((entry!.detail as { reason: string }).reason).toMatch(/^\ufffd\ufffdx{298}$/);
   });
 
-  it('uses only listed actions, and lists them in order', async () => {
+  it('writes only actions of the list, which is sorted', async () => {
     const rows = await server.base.db.auditEvent.findMany({ distinct: ['action'], select: { action: true } });
     for (const { action } of rows) expect(AUDIT_ACTIONS).toContain(action);
     expect([...AUDIT_ACTIONS].sort()).toEqual([...AUDIT_ACTIONS]);

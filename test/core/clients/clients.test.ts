@@ -20,13 +20,13 @@ import { introspect, openTokenFamily } from '../../support/token-family.js';
 
 describe.each(stores)('clients on $name', (store) => {
   let server: TestServer;
-  let beside: TestServer;
+  let secondServer: TestServer;
   beforeAll(async () => {
     server = await startServer({ store });
-    beside = await startServer({ sharedWith: server });
+    secondServer = await startServer({ sharedWith: server });
   });
   afterAll(async () => {
-    await beside.close();
+    await secondServer.close();
     await server.close();
   });
 
@@ -48,11 +48,11 @@ describe.each(stores)('clients on $name', (store) => {
 
   it('change their secret at once, on each server', async () => {
     const client = await server.client(MACHINE);
-    expect([await works(client), await works(client, beside)]).toEqual([true, true]);
+    expect([await works(client), await works(client, secondServer)]).toEqual([true, true]);
     const secret = await server.core.clients.rotateSecret(client.id, systemMeta);
     expect([await works(client), await works({ ...client, secret })]).toEqual([false, true]);
-    await expect.poll(() => works(client, beside), { timeout: 1000, interval: 25 }).toBe(false);
-    expect(await works({ ...client, secret }, beside)).toBe(true);
+    await expect.poll(() => works(client, secondServer), { timeout: 1000, interval: 25 }).toBe(false);
+    expect(await works({ ...client, secret }, secondServer)).toBe(true);
     const row = await server.base.db.client.findUnique({ where: { id: client.id } });
     expect(JSON.stringify(row)).not.toContain(secret);
   });
@@ -72,7 +72,7 @@ describe.each(stores)('clients on $name', (store) => {
     await server.core.clients.remove(client.id, systemMeta);
     expect(await isActive(server, family.accessToken)).toBe(false);
     expect((await refresh(server, client, family.refreshToken)).body.error).toBe('invalid_client');
-    await expect.poll(() => isActive(beside, family.accessToken), { timeout: 1000, interval: 25 }).toBe(false);
+    await expect.poll(() => isActive(secondServer, family.accessToken), { timeout: 1000, interval: 25 }).toBe(false);
     await expect(server.core.clients.remove(client.id, systemMeta)).rejects.toMatchObject({ status: 404 });
   });
 
@@ -89,7 +89,7 @@ describe.each(stores)('clients on $name', (store) => {
         ...{ client_id: client.id, response_type: 'code', redirect_uri: REDIRECT_URI },
         ...{ code_challenge: challenge, code_challenge_method: 'S256' },
       };
-      const answers = [
+      const responses = [
         await requestToken(at, client, { grant_type: 'refresh_token', refresh_token: 'none' }),
         await introspect(at, client, family.accessToken),
         await postForm(at, '/oauth/par', pushed, { client }),
@@ -97,7 +97,7 @@ describe.each(stores)('clients on $name', (store) => {
         await sendRequest(at, 'GET', '/oauth/userinfo', { authorization: `Bearer ${family.accessToken}` }),
         await getMe(at, jwt),
       ];
-      return answers.map(({ status }) => status);
+      return responses.map(({ status }) => status);
     }
     const ACTIVE = [400, 200, 201, 303, 200, 403]; // the last one lacks the scope
     const DELETED = [401, 401, 401, 400, 401, 401];
@@ -121,13 +121,15 @@ describe.each(stores)('clients on $name', (store) => {
       const family = await openTokenFamily(server, client, email);
       const ofOurs = { scope: 'openid memory:read', resource: `${server.issuer}/api/v1` };
       const { accessToken: jwt } = await openTokenFamily(server, client, email, ofOurs);
-      for (const at of [server, beside]) expect(await probe(client, family, jwt, at)).toEqual(ACTIVE);
+      for (const at of [server, secondServer]) expect(await probe(client, family, jwt, at)).toEqual(ACTIVE);
       await end(client);
       const endedAt = Date.now();
       expect(await probe(client, family, jwt, server)).toEqual(DELETED);
-      await expect.poll(() => probe(client, family, jwt, beside), { timeout: 1000, interval: 25 }).toEqual(DELETED);
+      await expect
+        .poll(() => probe(client, family, jwt, secondServer), { timeout: 1000, interval: 25 })
+        .toEqual(DELETED);
       expect(Date.now() - endedAt).toBeLessThan(1000);
-      expect((await refresh(beside, client, family.refreshToken)).body.error).toBe('invalid_client');
+      expect((await refresh(secondServer, client, family.refreshToken)).body.error).toBe('invalid_client');
     });
   });
 

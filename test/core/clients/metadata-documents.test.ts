@@ -118,8 +118,8 @@ describe.each(stores)('a client with a metadata document on $name', (store) => {
 
   it('is fetched and stored once for concurrent requests', async () => {
     const id = host.serveClient();
-    const answers = await concurrently(20, () => begin(id));
-    expect(answers.map(({ status }) => status)).toEqual(Array(20).fill(303));
+    const responses = await concurrently(20, () => begin(id));
+    expect(responses.map(({ status }) => status)).toEqual(Array(20).fill(303));
     expect(host.timesFetched(id)).toBe(1);
     expect(await server.core.audit.list({ clientId: id, action: 'client.registered' })).toHaveLength(1);
   });
@@ -152,9 +152,9 @@ describe.each(stores)('a client with a metadata document on $name', (store) => {
     ['is compressed', {}, { headers: { 'content-encoding': 'gzip' } }],
   ])('is rejected when its document %s', async (_name, changes, rest) => {
     const id = host.serveClient(changes, rest);
-    const answer = await begin(id);
-    expect(answer.status, answer.text).toBe(400);
-    expect(answer.headers.location).toBeUndefined();
+    const response = await begin(id);
+    expect(response.status, response.text).toBe(400);
+    expect(response.headers.location).toBeUndefined();
     expect(await server.core.clients.find(id)).toBeUndefined();
     const { status, json } = await postForm(server, '/oauth/token', {
       grant_type: 'authorization_code',
@@ -202,9 +202,9 @@ describe.each(stores)('a client with a metadata document on $name', (store) => {
     const { body } = await redeemCode(server, publicClient(id), await obtainCode(server, { id }, email));
     let refreshToken = body.refresh_token!;
     const renew = async () => {
-      const answer = await refresh(server, publicClient(id), refreshToken);
-      refreshToken = answer.body.refresh_token ?? refreshToken;
-      return answer;
+      const response = await refresh(server, publicClient(id), refreshToken);
+      refreshToken = response.body.refresh_token ?? refreshToken;
+      return response;
     };
     const start = new Date();
     try {
@@ -279,14 +279,14 @@ describe('metadata documents of a public server', () => {
     'https://192.168.1.1/client.json',
     'https://[fd00::1]/client.json',
   ])('are never fetched from %s', async (id) => {
-    const answer = await sendRequest(server, 'GET', authorizeUrl({ origin: '' }, { id }, pkce().challenge));
-    expect([answer.status, answer.text.includes('cannot be fetched')], answer.text).toEqual([400, true]);
+    const response = await sendRequest(server, 'GET', authorizeUrl({ origin: '' }, { id }, pkce().challenge));
+    expect([response.status, response.text.includes('cannot be fetched')], response.text).toEqual([400, true]);
   });
 
   it('are never fetched over http', async () => {
     const id = host.serveClient();
-    const answer = await sendRequest(server, 'GET', authorizeUrl({ origin: '' }, { id }, pkce().challenge));
-    expect([answer.status, host.timesFetched(id)]).toEqual([400, 0]);
+    const response = await sendRequest(server, 'GET', authorizeUrl({ origin: '' }, { id }, pkce().challenge));
+    expect([response.status, host.timesFetched(id)]).toEqual([400, 0]);
   });
 
   it('are advertised in discovery only if enabled and registration is open', async () => {

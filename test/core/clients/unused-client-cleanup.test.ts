@@ -47,7 +47,7 @@ describe.each(stores)('self-registered clients on $name', (store) => {
 
   it('are deleted and audited when no user ever signed in, unlike those of administrators', async () => {
     const admin = await server.client();
-    const stranger = await registerDynamically(server);
+    const unused = await registerDynamically(server);
     const document = host.serveClient();
     await fetch(authorizeUrl(server, { id: document }, pkce().challenge));
     const { email } = await server.account();
@@ -57,19 +57,19 @@ describe.each(stores)('self-registered clients on $name', (store) => {
     expect(await removeUnused()).toEqual([]);
     wait(0.2);
     const due = (await server.core.unusedClients.find()).map(({ client }) => client.id);
-    expect(due.sort()).toEqual([stranger.id, document].sort());
-    expect(await isThere(stranger.id), 'a dry run deletes nothing').toBe(true);
-    expect((await removeUnused()).sort()).toEqual([stranger.id, document].sort().map((id) => [id, 'unused']));
+    expect(due.sort()).toEqual([unused.id, document].sort());
+    expect(await isThere(unused.id), 'a dry run deletes nothing').toBe(true);
+    expect((await removeUnused()).sort()).toEqual([unused.id, document].sort().map((id) => [id, 'unused']));
     for (const [id, stays] of [
-      [stranger.id, false],
+      [unused.id, false],
       [document, false],
       [used.id, true],
       [admin.id, true],
     ] as const)
       expect(await isThere(id), id).toBe(stays);
-    const [entry] = await server.core.audit.list({ clientId: stranger.id, action: 'client.removed_unused' });
+    const [entry] = await server.core.audit.list({ clientId: unused.id, action: 'client.removed_unused' });
     expect(entry).toMatchObject({ actorKind: 'system', detail: { reason: 'unused' } });
-    expect((await postForm(server, '/oauth/introspect', { token: 'x' }, { client: stranger })).status).toBe(401);
+    expect((await postForm(server, '/oauth/introspect', { token: 'x' }, { client: unused })).status).toBe(401);
     wait(400);
     await server.core.unusedClients.removeUnused();
     expect(await isThere(admin.id)).toBe(true);
@@ -179,14 +179,14 @@ describe.each(stores)('self-registered clients on $name', (store) => {
 
   it('are kept forever when the cleanup is disabled', async () => {
     const settings = { UNUSED_CLIENT_TTL: '0s', IDLE_CLIENT_TTL: '0s' };
-    const beside = await startServer({ sharedWith: server, clock, settings });
+    const secondServer = await startServer({ sharedWith: server, clock, settings });
     try {
       const client = await registerDynamically(server);
       wait(1000);
-      expect(await beside.core.unusedClients.removeUnused(systemMeta)).toEqual([]);
+      expect(await secondServer.core.unusedClients.removeUnused(systemMeta)).toEqual([]);
       expect(await isThere(client.id)).toBe(true);
     } finally {
-      await beside.close();
+      await secondServer.close();
     }
   });
 });

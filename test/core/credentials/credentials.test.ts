@@ -46,8 +46,8 @@ describe.each(stores)('a credential on $name', (store) => {
   it('resolves to a user by an OAuth token, which cannot replace a session', async () => {
     const { accountId, accessToken } = await tokenForApi(await server.client());
     expect((await ask(bearer(accessToken))).json).toEqual(principal('human', accountId));
-    const refused = await callApi(server, 'GET', '/auth/me', { token: accessToken });
-    expect([refused.status, refused.json.error]).toEqual([403, 'insufficient_scope']);
+    const rejected = await callApi(server, 'GET', '/auth/me', { token: accessToken });
+    expect([rejected.status, rejected.json.error]).toEqual([403, 'insufficient_scope']);
   });
 
   it('resolves to a client by its own token', async () => {
@@ -131,8 +131,8 @@ describe.each(stores)('a credential on $name', (store) => {
       `Bearer ${one.access_token.slice(0, -2)}`,
       `Bearer ${'x'.repeat(9000)}`,
     ]) {
-      const answer = await ask({ authorization });
-      expect([answer.status, answer.json.error], authorization).toEqual([401, 'invalid_token']);
+      const response = await ask({ authorization });
+      expect([response.status, response.json.error], authorization).toEqual([401, 'invalid_token']);
     }
   });
 
@@ -183,10 +183,10 @@ describe('the sandbox', () => {
     const server = await startServer({ settings: { TEST_AUTH: 'true' } });
     try {
       const body = { email: 'test@example.com', password: 'TestPass123!' };
-      const made = await callApi(server, 'POST', '/test-auth/create-test-user', { body });
+      const created = await callApi(server, 'POST', '/test-auth/create-test-user', { body });
       const login = await callApi(server, 'POST', '/test-auth/test-login', { body });
-      expect([made.status, login.status]).toEqual([201, 200]);
-      for (const { json } of [made, login]) expect(json).toMatchObject({ email: body.email, token_type: 'bearer' });
+      expect([created.status, login.status]).toEqual([201, 200]);
+      for (const { json } of [created, login]) expect(json).toMatchObject({ email: body.email, token_type: 'bearer' });
     } finally {
       await server.close();
     }

@@ -122,8 +122,8 @@ describe.each(ways)('a token of the issuer of $name', ({ settings, issuer, sign 
 
   it('can name an account by its id with a configured key, but not from an OpenID provider', async () => {
     const { id } = await server.account();
-    const answer = await ask(server, await good({ sub: id }));
-    expect(answer).toMatchObject(settings.OIDC_ISSUER ? unknown : { status: 200, id });
+    const response = await ask(server, await good({ sub: id }));
+    expect(response).toMatchObject(settings.OIDC_ISSUER ? unknown : { status: 200, id });
   });
 
   it('creates no account for an unknown subject', async () => {

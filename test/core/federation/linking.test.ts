@@ -61,18 +61,18 @@ describe.each(stores)('external identities on $name', (store) => {
   const db = () => server.base.db;
 
   /** Sends a code as an app does. */
-  async function callback(id: Id, person: ExternalUser, more: Record<string, unknown> = {}, at = server) {
-    const code = await obtainProviderCode(external[id], person, String(more.redirect_uri ?? APP));
-    const answer = await callApi(at, 'POST', `/auth/${id}/callback`, { body: { code, redirect_uri: APP, ...more } });
+  async function callback(id: Id, externalUser: ExternalUser, more: Record<string, unknown> = {}, at = server) {
+    const code = await obtainProviderCode(external[id], externalUser, String(more.redirect_uri ?? APP));
+    const response = await callApi(at, 'POST', `/auth/${id}/callback`, { body: { code, redirect_uri: APP, ...more } });
     return {
-      ...answer,
-      error: answer.json.error,
-      body: answer.json as unknown as ApiSession & { id: string; email: string },
+      ...response,
+      error: response.json.error,
+      body: response.json as unknown as ApiSession & { id: string; email: string },
     };
   }
 
-  async function link(id: Id, person: ExternalUser, token: string) {
-    const code = await obtainProviderCode(external[id], person, APP);
+  async function link(id: Id, externalUser: ExternalUser, token: string) {
+    const code = await obtainProviderCode(external[id], externalUser, APP);
     return callApi(server, 'POST', `/auth/${id}/link`, { token, body: { code, redirect_uri: APP } });
   }
 
@@ -112,20 +112,20 @@ describe.each(stores)('external identities on $name', (store) => {
     it.each<Id>(['github', 'google', 'linkedin', 'acme'])(
       'who comes from %s for the first time, and again',
       async (id) => {
-        const person = newExternalUser();
-        const first = await callback(id, person);
+        const externalUser = newExternalUser();
+        const first = await callback(id, externalUser);
         expect(first.status).toBe(200);
         expect(first.cookies).toEqual([]);
         expect(first.body).toMatchObject({
           token_type: 'bearer',
           expires_in: 28_800,
-          email: person.email,
+          email: externalUser.email,
           user: {
-            email: person.email,
+            email: externalUser.email,
             name: 'Mara Lindqvist',
-            avatar_url: person.picture,
-            picture: person.picture,
-            provider_user_id: person.id,
+            avatar_url: externalUser.picture,
+            picture: externalUser.picture,
+            provider_user_id: externalUser.id,
             email_verified: id === 'github' || id === 'google',
             role: 'viewer',
           },
@@ -133,11 +133,15 @@ describe.each(stores)('external identities on $name', (store) => {
         expect(first.body.user.id).toBe(first.body.id);
         expect((await callApi(server, 'GET', '/auth/me', { token: first.body.access_token })).status).toBe(200);
         const again = await callback(id, {
-          ...person,
+          ...externalUser,
           email: 'new@other.example',
           picture: 'http://plain.example/x.png',
         });
-        expect(again.body).toMatchObject({ id: first.body.id, email: person.email, user: { picture: person.picture } });
+        expect(again.body).toMatchObject({
+          id: first.body.id,
+          email: externalUser.email,
+          user: { picture: externalUser.picture },
+        });
       },
     );
 
@@ -156,13 +160,13 @@ describe.each(stores)('external identities on $name', (store) => {
     });
 
     it('only with the local second factor', async () => {
-      const person = newExternalUser();
-      const { id } = (await callback('google', person)).body;
+      const externalUser = newExternalUser();
+      const { id } = (await callback('google', externalUser)).body;
       const account = await db().account.findUniqueOrThrow({ where: { id } });
       const { app } = await enrol(server, new Date(), account);
-      expect((await callback('google', person)).error).toBe('mfa_required');
-      expect((await callback('google', person, { otp: app.wrongCode() })).error).toBe('invalid_otp');
-      expect((await callback('google', person, { otp: app.code(new Date(), 1) })).status).toBe(200);
+      expect((await callback('google', externalUser)).error).toBe('mfa_required');
+      expect((await callback('google', externalUser, { otp: app.wrongCode() })).error).toBe('invalid_otp');
+      expect((await callback('google', externalUser, { otp: app.code(new Date(), 1) })).status).toBe(200);
     });
   });
 
@@ -207,18 +211,18 @@ describe.each(stores)('external identities on $name', (store) => {
     });
 
     it('if the account is suspended', async () => {
-      const person = newExternalUser();
-      const { id } = (await callback('google', person)).body;
+      const externalUser = newExternalUser();
+      const { id } = (await callback('google', externalUser)).body;
       await db().account.update({ where: { id }, data: { status: 'suspended' } });
-      expect(await callback('google', person)).toMatchObject({ status: 403, error: 'account_suspended' });
+      expect(await callback('google', externalUser)).toMatchObject({ status: 403, error: 'account_suspended' });
     });
 
     it('for new users if sign-up is closed, but not for known ones', async () => {
-      const person = newExternalUser();
-      expect(await callback('google', person, {}, closed)).toMatchObject({ status: 403, error: 'signup_closed' });
-      expect(await db().account.count({ where: { email: person.email! } })).toBe(0);
-      const { id } = (await callback('google', person)).body;
-      expect((await callback('google', person, {}, closed)).body.id).toBe(id);
+      const externalUser = newExternalUser();
+      expect(await callback('google', externalUser, {}, closed)).toMatchObject({ status: 403, error: 'signup_closed' });
+      expect(await db().account.count({ where: { email: externalUser.email! } })).toBe(0);
+      const { id } = (await callback('google', externalUser)).body;
+      expect((await callback('google', externalUser, {}, closed)).body.id).toBe(id);
       await local('joined@gmail.com');
       expect((await callback('google', newExternalUser({ email: 'joined@gmail.com' }), {}, closed)).status).toBe(200);
     });
@@ -271,23 +275,23 @@ describe.each(stores)('external identities on $name', (store) => {
 
     it.each(cases)('%s (%s)', async (_what, id, more, data, links) => {
       n += 1;
-      const person = newExternalUser(more(n));
-      const account = await local(person.email!.toLowerCase(), data);
-      const answer = await callback(id, person);
+      const externalUser = newExternalUser(more(n));
+      const account = await local(externalUser.email!.toLowerCase(), data);
+      const response = await callback(id, externalUser);
       if (links) {
-        expect([answer.status, answer.body.id]).toEqual([200, account.id]);
-        expect(await linksOf(account.id)).toMatchObject([{ provider: { id }, subject: person.id }]);
+        expect([response.status, response.body.id]).toEqual([200, account.id]);
+        expect(await linksOf(account.id)).toMatchObject([{ provider: { id }, subject: externalUser.id }]);
         return;
       }
-      expect([answer.status, answer.error]).toEqual([409, 'link_required']);
-      expect(answer.json.error_description).toMatch(/Sign in to it, then link/);
-      expect(answer.text).not.toContain('token');
+      expect([response.status, response.error]).toEqual([409, 'link_required']);
+      expect(response.json.error_description).toMatch(/Sign in to it, then link/);
+      expect(response.text).not.toContain('token');
       expect(await linksOf(account.id)).toEqual([]);
       if (account.status !== 'active') return;
 
       const { access_token: token } = await logIn(server, account.email);
-      expect((await link(id, person, token)).status).toBe(200);
-      expect((await callback(id, person)).body.id).toBe(account.id);
+      expect((await link(id, externalUser, token)).status).toBe(200);
+      expect((await callback(id, externalUser)).body.id).toBe(account.id);
     });
 
     it('is not linked to a second user of the same provider', async () => {
@@ -301,9 +305,9 @@ describe.each(stores)('external identities on $name', (store) => {
     it('is not linked if the account has a second factor, with or without a code', async () => {
       const account = await local('guarded@gmail.com');
       const { app } = await enrol(server, new Date(), account);
-      const person = newExternalUser({ email: account.email });
+      const externalUser = newExternalUser({ email: account.email });
       for (const more of [{}, { otp: app.wrongCode() }, { otp: app.code(new Date(), 1) }]) {
-        expect((await callback('google', person, more)).error).toBe('link_required');
+        expect((await callback('google', externalUser, more)).error).toBe('link_required');
       }
       expect(await linksOf(account.id)).toEqual([]);
       expect(await mailsTo(server, account.email)).toEqual([]);
@@ -404,10 +408,10 @@ describe.each(stores)('external identities on $name', (store) => {
 
   describe('a link', () => {
     it('belongs to one account', async () => {
-      const person = newExternalUser();
-      await callback('google', person);
+      const externalUser = newExternalUser();
+      await callback('google', externalUser);
       const { access_token: token } = await logIn(server, (await server.account()).email);
-      const taken = await link('google', person, token);
+      const taken = await link('google', externalUser, token);
       expect([taken.status, taken.json.error]).toEqual([409, 'conflict']);
       const free = newExternalUser();
       expect((await link('google', free, token)).status).toBe(200);
@@ -417,8 +421,8 @@ describe.each(stores)('external identities on $name', (store) => {
     it('that is added with a stolen session is notified to the owner once', async () => {
       const { email } = await server.account();
       const { access_token: token } = await logIn(server, email);
-      const person = newExternalUser();
-      for (let i = 0; i < 2; i++) expect((await link('github', person, token)).status).toBe(200);
+      const externalUser = newExternalUser();
+      for (let i = 0; i < 2; i++) expect((await link('github', externalUser, token)).status).toBe(200);
       const mails = (await mailsTo(server, email)).filter(({ subject }) => subject.includes('New sign-in method'));
       expect(mails).toHaveLength(1);
       expect(mails[0]!.text).toMatch(/with GitHub.*someone else has access to your account.*\/forgot-password/s);
@@ -427,9 +431,9 @@ describe.each(stores)('external identities on $name', (store) => {
 
     it('that an administrator adds is notified to the owner as such', async () => {
       const account = await server.account();
-      const person = { issuer: 'https://auth.example/tenant', subject: 'jane' };
-      await server.core.links.linkByAdmin(account, person);
-      await expect(server.core.links.linkByAdmin(account, person)).rejects.toMatchObject({ code: 'conflict' });
+      const externalUser = { issuer: 'https://auth.example/tenant', subject: 'jane' };
+      await server.core.links.linkByAdmin(account, externalUser);
+      await expect(server.core.links.linkByAdmin(account, externalUser)).rejects.toMatchObject({ code: 'conflict' });
       const mails = (await mailsTo(server, account.email)).filter(({ subject }) =>
         subject.includes('New sign-in method'),
       );
@@ -442,19 +446,19 @@ describe.each(stores)('external identities on $name', (store) => {
       const [mine, theirs] = [await server.account(), await server.account()];
       const { access_token: token } = await logIn(server, mine.email);
       const { access_token: other } = await logIn(server, theirs.email);
-      const person = newExternalUser();
-      await link('github', person, token);
+      const externalUser = newExternalUser();
+      await link('github', externalUser, token);
       const list = await callApi(server, 'GET', '/auth/links', { token });
       const [row] = list.json as unknown as { id: string }[];
-      expect(row).toMatchObject({ provider: 'github', provider_user_id: person.id, email: person.email });
+      expect(row).toMatchObject({ provider: 'github', provider_user_id: externalUser.id, email: externalUser.email });
       expect((await callApi(server, 'GET', '/auth/links', { token: other })).json).toEqual([]);
       expect((await callApi(server, 'DELETE', `/auth/links/${row!.id}`, { token: other })).status).toBe(404);
 
-      const externalToken = (await callback('github', person)).body.access_token;
+      const externalToken = (await callback('github', externalUser)).body.access_token;
       expect((await callApi(server, 'DELETE', `/auth/links/${row!.id}`, { token })).status).toBe(200);
       expect((await callApi(server, 'GET', '/auth/me', { token: externalToken })).status, 'signed in by it').toBe(401);
       expect((await callApi(server, 'GET', '/auth/me', { token })).status).toBe(200);
-      expect((await callback('github', person)).body.id).not.toBe(mine.id);
+      expect((await callback('github', externalUser)).body.id).not.toBe(mine.id);
       const trail = await db().auditEvent.findMany({
         where: { accountId: mine.id, action: { startsWith: 'identity' } },
       });
@@ -465,11 +469,11 @@ describe.each(stores)('external identities on $name', (store) => {
       const account = await server.account();
       const { access_token: token } = await logIn(server, account.email);
       await db().session.updateMany({ where: { accountId: account.id }, data: { authTime: new Date(0) } });
-      for (const answer of [
+      for (const response of [
         await link('google', newExternalUser(), token),
         await callApi(server, 'DELETE', '/auth/links/x', { token }),
       ]) {
-        expect([answer.status, answer.json.error]).toEqual([401, 'reauth_required']);
+        expect([response.status, response.json.error]).toEqual([401, 'reauth_required']);
       }
     });
 
@@ -492,21 +496,21 @@ describe.each(stores)('external identities on $name', (store) => {
 
   describe('concurrent requests', () => {
     it('create one account for one identity', async () => {
-      const person = newExternalUser();
+      const externalUser = newExternalUser();
       const all = await Promise.all(
         Array.from({ length: 5 }, () =>
-          server.core.federation.authenticate(toExternalLogin('google', person), undefined, systemMeta),
+          server.core.federation.authenticate(toExternalLogin('google', externalUser), undefined, systemMeta),
         ),
       );
       expect(new Set(all.map((one) => one.kind === 'complete' && one.account.id)).size).toBe(1);
-      expect(await db().account.count({ where: { email: person.email! } })).toBe(1);
+      expect(await db().account.count({ where: { email: externalUser.email! } })).toBe(1);
     });
 
     it('link one of two users of a provider to one account', async () => {
       const { id, email } = await local('race@gmail.com');
       const all = await Promise.allSettled(
-        [newExternalUser({ email }), newExternalUser({ email })].map((person) =>
-          server.core.federation.authenticate(toExternalLogin('google', person), undefined, systemMeta),
+        [newExternalUser({ email }), newExternalUser({ email })].map((externalUser) =>
+          server.core.federation.authenticate(toExternalLogin('google', externalUser), undefined, systemMeta),
         ),
       );
       expect(all.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
@@ -535,11 +539,11 @@ describe.each(stores)('external identities on $name', (store) => {
 
     it('issue no session by a link that is being removed', async () => {
       const account = await server.account();
-      const person = newExternalUser();
+      const externalUser = newExternalUser();
       const login = await loginOf(account.id);
-      await server.core.links.link(account, toExternalLogin('github', person), systemMeta);
+      await server.core.links.link(account, toExternalLogin('github', externalUser), systemMeta);
       const authResult = await server.core.federation.authenticate(
-        toExternalLogin('github', person),
+        toExternalLogin('github', externalUser),
         undefined,
         systemMeta,
       );

@@ -63,9 +63,14 @@ describe.each(stores)('stored provider tokens on $name', (store) => {
   const last = (list: string[]) => list.at(-1)!;
 
   /** Signs a user in by a provider. */
-  async function completeSignIn(kind: Kind, person: ExternalUser, more: Record<string, string> = {}, at = server) {
+  async function completeSignIn(
+    kind: Kind,
+    externalUser: ExternalUser,
+    more: Record<string, string> = {},
+    at = server,
+  ) {
     const { otp, ...asked } = more;
-    const code = await obtainProviderCode(external[kind], person, APP, asked);
+    const code = await obtainProviderCode(external[kind], externalUser, APP, asked);
     const body = { code, redirect_uri: APP, ...(otp && { otp }) };
     const { status, json: answer } = await callApi(at, 'POST', `/auth/${kind}/callback`, { body });
     return { status, error: answer.error, ...(answer as unknown as ApiSession & { id: string }) };
@@ -73,10 +78,10 @@ describe.each(stores)('stored provider tokens on $name', (store) => {
 
   /** Signs a new user in and returns the link. */
   async function newcomer(kind: Kind, more: Record<string, string> = {}, at = server) {
-    const person = newExternalUser();
-    const { access_token: token, id: accountId } = await completeSignIn(kind, person, more, at);
+    const externalUser = newExternalUser();
+    const { access_token: token, id: accountId } = await completeSignIn(kind, externalUser, more, at);
     const [link] = await server.core.links.list(accountId);
-    return { person, token, accountId, linkId: link!.id };
+    return { externalUser, token, accountId, linkId: link!.id };
   }
 
   /** Signs in with GitHub, whose tokens expire and can be refreshed once. */
@@ -164,9 +169,9 @@ describe.each(stores)('stored provider tokens on $name', (store) => {
 
     it('when a user links the provider, also repeatedly', async () => {
       const { access_token: token } = await createSignedInAccount(server);
-      const person = newExternalUser();
+      const externalUser = newExternalUser();
       for (let n = 0; n < 2; n += 1) {
-        const code = await obtainProviderCode(external.github, person, APP);
+        const code = await obtainProviderCode(external.github, externalUser, APP);
         const body = { code, redirect_uri: APP };
         expect((await callApi(server, 'POST', '/auth/github/link', { token, body })).status).toBe(200);
         const [link] = (await callApi(server, 'GET', '/auth/links', { token })).json as unknown as { id: string }[];
@@ -179,25 +184,25 @@ describe.each(stores)('stored provider tokens on $name', (store) => {
     });
 
     it('at each sign-in, and keep the refresh token until there is a new one', async () => {
-      const { person, linkId, token, accountId } = await newcomer('google', OFFLINE);
+      const { externalUser, linkId, token, accountId } = await newcomer('google', OFFLINE);
       const refresh = last(external.google.issued.refresh);
-      await completeSignIn('google', person);
+      await completeSignIn('google', externalUser);
       expect((await read(linkId, token)).json.access_token).toBe(last(external.google.issued.access));
       await later(2, async () => read(linkId, await tokenOf(accountId)));
       expect(external.google.redeemed).toEqual([refresh]);
-      await completeSignIn('google', person, OFFLINE);
+      await completeSignIn('google', externalUser, OFFLINE);
       await later(2, async () => read(linkId, await tokenOf(accountId)));
       expect(external.google.redeemed).toEqual([refresh, last(external.google.issued.refresh)]);
       expect(last(external.google.redeemed)).not.toBe(refresh);
     });
 
     it('neither stored nor returned for a suspended account', async () => {
-      const { person, linkId, accountId } = await newcomer('github');
+      const { externalUser, linkId, accountId } = await newcomer('github');
       const account = await db().account.findUniqueOrThrow({ where: { id: accountId } });
       const login = await server.core.sessions.open(account, ['pwd'], systemMeta);
       const before = await rowOf(linkId);
       await db().account.update({ where: { id: accountId }, data: { status: 'suspended' } });
-      expect((await completeSignIn('github', person)).error).toBe('account_suspended');
+      expect((await completeSignIn('github', externalUser)).error).toBe('account_suspended');
       expect(await rowOf(linkId)).toEqual(before);
       const asked = server.core.providerTokens.read({ account, amr: ['pwd'], ...login }, linkId, systemMeta);
       await expect(asked).rejects.toMatchObject({ status: 404 });
@@ -228,7 +233,7 @@ describe.each(stores)('stored provider tokens on $name', (store) => {
       const { status, json: answer, text } = await read(mine.linkId, mine.token);
       expect([status, answer.error]).toEqual([409, 'provider_sign_in_required']);
       expect(text).not.toContain('github-');
-      await completeSignIn('github', mine.person);
+      await completeSignIn('github', mine.externalUser);
       expect((await read(mine.linkId, mine.token)).status, 'and is mended by a sign-in').toBe(200);
     });
 
@@ -247,8 +252,8 @@ describe.each(stores)('stored provider tokens on $name', (store) => {
       const { linkId, token } = await newcomer('github');
       const all = await Promise.all(Array.from({ length: 125 }, () => read(linkId, token)));
       expect(all.map(({ status }) => status).filter((status) => status === 429)).toHaveLength(5);
-      const refused = all.find(({ status }) => status === 429)!;
-      expect([refused.json.error, Number(refused.headers['retry-after']) > 0]).toEqual(['rate_limited', true]);
+      const rejected = all.find(({ status }) => status === 429)!;
+      expect([rejected.json.error, Number(rejected.headers['retry-after']) > 0]).toEqual(['rate_limited', true]);
     });
   });
 
@@ -285,13 +290,13 @@ describe.each(stores)('stored provider tokens on $name', (store) => {
     });
 
     it('and cannot be refreshed are returned until they expire', async () => {
-      const { linkId, token, person, accountId } = await newcomer('google');
+      const { linkId, token, externalUser, accountId } = await newcomer('google');
       expect((await later(0.99, () => read(linkId, token))).status).toBe(200);
       await later(2, async () => {
         const { status, json: answer } = await read(linkId, await tokenOf(accountId));
         expect([status, answer.error]).toEqual([409, 'provider_sign_in_required']);
         expect(answer.error_description).toContain('Sign in with Google again');
-        await completeSignIn('google', person);
+        await completeSignIn('google', externalUser);
         expect((await read(linkId, await tokenOf(accountId))).status).toBe(200);
       });
       expect(external.google.redeemed).toEqual([]);
@@ -301,7 +306,7 @@ describe.each(stores)('stored provider tokens on $name', (store) => {
       'are deleted when %s rejects their refresh token, also for concurrent callers',
       async (kind) => {
         external.github.issuesExpiringTokens = true;
-        const { linkId, accountId, person } = await newcomer(kind, OFFLINE);
+        const { linkId, accountId, externalUser } = await newcomer(kind, OFFLINE);
         external[kind].overrides[kind === 'github' ? GITHUB_TOKEN : '/token'] = (res) =>
           kind === 'github'
             ? json(res, 200, { error: 'bad_refresh_token', error_description: 'No.' })
@@ -326,7 +331,7 @@ describe.each(stores)('stored provider tokens on $name', (store) => {
           const trail = await db().auditEvent.findMany({ where: { accountId, action: 'identity.token_discarded' } });
           expect(trail).toHaveLength(1);
           external[kind].overrides = {};
-          await completeSignIn(kind, person);
+          await completeSignIn(kind, externalUser);
           expect((await read(linkId, token)).status).toBe(200);
         });
       },
@@ -413,10 +418,10 @@ describe.each(stores)('stored provider tokens on $name', (store) => {
     });
 
     it('are replaced by a concurrent sign-in', async () => {
-      const { linkId, accountId, person, refresh } = await renewable();
+      const { linkId, accountId, externalUser, refresh } = await renewable();
       await later(9, async () => {
         const lease = (await server.core.tokenVault.lease((await rowOf(linkId))!, refresh))!;
-        await completeSignIn('github', person);
+        await completeSignIn('github', externalUser);
         const newest = last(external.github.issued.access);
         const late = { accessToken: 'late', refreshToken: undefined, tokenType: 'bearer', scope: undefined };
         expect(await server.core.tokenVault.renew(lease, { ...late, expiresAt: undefined })).toBe(false);
@@ -511,16 +516,16 @@ describe.each(stores)('stored provider tokens on $name', (store) => {
   });
 
   it('are stored before the second factor, which is still required', async () => {
-    const { person, linkId, accountId } = await newcomer('github');
+    const { externalUser, linkId, accountId } = await newcomer('github');
     const account = await db().account.findUniqueOrThrow({ where: { id: accountId } });
     const { app } = await enrol(server, new Date(), account);
-    expect((await completeSignIn('github', person)).error).toBe('mfa_required');
-    const token = (await completeSignIn('github', person, { otp: app.code(new Date(), 1) })).access_token;
+    expect((await completeSignIn('github', externalUser)).error).toBe('mfa_required');
+    const token = (await completeSignIn('github', externalUser, { otp: app.code(new Date(), 1) })).access_token;
     expect((await read(linkId, token)).json.access_token).toBe(last(external.github.issued.access));
   });
 
   it('can be opened after a rotation of the master secret', async () => {
-    const { linkId, accountId, person } = await newcomer('github');
+    const { linkId, accountId, externalUser } = await newcomer('github');
     const NEXT = 'the next master secret, of 32 characters';
     const settings = { ...SETTINGS, FEDERATION_STORE_TOKENS: 'github', FEDERATION_REDIRECT_URIS: APP, SECRET: NEXT };
     const wrapBase = useFakeProvider(...Object.values(external));
@@ -532,7 +537,7 @@ describe.each(stores)('stored provider tokens on $name', (store) => {
     try {
       const token = await tokenOf(accountId);
       expect((await read(linkId, token, turned)).status).toBe(200);
-      expect((await completeSignIn('github', person, {}, turned)).status).toBe(200);
+      expect((await completeSignIn('github', externalUser, {}, turned)).status).toBe(200);
       const { status, json: answer } = await read(linkId, token); // who knows the old one only
       expect([status, answer.error]).toEqual([409, 'provider_sign_in_required']);
     } finally {

@@ -59,13 +59,13 @@ describe('proxy login', () => {
     await upstream.close();
   });
 
-  const person = async (change: object = {}) => {
+  const newUpstreamUser = async (change: object = {}) => {
     const account = await upstream.account();
     return upstream.base.db.account.update({ where: { id: account.id }, data: change });
   };
 
   it('signs in users of the upstream with our tokens and creates the account once', async () => {
-    const { id, email } = await person();
+    const { id, email } = await newUpstreamUser();
     const first = await logIn(server, { email, password: PASSWORD }, { path: 'ainative-login' });
     expect(first.status).toBe(200);
     expect(first.headers.get('set-cookie')).toBeNull();
@@ -83,7 +83,7 @@ describe('proxy login', () => {
   });
 
   it('imports only name and e-mail address, and the address as unverified', async () => {
-    const { email } = await person({ role: 'admin', plan: 'gold', emailVerified: true });
+    const { email } = await newUpstreamUser({ role: 'admin', plan: 'gold', emailVerified: true });
     const { body } = await logIn(server, { email, password: PASSWORD });
     expect(body.user).toMatchObject({ role: 'viewer', plan: 'free', email_verified: false });
     const account = await server.base.db.account.findUniqueOrThrow({ where: { email } });
@@ -95,7 +95,7 @@ describe('proxy login', () => {
   });
 
   it('revokes the session at the upstream', async () => {
-    const { id: accountId, email } = await person();
+    const { id: accountId, email } = await newUpstreamUser();
     expect((await logIn(server, { email, password: PASSWORD })).status).toBe(200);
     await expect
       .poll(() => upstream.base.db.session.findMany({ where: { accountId }, select: { endReason: true } }))
@@ -104,7 +104,7 @@ describe('proxy login', () => {
   });
 
   it('audits the issuer and the new account', async () => {
-    const { id: subject, email } = await person();
+    const { id: subject, email } = await newUpstreamUser();
     const address = nextAddress();
     const { body } = await logIn(server, { email, password: PASSWORD }, { address });
     const trail = await trailOf(server, body.id!);
@@ -124,17 +124,17 @@ describe('proxy login', () => {
   });
 
   it('returns the same error for a wrong password and an unknown address', async () => {
-    const { email } = await person();
-    const known = (await person()).email;
+    const { email } = await newUpstreamUser();
+    const known = (await newUpstreamUser()).email;
     await logIn(server, { email: known, password: PASSWORD });
     const before = await everythingOf(server);
-    const answers = [];
+    const responses = [];
     for (const who of [email, known, 'unknown@example.com', 'no e-mail address', '']) {
       const { status, body } = await logIn(server, { email: who, password: 'a wrong password' });
-      answers.push([status, { ...body, request_id: '' }]);
+      responses.push([status, { ...body, request_id: '' }]);
     }
-    expect(answers[0]).toMatchObject([401, { error: 'invalid_credentials' }]);
-    for (const answer of answers) expect(answer).toEqual(answers[0]);
+    expect(responses[0]).toMatchObject([401, { error: 'invalid_credentials' }]);
+    for (const response of responses) expect(response).toEqual(responses[0]);
     expect(await everythingOf(server)).toEqual(before);
     const account = await server.base.db.account.findUniqueOrThrow({ where: { email: known } });
     const failed = (await trailOf(server, account.id)).filter(({ action }) => action === 'sign_in.failed');
@@ -142,7 +142,7 @@ describe('proxy login', () => {
   });
 
   it('does not change the account when the address changes upstream', async () => {
-    const { id, email } = await person();
+    const { id, email } = await newUpstreamUser();
     const before = (await logIn(server, { email, password: PASSWORD })).body.user;
     const other = await server.account('taken@example.com'); // the address that it will have is even taken here
     await upstream.base.db.account.update({ where: { id }, data: { email: other.email, name: 'Another Name' } });
@@ -153,7 +153,7 @@ describe('proxy login', () => {
   });
 
   it('does not give access to an account with the same address', async () => {
-    const { email } = await person({ emailVerified: true });
+    const { email } = await newUpstreamUser({ emailVerified: true });
     const local = await server.account(email);
     await server.base.db.account.update({ where: { id: local.id }, data: { emailVerified: true } });
     const before = await everythingOf(server);
@@ -168,11 +168,11 @@ describe('proxy login', () => {
   });
 
   it('rejects users who are suspended at either server', async () => {
-    const there = await person({ status: 'suspended' });
-    const answer = await logIn(server, { email: there.email, password: PASSWORD });
-    expect([answer.status, answer.body.error]).toEqual([403, 'account_suspended']);
+    const there = await newUpstreamUser({ status: 'suspended' });
+    const response = await logIn(server, { email: there.email, password: PASSWORD });
+    expect([response.status, response.body.error]).toEqual([403, 'account_suspended']);
     expect(await server.core.accounts.findByEmail(there.email)).toBeNull();
-    const { email } = await person();
+    const { email } = await newUpstreamUser();
     const { id } = (await logIn(server, { email, password: PASSWORD })).body;
     await server.base.db.account.update({ where: { id }, data: { status: 'suspended' } });
     const again = await logIn(server, { email, password: PASSWORD });
@@ -180,7 +180,7 @@ describe('proxy login', () => {
   });
 
   it('forwards the code of a second factor and the result', async () => {
-    const account = await person();
+    const account = await newUpstreamUser();
     const { email } = account;
     const { app } = await enrol(upstream, new Date(), account);
     const ask = async (otp?: string) => {
@@ -194,7 +194,7 @@ describe('proxy login', () => {
   });
 
   it('requires the local second factor', async () => {
-    const { email } = await person();
+    const { email } = await newUpstreamUser();
     const { id } = (await logIn(server, { email, password: PASSWORD })).body;
     const local = await server.base.db.account.findUniqueOrThrow({ where: { id } });
     const { app } = await enrol(server, new Date(), local);
@@ -209,7 +209,7 @@ describe('proxy login', () => {
   });
 
   it('limits attempts as for local passwords and then stops asking the upstream', async () => {
-    const { id, email } = await person();
+    const { id, email } = await newUpstreamUser();
     const address = nextAddress();
     for (let n = 0; n < 10; n += 1) {
       const path = n % 2 ? 'proxy-login' : 'login-json';
@@ -224,7 +224,7 @@ describe('proxy login', () => {
   });
 
   it('counts a wrong code as an attempt, but not a missing one', async () => {
-    const { email } = await person();
+    const { email } = await newUpstreamUser();
     const { id } = (await logIn(server, { email, password: PASSWORD })).body;
     await enrol(server, new Date(), await server.base.db.account.findUniqueOrThrow({ where: { id } }));
     const address = nextAddress();
@@ -236,7 +236,7 @@ describe('proxy login', () => {
   });
 
   it('never stores or logs passwords and tokens', async () => {
-    const { email } = await person();
+    const { email } = await newUpstreamUser();
     const password = 'a password of its own kind';
     const { body } = await logIn(server, { email, password: PASSWORD });
     await logIn(server, { email, password });
@@ -277,8 +277,8 @@ describe('two servers that have each other as upstream', () => {
     const place = await openHttpServer(async (req, res) => {
       const { 'content-type': type = '', 'signet-hop': hop = '' } = req.headers;
       const headers = { 'content-type': type, 'signet-hop': String(hop) };
-      const answer = await fetch(second.origin + req.url, { method: 'POST', headers, body: await bodyOf(req) });
-      res.writeHead(answer.status, { 'content-type': 'application/json' }).end(await answer.text());
+      const response = await fetch(second.origin + req.url, { method: 'POST', headers, body: await bodyOf(req) });
+      res.writeHead(response.status, { 'content-type': 'application/json' }).end(await response.text());
     });
     const first = await startServer({ settings: { UPSTREAM_AUTH_URL: place.origin, ...path } });
     const second: TestServer = await startServer({ settings: { UPSTREAM_AUTH_URL: first.issuer, ...path } });
@@ -320,17 +320,17 @@ describe.each(stores)('twenty concurrent first logins on $name', (store) => {
   });
 
   it('create one complete account', async () => {
-    const answers = await Promise.all(
+    const responses = await Promise.all(
       Array.from({ length: 20 }, async (_, n) => {
         await sleep(n % 4);
         return logIn(server, { email, password: PASSWORD });
       }),
     );
-    expect(answers.map(({ status, body }) => body.error_description ?? status)).toEqual(Array(20).fill(200));
-    expect(new Set(answers.map(({ body }) => body.id)).size).toBe(1);
+    expect(responses.map(({ status, body }) => body.error_description ?? status)).toEqual(Array(20).fill(200));
+    expect(new Set(responses.map(({ body }) => body.id)).size).toBe(1);
     expect(await everythingOf(server)).toEqual({ accounts: 1, organizations: 1, identities: 1, sessions: 20 });
     expect(await server.base.db.membership.count()).toBe(1);
-    const made = await server.core.audit.list({ action: { in: ['account.created', 'identity.linked'] } });
-    expect(made).toHaveLength(2);
+    const created = await server.core.audit.list({ action: { in: ['account.created', 'identity.linked'] } });
+    expect(created).toHaveLength(2);
   });
 });

@@ -1,10 +1,10 @@
-// TOTP codes by the vectors of RFC 6238, and QR codes.
+// TOTP codes with the test vectors of RFC 6238, and QR codes.
 import { describe, expect, it } from 'vitest';
 import { qrCodeSvg } from '../../../src/base/qr-code.js';
 import { newTotpSecret, otpauthUri, stepOf } from '../../../src/core/mfa/totp.js';
 import { Authenticator, readQrCode } from '../../support/authenticator.js';
 
-describe('TOTP codes', () => {
+describe('a TOTP code', () => {
   // RFC 6238, appendix B: the secret is "12345678901234567890". We use six of the eight digits.
   const secret = 'GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ';
   it.each([
@@ -14,21 +14,21 @@ describe('TOTP codes', () => {
     [1_234_567_890, '005924'],
     [2_000_000_000, '279037'],
     [20_000_000_000, '353130'],
-  ])('are those of RFC 6238 at %i s', (seconds, code) => {
+  ])('at %i s equals that of RFC 6238', (seconds, code) => {
     const now = new Date(seconds * 1000);
     expect(stepOf(code, secret, now)).toBe(Math.floor(seconds / 30));
     expect(new Authenticator(secret).code(now)).toBe(code);
   });
 
-  it('are valid one step before and after, and no further', () => {
+  it('is valid for one step before and after its own', () => {
     const app = new Authenticator(newTotpSecret());
     const now = new Date('2026-01-02T03:04:05Z');
     const step = Math.floor(now.getTime() / 30_000);
-    const steps = [-3, -2, -1, 0, 1, 2, 3].map((away) => stepOf(app.code(now, away), app.secret, now));
-    expect(steps).toEqual([undefined, undefined, step - 1, step, step + 1, undefined, undefined]);
+    const matched = [-3, -2, -1, 0, 1, 2, 3].map((steps) => stepOf(app.code(now, steps), app.secret, now));
+    expect(matched).toEqual([undefined, undefined, step - 1, step, step + 1, undefined, undefined]);
   });
 
-  it('are valid for one secret of 160 bits', () => {
+  it('is valid for one secret only, of 160 bits', () => {
     const [one, other] = [newTotpSecret(), newTotpSecret()];
     expect(one).toMatch(/^[A-Z2-7]{32}$/);
     expect(other).not.toBe(one);
@@ -42,7 +42,7 @@ describe('the QR code', () => {
     ['Signet', 'mara.lindqvist@example.com'],
     ['Ümläut & Söhne: "Konto" 100 %?#/', "o'brien+tag&x=1@exämple.com"],
     ['名前', `${'long'.repeat(50)}@${'sub.'.repeat(10)}example.com`],
-  ])('says to a camera who, where and by which secret: %s, %s', (issuer, label) => {
+  ])('contains issuer, account and secret: %s, %s', (issuer, label) => {
     const secret = newTotpSecret();
     const uri = otpauthUri(secret, issuer, label);
     expect(readQrCode(qrCodeSvg(uri))).toBe(uri);

@@ -67,14 +67,14 @@ describe.each(stores)('refresh tokens on $name', (store) => {
   it.each(['opaque', 'jwt'])('leaves one usable refresh token after 20 concurrent refreshes (%s)', async (format) => {
     const more: Record<string, string> = format === 'jwt' ? { resource } : {};
     const family = await openTokenFamily(server, client, email, { scope: 'openid memory:read', ...more });
-    const answers = await concurrently(20, () => refresh(server, client, family.refreshToken, more));
-    expect(answers.filter(({ status }) => status >= 500)).toEqual([]);
-    const living = await activeTokens(server, client, answers, more);
-    expect(living.refreshTokens).toHaveLength(1);
-    expect(living.accessTokens).toHaveLength(1);
-    const last = answers.find(({ body }) => body.refresh_token === living.refreshTokens[0]);
-    expect(last?.body.access_token).toBe(living.accessTokens[0]);
-    expect(living.accessTokens[0]!.includes('.')).toBe(format === 'jwt');
+    const responses = await concurrently(20, () => refresh(server, client, family.refreshToken, more));
+    expect(responses.filter(({ status }) => status >= 500)).toEqual([]);
+    const active = await activeTokens(server, client, responses, more);
+    expect(active.refreshTokens).toHaveLength(1);
+    expect(active.accessTokens).toHaveLength(1);
+    const last = responses.find(({ body }) => body.refresh_token === active.refreshTokens[0]);
+    expect(last?.body.access_token).toBe(active.accessTokens[0]);
+    expect(active.accessTokens[0]!.includes('.')).toBe(format === 'jwt');
   });
 
   it('revokes the token family when a token is reused after its successor was used', async () => {
@@ -103,22 +103,24 @@ describe.each(stores)('refresh tokens on $name', (store) => {
 
   it('lets exactly one of 20 refreshes succeed without a reuse interval', async () => {
     const family = await openTokenFamily(server, client, email);
-    const answers = await concurrently(20, () => refresh(strict, client, family.refreshToken));
-    expect(answers.filter(({ status }) => status === 200)).toHaveLength(1);
-    expect(answers.filter(({ body }) => body.error === 'invalid_grant')).toHaveLength(19);
-    expect(await activeTokens(strict, client, answers)).toEqual(NOTHING); // the others were reuse
+    const responses = await concurrently(20, () => refresh(strict, client, family.refreshToken));
+    expect(responses.filter(({ status }) => status === 200)).toHaveLength(1);
+    expect(responses.filter(({ body }) => body.error === 'invalid_grant')).toHaveLength(19);
+    expect(await activeTokens(strict, client, responses)).toEqual(NOTHING); // the others were reuse
   });
 
   it('leaves one usable refresh token after concurrent refreshes at two servers', async () => {
-    const beside = await startServer({ sharedWith: server });
+    const secondServer = await startServer({ sharedWith: server });
     try {
       const family = await openTokenFamily(server, client, email);
-      const answers = await concurrently(12, (n) => refresh(n % 2 ? beside : server, client, family.refreshToken));
-      expect(answers.filter(({ status }) => status >= 500)).toEqual([]);
-      const living = await activeTokens(beside, client, answers);
-      expect([living.accessTokens.length, living.refreshTokens.length]).toEqual([1, 1]);
+      const responses = await concurrently(12, (n) =>
+        refresh(n % 2 ? secondServer : server, client, family.refreshToken),
+      );
+      expect(responses.filter(({ status }) => status >= 500)).toEqual([]);
+      const active = await activeTokens(secondServer, client, responses);
+      expect([active.accessTokens.length, active.refreshTokens.length]).toEqual([1, 1]);
     } finally {
-      await beside.close();
+      await secondServer.close();
     }
   });
 
@@ -167,8 +169,8 @@ describe.each(stores)('refresh tokens on $name', (store) => {
 
   it('rejects another client, and the token stays usable for its own', async () => {
     const family = await openTokenFamily(server, client, email);
-    const stranger = await server.client();
-    expect((await refresh(server, stranger, family.refreshToken)).body.error).toBe('invalid_grant');
+    const otherClient = await server.client();
+    expect((await refresh(server, otherClient, family.refreshToken)).body.error).toBe('invalid_grant');
     expect((await refresh(server, client, family.refreshToken)).status).toBe(200);
   });
 
@@ -181,8 +183,8 @@ describe.each(stores)('refresh tokens on $name', (store) => {
       { resource: `${server.issuer}/api/v2` },
     ];
     for (const more of wrong) {
-      const refused = await refresh(server, client, family.refreshToken, more);
-      expect(refused.status, JSON.stringify(more)).toBe(400);
+      const rejected = await refresh(server, client, family.refreshToken, more);
+      expect(rejected.status, JSON.stringify(more)).toBe(400);
     }
     const renewed = await refresh(server, client, family.refreshToken, { resource });
     expect([renewed.status, renewed.body.scope]).toEqual([200, 'memory:read']);
@@ -202,15 +204,15 @@ describe.each(stores)('refresh tokens on $name', (store) => {
   it('leaves no active token when a revocation and 20 refreshes run concurrently', async () => {
     for (let round = 0; round < 3; round += 1) {
       const family = await openTokenFamily(server, client, email);
-      const [answers, revoked] = await Promise.all([
+      const [responses, revoked] = await Promise.all([
         concurrently(20, () => refresh(server, client, family.refreshToken)),
         new Promise((resolve) => setTimeout(resolve, 15 * round)).then(() =>
           revoke(server, client, family.refreshToken),
         ),
       ]);
       expect(revoked.status).toBe(200);
-      expect(answers.filter(({ status }) => status >= 500)).toEqual([]);
-      expect(await activeTokens(server, client, answers)).toEqual(NOTHING);
+      expect(responses.filter(({ status }) => status >= 500)).toEqual([]);
+      expect(await activeTokens(server, client, responses)).toEqual(NOTHING);
       expect(await isActive(server, family.accessToken)).toBe(false);
     }
   });
@@ -219,14 +221,14 @@ describe.each(stores)('refresh tokens on $name', (store) => {
     'leaves no active token when %s and 20 refreshes run concurrently',
     async (verb) => {
       const family = await openTokenFamily(server, client, email);
-      const [answers] = await Promise.all([
+      const [responses] = await Promise.all([
         concurrently(20, () => refresh(server, client, family.refreshToken)),
         verb === 'consent revocation'
           ? server.core.consents.revoke(accountId, client.id, systemMeta)
           : revokeAllSessions(server, accountId, 'revoked'),
       ]);
-      expect(answers.filter(({ status }) => status >= 500)).toEqual([]);
-      expect(await activeTokens(server, client, answers)).toEqual(NOTHING);
+      expect(responses.filter(({ status }) => status >= 500)).toEqual([]);
+      expect(await activeTokens(server, client, responses)).toEqual(NOTHING);
     },
   );
 

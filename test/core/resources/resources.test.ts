@@ -23,17 +23,17 @@ const claimsOf = (jwt: string) => JSON.parse(Buffer.from(jwt.split('.')[1]!, 'ba
 
 describe.each(stores)('API resources on $name', (store) => {
   let server: TestServer;
-  let beside: TestServer;
+  let secondServer: TestServer;
   let admin: string;
   beforeAll(async () => {
     server = await startServer({ store });
-    beside = await startServer({ sharedWith: server });
+    secondServer = await startServer({ sharedWith: server });
     const { id, email } = await server.account();
     await server.base.db.account.update({ where: { id }, data: { role: 'admin' } });
     admin = (await logIn(server, email)).access_token;
   });
   afterAll(async () => {
-    await beside.close();
+    await secondServer.close();
     await server.close();
   });
 
@@ -95,7 +95,7 @@ describe.each(stores)('API resources on $name', (store) => {
     await asAdmin('PATCH', `/resources/${id}`, { clients: [other.id, app.id] });
     expect((await asMachine(listed, identifier)).body.error).toBe('invalid_target');
     expect((await asMachine(other, identifier)).status).toBe(200);
-    const notYet = async () => (await asMachine(other, identifier, {}, beside)).status;
+    const notYet = async () => (await asMachine(other, identifier, {}, secondServer)).status;
     await expect.poll(notYet, { timeout: 3000 }).toBe(200);
     const scope = 'openid notes:read offline_access';
     const family = await openTokenFamily(server, app, email, { resource: identifier, scope, prompt: 'consent' });
@@ -195,8 +195,8 @@ describe.each(stores)('API resources on $name', (store) => {
 
   it('registers an API once when many requests do so at once', async () => {
     const identifier = newIdentifier();
-    const answers = await concurrently(20, () => asAdmin('POST', '/resources', { identifier, name: 'Notes' }));
-    expect(answers.map(({ status }) => status).sort()).toEqual([201, ...Array(19).fill(409)]);
+    const responses = await concurrently(20, () => asAdmin('POST', '/resources', { identifier, name: 'Notes' }));
+    expect(responses.map(({ status }) => status).sort()).toEqual([201, ...Array(19).fill(409)]);
   });
 
   it('does not mix concurrent changes', async () => {
@@ -206,8 +206,8 @@ describe.each(stores)('API resources on $name', (store) => {
         scopes: [1, 2].map((m) => ({ name: `notes:${n}:${m}`, description: 'Read some notes.' })),
         clients: [`client-${n}`],
       });
-    const answers = await Promise.all(Array.from({ length: 8 }, (_, n) => change(n)));
-    expect(answers.map(({ status }) => status)).toEqual(Array(8).fill(200));
+    const responses = await Promise.all(Array.from({ length: 8 }, (_, n) => change(n)));
+    expect(responses.map(({ status }) => status)).toEqual(Array(8).fill(200));
     const all = JSON.parse((await asAdmin('GET', '/resources')).text) as {
       id: string;
       scopes: { name: string }[];
@@ -267,8 +267,8 @@ describe('DEFAULT_RESOURCE', () => {
     const { body } = await refresh(server, client, family.refreshToken);
     expect(claimsOf(body.access_token!).aud).toBe(DEFAULT_RESOURCE);
     const machine = await server.client({ redirect_uris: [], grant_types: ['client_credentials'] });
-    const answer = await requestToken(server, machine, { grant_type: 'client_credentials', scope: 'notes:read' });
-    expect(claimsOf(answer.body.access_token!).aud).toBe(DEFAULT_RESOURCE);
+    const response = await requestToken(server, machine, { grant_type: 'client_credentials', scope: 'notes:read' });
+    expect(claimsOf(response.body.access_token!).aud).toBe(DEFAULT_RESOURCE);
   });
 
   it('is not the audience of requests for OpenID scopes only', async () => {

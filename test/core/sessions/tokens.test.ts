@@ -18,15 +18,15 @@ const OVER_THE_WINDOW_MS = 11_000;
 describe.each(stores)('a session with tokens on $name', (store) => {
   let server: TestServer;
   let strict: TestServer;
-  let beside: TestServer;
+  let secondServer: TestServer;
   const { clock, later } = movableClock();
   beforeAll(async () => {
     server = await startServer({ store, clock });
     strict = await startServer({ sharedWith: server, clock, settings: { REFRESH_TOKEN_REUSE_INTERVAL: '0s' } });
-    beside = await startServer({ sharedWith: server, clock });
+    secondServer = await startServer({ sharedWith: server, clock });
   });
   afterAll(async () => {
-    await beside.close();
+    await secondServer.close();
     await strict.close();
     await server.close();
   });
@@ -35,14 +35,14 @@ describe.each(stores)('a session with tokens on $name', (store) => {
   const statusOf = async (token: string, at: TestServer = server) => (await getMe(at, token)).status;
 
   /** Returns how many of the tokens of these responses are still active. */
-  async function living(answers: { status: number; json: Record<string, unknown> }[]) {
-    const given = answers.filter(({ status }) => status === 200).map(({ json }) => json as unknown as ApiSession);
+  async function activeTokensOf(responses: { status: number; json: Record<string, unknown> }[]) {
+    const issued = responses.filter(({ status }) => status === 200).map(({ json }) => json as unknown as ApiSession);
     const access: string[] = [];
-    for (const { access_token: token } of given) if ((await statusOf(token)) === 200) access.push(token);
+    for (const { access_token: token } of issued) if ((await statusOf(token)) === 200) access.push(token);
     const refresh: string[] = [];
-    for (const { refresh_token: token } of given)
+    for (const { refresh_token: token } of issued)
       if ((await refreshSession(server, token)).status === 200) refresh.push(token);
-    return { given, access, refresh };
+    return { issued, access, refresh };
   }
 
   it('has a JWT of its own type and an opaque refresh token that is stored as a hash only', async () => {
@@ -123,19 +123,19 @@ describe.each(stores)('a session with tokens on $name', (store) => {
 
   it('has exactly one active branch after 20 concurrent refreshes with one token', async () => {
     const first = await createSignedInAccount(server);
-    const answers = await concurrently(20, () => refreshSession(server, first.refresh_token));
-    expect(answers.filter(({ status }) => status >= 500)).toEqual([]);
-    const { access, refresh } = await living(answers);
+    const responses = await concurrently(20, () => refreshSession(server, first.refresh_token));
+    expect(responses.filter(({ status }) => status >= 500)).toEqual([]);
+    const { access, refresh } = await activeTokensOf(responses);
     expect([access.length, refresh.length]).toEqual([1, 1]);
-    const [last] = answers.filter(({ json }) => json.refresh_token === refresh[0]);
+    const [last] = responses.filter(({ json }) => json.refresh_token === refresh[0]);
     expect(last!.json.access_token).toBe(access[0]);
   });
 
   it('answers one of 20 concurrent refreshes without a reuse interval and is revoked', async () => {
     const first = await createSignedInAccount(server);
-    const answers = await concurrently(20, () => refreshSession(strict, first.refresh_token));
-    expect(answers.map(({ status }) => status).sort()).toEqual([200, ...Array(19).fill(401)]);
-    const { access, refresh } = await living(answers);
+    const responses = await concurrently(20, () => refreshSession(strict, first.refresh_token));
+    expect(responses.map(({ status }) => status).sort()).toEqual([200, ...Array(19).fill(401)]);
+    const { access, refresh } = await activeTokensOf(responses);
     expect([access, refresh]).toEqual([[], []]);
   });
 
@@ -143,9 +143,12 @@ describe.each(stores)('a session with tokens on $name', (store) => {
     for (let round = 0; round < 10; round += 1) {
       const first = await createSignedInAccount(server);
       const end = () => server.core.sessions.revoke(sessionOf(first.access_token), 'revoked', systemMeta);
-      const [answers] = await Promise.all([concurrently(5, () => refreshSession(server, first.refresh_token)), end()]);
-      expect(answers.filter(({ status }) => status >= 500)).toEqual([]);
-      expect(await living(answers)).toMatchObject({ access: [], refresh: [] });
+      const [responses] = await Promise.all([
+        concurrently(5, () => refreshSession(server, first.refresh_token)),
+        end(),
+      ]);
+      expect(responses.filter(({ status }) => status >= 500)).toEqual([]);
+      expect(await activeTokensOf(responses)).toMatchObject({ access: [], refresh: [] });
       expect(await statusOf(first.access_token)).toBe(401);
     }
   });
@@ -165,11 +168,11 @@ describe.each(stores)('a session with tokens on $name', (store) => {
     ];
     for (const end of endings) {
       const login = await createSignedInAccount(server);
-      expect(await statusOf(login.access_token, beside)).toBe(200); // now it is in the other's memory
+      expect(await statusOf(login.access_token, secondServer)).toBe(200); // now it is in the other's memory
       await end(login);
       expect(await statusOf(login.access_token)).toBe(401);
-      await expect.poll(() => statusOf(login.access_token, beside), { timeout: 1000, interval: 50 }).toBe(401);
-      for (const at of [server, beside]) expect((await refreshSession(at, login.refresh_token)).status).toBe(401);
+      await expect.poll(() => statusOf(login.access_token, secondServer), { timeout: 1000, interval: 50 }).toBe(401);
+      for (const at of [server, secondServer]) expect((await refreshSession(at, login.refresh_token)).status).toBe(401);
     }
   });
 

@@ -11,15 +11,15 @@ const DJANGO = 'pbkdf2_sha256$12000$seasalt$Ybw8zsFxqja97tY/o6G+Fy1ksY4U/Hw3DRrG
 
 describe.each(stores)('an outdated password hash on $name', (store) => {
   let server: TestServer;
-  let made = 0;
+  let created = 0;
   beforeAll(async () => {
     server = await startServer({ store });
   });
   afterAll(() => server.close());
 
   async function brought() {
-    made += 1;
-    const email = `brought${made}@example.com`;
+    created += 1;
+    const email = `brought${created}@example.com`;
     return server.core.accounts.create({ email, passwordHash: DJANGO }, systemMeta);
   }
   const hashOf = async (id: string) =>

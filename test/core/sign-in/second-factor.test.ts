@@ -54,8 +54,8 @@ describe.each(stores)('sign-in with a second factor on $name', (store) => {
     const page = await firstStep(one.account.email, browser);
     const used = one.app.code(now());
     for (const otp of [one.app.wrongCode(now()), other.app.code(now(), 1), used, '']) {
-      const answer = await browser.submit(page, { otp });
-      expect([answer.status, asksForCode(answer)]).toEqual([401, true]);
+      const response = await browser.submit(page, { otp });
+      expect([response.status, asksForCode(response)]).toEqual([401, true]);
     }
     expect(await isOut(browser)).toBe(true);
     await server.core.audit.flush();
@@ -91,12 +91,12 @@ describe.each(stores)('sign-in with a second factor on $name', (store) => {
     const { account, recoveryCodes } = await enrol(server, now());
     const first = await server.core.signIn.withPassword({ email: account.email, password: PASSWORD }, meta());
     if (first.kind !== 'mfa_required') throw new Error('signed in by password alone');
-    const answers = await Promise.allSettled(
+    const responses = await Promise.allSettled(
       recoveryCodes.slice(0, 8).map((otp) => server.core.signIn.withSecondFactor(first.challenge, otp, meta())),
     );
-    expect(answers.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
-    for (const answer of answers) {
-      if (answer.status === 'rejected') expect(answer.reason).toMatchObject({ code: 'invalid_token' });
+    expect(responses.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
+    for (const response of responses) {
+      if (response.status === 'rejected') expect(response.reason).toMatchObject({ code: 'invalid_token' });
     }
   });
 
@@ -213,9 +213,9 @@ describe.each(stores)('sign-in with a second factor on $name', (store) => {
     const tries = async (password: string, email: string, times: number) => {
       const codes: string[] = [];
       for (let n = 0; n < times; n += 1) {
-        const answer = server.core.signIn.withPassword({ email, password }, from);
+        const response = server.core.signIn.withPassword({ email, password }, from);
         codes.push(
-          await answer.then(
+          await response.then(
             ({ kind }) => kind,
             ({ code }) => code,
           ),
@@ -233,13 +233,13 @@ describe.each(stores)('sign-in with a second factor on $name', (store) => {
       const step = await server.core.signIn.withPassword({ email: account.email, password: PASSWORD }, other);
       if (step.kind === 'mfa_required') await server.core.signIn.withSecondFactor(step.challenge, otp, other);
     }
-    const clientAuthThrottle: string[] = [];
+    const attempts: string[] = [];
     for (let n = 0; n < 101; n += 1) {
       const guess = { email: `target${n}@example.com`, password: 'a wrong password' };
       const other = { ...from, address: '10.9.9.7' };
-      clientAuthThrottle.push(await server.core.signIn.withPassword(guess, other).then(String, ({ code }) => code));
+      attempts.push(await server.core.signIn.withPassword(guess, other).then(String, ({ code }) => code));
     }
-    expect(clientAuthThrottle).toEqual([...Array(100).fill('invalid_credentials'), 'auth_rate_limited']);
+    expect(attempts).toEqual([...Array(100).fill('invalid_credentials'), 'auth_rate_limited']);
   });
 
   it('limits attempts at codes on the page and returns the waiting time', async () => {
@@ -247,9 +247,9 @@ describe.each(stores)('sign-in with a second factor on $name', (store) => {
     const browser = browserAt();
     const page = await firstStep(account.email, browser);
     const otp = app.wrongCode(now());
-    const answers = await Promise.all(Array.from({ length: 15 }, () => browser.submit(page, { otp })));
-    expect(answers.map(({ status }) => status).sort()).toEqual([...Array(5).fill(401), ...Array(10).fill(429)]);
-    const slowed = answers.find(({ status }) => status === 429)!;
+    const responses = await Promise.all(Array.from({ length: 15 }, () => browser.submit(page, { otp })));
+    expect(responses.map(({ status }) => status).sort()).toEqual([...Array(5).fill(401), ...Array(10).fill(429)]);
+    const slowed = responses.find(({ status }) => status === 429)!;
     expect(Number(slowed.headers.get('retry-after'))).toBeGreaterThan(0);
     expect(asksForCode(slowed)).toBe(true);
     // Other addresses share the limit: it protects the codes of the account.
@@ -275,23 +275,23 @@ describe.each(stores)('sign-in with a second factor on $name', (store) => {
       { account, app }: Awaited<ReturnType<typeof enrol>>,
       otp = app.wrongCode(now()),
     ) {
-      const answers: string[] = [];
+      const responses: string[] = [];
       for (let n = 0; n < 12; n += 1) {
         const guess = { email: account.email, password: PASSWORD, otp };
         const from = { ...meta(), address: `10.8.${addresses++}.1` };
-        answers.push(await server.core.signIn.withPassword(guess, from).then(String, ({ code }) => code));
+        responses.push(await server.core.signIn.withPassword(guess, from).then(String, ({ code }) => code));
       }
-      return answers;
+      return responses;
     }
 
     it('accepts the owner at a known address or in a known browser', async () => {
-      const person = await enrol(server, now());
-      const { account, app } = person;
+      const enrolled = await enrol(server, now());
+      const { account, app } = enrolled;
       const home = browserAt('10.6.0.1');
       expect(isIn(await home.submit(await firstStep(account.email, home), { otp: app.code(now(), 1) }))).toBe(true);
       await home.submit(await home.open('/logout'));
       aheadMs = MINUTE_MS;
-      expect(await guessFromEverywhere(person)).toEqual([
+      expect(await guessFromEverywhere(enrolled)).toEqual([
         ...Array(5).fill('invalid_otp'),
         ...Array(7).fill('auth_rate_limited'),
       ]);
@@ -303,24 +303,24 @@ describe.each(stores)('sign-in with a second factor on $name', (store) => {
       const onTheWay = await firstStep(account.email, home);
       expect(isIn(await home.submit(onTheWay, { otp: app.code(now(), 1) }))).toBe(true);
       aheadMs = 3 * MINUTE_MS;
-      expect(await guessFromEverywhere(person)).toEqual(Array(12).fill('auth_rate_limited'));
+      expect(await guessFromEverywhere(enrolled)).toEqual(Array(12).fill('auth_rate_limited'));
     });
 
     it('treats an IPv6 network as one known location', async () => {
-      const person = await enrol(server, now());
+      const enrolled = await enrol(server, now());
       const signIn = async (address: string, otp: string) => {
         const from = { ...meta(), address };
-        const owner = { email: person.account.email, password: PASSWORD, otp };
+        const owner = { email: enrolled.account.email, password: PASSWORD, otp };
         return server.core.sessionIssuer.issueTokens(
           requireComplete(await server.core.signIn.withPassword(owner, from)),
           from,
         );
       };
-      await signIn('2001:db8:1:2::1', person.recoveryCodes[0]!);
-      await guessFromEverywhere(person);
-      const otp = person.app.code(now(), 1);
+      await signIn('2001:db8:1:2::1', enrolled.recoveryCodes[0]!);
+      await guessFromEverywhere(enrolled);
+      const otp = enrolled.app.code(now(), 1);
       await expect(signIn('2001:db8:1:3::1', otp)).rejects.toMatchObject({ code: 'auth_rate_limited' });
-      expect((await signIn('2001:db8:1:2:a:b:c:d', otp)).account.id).toBe(person.account.id);
+      expect((await signIn('2001:db8:1:2:a:b:c:d', otp)).account.id).toBe(enrolled.account.id);
     });
 
     it('limits attempts at a known location as well', async () => {
@@ -341,19 +341,19 @@ describe.each(stores)('sign-in with a second factor on $name', (store) => {
         requireComplete(await server.core.signIn.withPassword({ email: account.email, password: PASSWORD }, thief)),
         thief,
       );
-      const person = await enrol(server, now(), account);
-      await guessFromEverywhere(person);
-      const guess = { email: account.email, password: PASSWORD, otp: person.app.wrongCode(now()) };
-      const refused = await server.core.signIn.withPassword(guess, thief).catch(({ code }) => code);
-      expect(refused).toBe('auth_rate_limited');
+      const enrolled = await enrol(server, now(), account);
+      await guessFromEverywhere(enrolled);
+      const guess = { email: account.email, password: PASSWORD, otp: enrolled.app.wrongCode(now()) };
+      const rejected = await server.core.signIn.withPassword(guess, thief).catch(({ code }) => code);
+      expect(rejected).toBe('auth_rate_limited');
     });
 
     it('accepts recovery codes at any location', async () => {
-      const person = await enrol(server, now());
-      for (let n = 0; n < 3; n += 1) await guessFromEverywhere(person, '9999-9999-9999-9999-9999-9999');
+      const enrolled = await enrol(server, now());
+      for (let n = 0; n < 3; n += 1) await guessFromEverywhere(enrolled, '9999-9999-9999-9999-9999-9999');
       const browser = browserAt();
-      const page = await firstStep(person.account.email, browser);
-      expect(isIn(await browser.submit(page, { otp: person.recoveryCodes[0]! }))).toBe(true);
+      const page = await firstStep(enrolled.account.email, browser);
+      expect(isIn(await browser.submit(page, { otp: enrolled.recoveryCodes[0]! }))).toBe(true);
     });
   });
 
@@ -408,8 +408,8 @@ describe.each(stores)('sign-in with a second factor on $name', (store) => {
     const client = await server.client();
     const amrOf = async (browser: Browser) => {
       const { code, verifier } = await obtainCode(server, client, account.email, {}, browser);
-      const answer = await redeemed(client, code, verifier);
-      return (JSON.parse(Buffer.from(answer.split('.')[1]!, 'base64url').toString()) as { amr: string[] }).amr;
+      const response = await redeemed(client, code, verifier);
+      return (JSON.parse(Buffer.from(response.split('.')[1]!, 'base64url').toString()) as { amr: string[] }).amr;
     };
     const byPassword = browserAt();
     byPassword.cookies.set('signet_login', { value: token, path: '/' });
@@ -427,7 +427,7 @@ describe.each(stores)('sign-in with a second factor on $name', (store) => {
   }
 
   async function redeemed(client: { id: string; secret: string }, code: string, verifier: string): Promise<string> {
-    const answer = await fetch(`${server.origin}/api/v1/oauth/token`, {
+    const response = await fetch(`${server.origin}/api/v1/oauth/token`, {
       method: 'POST',
       headers: { authorization: `Basic ${Buffer.from(`${client.id}:${client.secret}`).toString('base64')}` },
       body: new URLSearchParams({
@@ -437,7 +437,7 @@ describe.each(stores)('sign-in with a second factor on $name', (store) => {
         redirect_uri: 'https://acme.example/cb',
       }),
     });
-    return ((await answer.json()) as { id_token: string }).id_token;
+    return ((await response.json()) as { id_token: string }).id_token;
   }
 
   it('supports re-authentication by password or by code', async () => {

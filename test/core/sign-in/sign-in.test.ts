@@ -82,17 +82,17 @@ describe.each(stores)('sign-in on $name', (store) => {
      * How many guesses there are before the next delay, and how long that is. The delay is then
      * over.
      */
-    async function guessOn(): Promise<{ clientAuthThrottle: number; delay: number }> {
-      for (let clientAuthThrottle = 0; ; clientAuthThrottle += 1) {
+    async function guessOn(): Promise<{ attempts: number; delay: number }> {
+      for (let attempts = 0; ; attempts += 1) {
         const { retryAfterSeconds: delay } = (await attempt()) as AppError;
         if (delay === undefined) continue;
         const first = { name: 'sign-in-pair', points: 10, seconds: 900 };
         await server.base.rateLimiter.reset(first, `${sha256(email)}:${meta.address}`);
-        return { clientAuthThrottle, delay };
+        return { attempts, delay };
       }
     }
     const rounds = [await guessOn(), await guessOn(), await guessOn()];
-    expect(rounds.map(({ clientAuthThrottle }) => clientAuthThrottle)).toEqual([10, 10, 0]);
+    expect(rounds.map(({ attempts }) => attempts)).toEqual([10, 10, 0]);
     expect(rounds[0]!.delay).toBeLessThanOrEqual(900);
     expect(rounds[2]!.delay).toBeGreaterThan(10_000);
   });

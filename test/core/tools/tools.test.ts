@@ -7,20 +7,20 @@ import { stores } from '../../support/stores.js';
 import { concurrently } from '../../support/token-family.js';
 import { createToolsAccount, createToolsKey, parseItems, validateToken } from '../../support/tools-api.js';
 
-type Person = Awaited<ReturnType<typeof createToolsAccount>>;
+type TestUser = Awaited<ReturnType<typeof createToolsAccount>>;
 
 describe.each(stores)('tools on $name', (store) => {
   let server: TestServer;
-  let beside: TestServer;
-  let admin: Person;
+  let secondServer: TestServer;
+  let admin: TestUser;
   let tools = 0;
   beforeAll(async () => {
     server = await startServer({ store });
-    beside = await startServer({ sharedWith: server });
+    secondServer = await startServer({ sharedWith: server });
     admin = await createToolsAccount(server, 'admin');
   });
   afterAll(async () => {
-    await beside.close();
+    await secondServer.close();
     await server.close();
   });
 
@@ -30,8 +30,8 @@ describe.each(stores)('tools on $name', (store) => {
   async function newTool(more: object = {}): Promise<string> {
     tools += 1;
     const slug = `tool-${tools}`;
-    const answer = await asAdmin('POST', '/tools', { slug, name: 'Deal room', ...more });
-    if (answer.status !== 201) throw new Error(answer.text);
+    const response = await asAdmin('POST', '/tools', { slug, name: 'Deal room', ...more });
+    if (response.status !== 201) throw new Error(response.text);
     return slug;
   }
 
@@ -40,9 +40,13 @@ describe.each(stores)('tools on $name', (store) => {
 
   it('registers tools by slug, lists them to all accounts, and deletes them with their permissions', async () => {
     const { id, token } = await createToolsAccount(server);
-    const made = await asAdmin('POST', '/tools', { slug: 'analytics', name: 'Analytics', url: 'https://a.example/' });
+    const created = await asAdmin('POST', '/tools', {
+      slug: 'analytics',
+      name: 'Analytics',
+      url: 'https://a.example/',
+    });
     const tool = { slug: 'analytics', name: 'Analytics', url: 'https://a.example', created_at: expect.any(String) };
-    expect([made.status, made.json]).toEqual([201, { ok: true, tool }]);
+    expect([created.status, created.json]).toEqual([201, { ok: true, tool }]);
     expect(parseItems(await callTools(server, 'GET', '/tools', { token }))).toContainEqual(tool);
     expect((await asAdmin('POST', '/tools', { slug: 'analytics', name: 'Again' })).json.error).toBe('conflict');
     await grant(id, 'analytics');
@@ -67,40 +71,40 @@ describe.each(stores)('tools on $name', (store) => {
   });
 
   it('applies granted and revoked permissions at once in every process', async () => {
-    const person = await createToolsAccount(server);
+    const user = await createToolsAccount(server);
     const slug = await newTool();
-    const told = { valid: true, user: { id: person.id, email: person.email, name: 'Jane Developer', role: 'viewer' } };
-    expect((await validateToken(server, person.token)).json).toEqual(told);
-    const none = { ...told, permission: null, error: 'No access to this tool' };
-    for (const at of [server, beside]) expect((await validateToken(at, person.token, slug)).json).toEqual(none);
+    const profile = { valid: true, user: { id: user.id, email: user.email, name: 'Jane Developer', role: 'viewer' } };
+    expect((await validateToken(server, user.token)).json).toEqual(profile);
+    const none = { ...profile, permission: null, error: 'No access to this tool' };
+    for (const at of [server, secondServer]) expect((await validateToken(at, user.token, slug)).json).toEqual(none);
     for (const level of ['read', 'write', 'admin']) {
-      const { status, json } = await grant(person.id, slug, level);
+      const { status, json } = await grant(user.id, slug, level);
       expect([status, json]).toEqual([
         200,
         {
           ok: true,
           permission: {
             id: expect.any(String),
-            user_id: person.id,
+            user_id: user.id,
             tool_slug: slug,
             level,
             created_at: expect.any(String),
           },
         },
       ]);
-      expect((await validateToken(server, person.token, slug)).json).toEqual({ ...told, permission: level });
+      expect((await validateToken(server, user.token, slug)).json).toEqual({ ...profile, permission: level });
       await expect
-        .poll(async () => (await validateToken(beside, person.token, slug)).json.permission, {
+        .poll(async () => (await validateToken(secondServer, user.token, slug)).json.permission, {
           timeout: 1000,
           interval: 25,
         })
         .toBe(level);
     }
-    const { id } = parseItems(await asAdmin('GET', `/permissions?user_id=${person.id}`))[0]!;
+    const { id } = parseItems(await asAdmin('GET', `/permissions?user_id=${user.id}`))[0]!;
     expect((await asAdmin('DELETE', `/permissions/${String(id)}`)).json).toEqual({ ok: true });
-    expect((await validateToken(server, person.token, slug)).json).toEqual(none);
+    expect((await validateToken(server, user.token, slug)).json).toEqual(none);
     await expect
-      .poll(async () => (await validateToken(beside, person.token, slug)).json.permission, {
+      .poll(async () => (await validateToken(secondServer, user.token, slug)).json.permission, {
         timeout: 1000,
         interval: 25,
       })
@@ -130,13 +134,13 @@ describe.each(stores)('tools on $name', (store) => {
   it('stores one permission when it is granted 12 times at once', async () => {
     const { id } = await createToolsAccount(server);
     const slug = await newTool();
-    const answers = await concurrently(12, (n) =>
-      callTools(n % 2 ? server : beside, 'POST', '/permissions', {
+    const responses = await concurrently(12, (n) =>
+      callTools(n % 2 ? server : secondServer, 'POST', '/permissions', {
         token: admin.token,
         body: { user_id: id, tool_slug: slug, level: 'write' },
       }),
     );
-    expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([200]));
+    expect(new Set(responses.map(({ status }) => status))).toEqual(new Set([200]));
     expect(parseItems(await asAdmin('GET', `/permissions?user_id=${id}`))).toHaveLength(1);
   });
 
@@ -150,9 +154,9 @@ describe.each(stores)('tools on $name', (store) => {
     ] as const) {
       const body = { name: 'K', role };
       const { json } = await callApi(server, 'POST', '/api-keys', { token: admin.token, body });
-      const told = (await validateToken(server, String(json.api_key), slug)).json;
+      const profile = (await validateToken(server, String(json.api_key), slug)).json;
       // A key is shown without the instance role of its owner.
-      expect(told).toMatchObject({
+      expect(profile).toMatchObject({
         permission,
         user: { id: admin.id, role: 'viewer' },
         principal: { type: 'api_key', role },
@@ -160,27 +164,27 @@ describe.each(stores)('tools on $name', (store) => {
     }
     const limited = { name: 'K', role: 'admin', scopes: ['memory:read'] };
     const { json } = await callApi(server, 'POST', '/api-keys', { token: admin.token, body: limited });
-    const told = (await validateToken(server, String(json.api_key), slug)).json;
-    expect(told).toMatchObject({ permission: null, user: { id: admin.id, role: 'viewer' } });
+    const profile = (await validateToken(server, String(json.api_key), slug)).json;
+    expect(profile).toMatchObject({ permission: null, user: { id: admin.id, role: 'viewer' } });
   });
 
   it('limits an API key to the lower of its role and the permission of its owner', async () => {
-    const person = await createToolsAccount(server);
+    const user = await createToolsAccount(server);
     const slug = await newTool();
-    await grant(person.id, slug, 'write');
+    await grant(user.id, slug, 'write');
     for (const [role, permission] of [
       ['viewer', 'read'],
       ['operator', 'write'],
       ['admin', 'write'],
     ]) {
-      const { json } = await callApi(server, 'POST', '/api-keys', { token: person.token, body: { name: 'K', role } });
+      const { json } = await callApi(server, 'POST', '/api-keys', { token: user.token, body: { name: 'K', role } });
       const headers = { 'x-api-key': String(json.api_key) };
-      const told = await callTools(server, 'POST', '/validate', { body: { tool: slug }, headers });
-      expect(told.json).toMatchObject({ valid: true, permission, user: { id: person.id } });
-      expect(told.json.principal).toMatchObject({ type: 'api_key', id: json.id, name: 'K', role, project_id: null });
+      const profile = await callTools(server, 'POST', '/validate', { body: { tool: slug }, headers });
+      expect(profile.json).toMatchObject({ valid: true, permission, user: { id: user.id } });
+      expect(profile.json.principal).toMatchObject({ type: 'api_key', id: json.id, name: 'K', role, project_id: null });
     }
-    const key = await createToolsKey(server, person.token);
-    await server.base.db.membership.updateMany({ where: { accountId: person.id }, data: { role: 'viewer' } });
+    const key = await createToolsKey(server, user.token);
+    await server.base.db.membership.updateMany({ where: { accountId: user.id }, data: { role: 'viewer' } });
     await server.base.invalidationBus.publish('organizations');
     expect((await validateToken(server, key, slug)).json.permission).toBe('read'); // its owner was demoted in the organization
     const me = await callTools(server, 'GET', '/me', { token: key });
@@ -188,22 +192,22 @@ describe.each(stores)('tools on $name', (store) => {
   });
 
   it('shows permissions in both profile endpoints', async () => {
-    const person = await createToolsAccount(server);
+    const user = await createToolsAccount(server);
     const slug = await newTool({ url: 'https://wiki.example' });
-    await grant(person.id, slug, 'write');
-    const me = await callTools(server, 'GET', '/me', { token: person.token });
+    await grant(user.id, slug, 'write');
+    const me = await callTools(server, 'GET', '/me', { token: user.token });
     expect(me.json).toEqual({
-      user: { id: person.id, email: person.email, name: 'Jane Developer', role: 'viewer' },
+      user: { id: user.id, email: user.email, name: 'Jane Developer', role: 'viewer' },
       permissions: [{ tool_slug: slug, level: 'write' }],
     });
-    const otherBrowser = await callApi(server, 'GET', '/auth/me', { token: person.token });
+    const otherBrowser = await callApi(server, 'GET', '/auth/me', { token: user.token });
     expect(otherBrowser.json.tools).toEqual([{ slug, name: 'Deal room', url: 'https://wiki.example', level: 'write' }]);
     const ofAdmin = await callTools(server, 'GET', '/me', { token: admin.token });
     expect(ofAdmin.json.permissions).toContainEqual({ tool_slug: slug, level: 'admin' });
   });
 
   it('rejects credentials within a second after revocation, suspension, sign-out or deletion', async () => {
-    const revocations: ((person: Person, key: string) => Promise<unknown>)[] = [
+    const revocations: ((user: TestUser, key: string) => Promise<unknown>)[] = [
       async ({ token }) => {
         const { id } = parseItems(await callTools(server, 'GET', '/keys', { token }))[0]!;
         expect((await callTools(server, 'DELETE', `/keys/${String(id)}`, { token })).json).toEqual({ ok: true });
@@ -212,21 +216,21 @@ describe.each(stores)('tools on $name', (store) => {
       ({ id }) => asAdmin('DELETE', `/users/${id}`),
     ];
     for (const revoke of revocations) {
-      const person = await createToolsAccount(server);
-      const key = await createToolsKey(server, person.token);
-      for (const at of [server, beside]) expect((await validateToken(at, key)).json.valid).toBe(true);
-      await revoke(person, key);
+      const user = await createToolsAccount(server);
+      const key = await createToolsKey(server, user.token);
+      for (const at of [server, secondServer]) expect((await validateToken(at, key)).json.valid).toBe(true);
+      await revoke(user, key);
       expect((await validateToken(server, key)).json).toMatchObject({ valid: false, error: 'invalid_token' });
       await expect
-        .poll(async () => (await validateToken(beside, key)).status, { timeout: 1000, interval: 25 })
+        .poll(async () => (await validateToken(secondServer, key)).status, { timeout: 1000, interval: 25 })
         .toBe(401);
     }
-    const person = await createToolsAccount(server);
-    expect((await validateToken(beside, person.token)).status).toBe(200);
-    expect((await callTools(server, 'POST', '/logout', { token: person.token })).json).toEqual({ ok: true });
-    expect((await validateToken(server, person.token)).status).toBe(401);
+    const user = await createToolsAccount(server);
+    expect((await validateToken(secondServer, user.token)).status).toBe(200);
+    expect((await callTools(server, 'POST', '/logout', { token: user.token })).json).toEqual({ ok: true });
+    expect((await validateToken(server, user.token)).status).toBe(401);
     await expect
-      .poll(async () => (await validateToken(beside, person.token)).status, { timeout: 1000, interval: 25 })
+      .poll(async () => (await validateToken(secondServer, user.token)).status, { timeout: 1000, interval: 25 })
       .toBe(401);
   });
 });
