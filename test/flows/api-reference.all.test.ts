@@ -1,16 +1,16 @@
-// The page that shows the OpenAPI document, in a browser: it works under its policy, and tells
-// nobody else anything.
+// The page that shows the OpenAPI document, in a browser, under its Content Security Policy.
 import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { logIn } from '../support/api.js';
 import { launchChromium, openContext } from '../support/chromium.js';
-import { PASSWORD, startServer, type TestServer } from '../support/server.js';
+import { startServer, type TestServer } from '../support/server.js';
 
 describe('the API reference', () => {
   let server: TestServer;
   let browser: Browser;
   let context: BrowserContext;
   let complaints: string[];
-  let asked: string[];
+  let requestedUrls: string[];
   let page: Page;
   beforeAll(async () => {
     server = await startServer();
@@ -18,8 +18,8 @@ describe('the API reference', () => {
   });
   beforeEach(async () => {
     ({ context, complaints } = await openContext(browser));
-    asked = [];
-    context.on('request', (request) => asked.push(request.url()));
+    requestedUrls = [];
+    context.on('request', (request) => requestedUrls.push(request.url()));
     page = await context.newPage();
   });
   afterEach(() => context.close());
@@ -28,14 +28,16 @@ describe('the API reference', () => {
     await server.close();
   });
 
+  /** Opens the page and waits until it shows operations. */
   async function open(path = '/docs/api') {
     await page.goto(server.issuer + path);
     await page.waitForSelector('.opblock');
   }
 
-  const otherBrowser = () => asked.filter((url) => !url.startsWith(`${server.issuer}/`) && !url.startsWith('data:'));
+  const externalRequests = () =>
+    requestedUrls.filter((url) => !url.startsWith(`${server.issuer}/`) && !url.startsWith('data:'));
 
-  it('shows every operation of the document, from our own origin alone and without a complaint', async () => {
+  it('shows every operation of the document, with files of its own origin only', async () => {
     await open();
     const { paths } = (await (await fetch(`${server.origin}/api/openapi.json`)).json()) as { paths: object };
     expect(await page.locator('.opblock').count()).toBe(
@@ -43,11 +45,11 @@ describe('the API reference', () => {
     );
     for (const n of [0, 1, 2]) await page.locator('.opblock-summary-control').nth(n).click();
     await page.waitForSelector('.responses-table');
-    expect(otherBrowser()).toEqual([]);
+    expect(externalRequests()).toEqual([]);
     expect(complaints).toEqual([]);
   }, 60_000);
 
-  it('leads back, and is found from the front page', async () => {
+  it('is linked from the front page and links back to it', async () => {
     await page.goto(server.issuer);
     await page.click('a[href="/docs/api"]');
     await page.waitForSelector('.opblock');
@@ -56,7 +58,7 @@ describe('the API reference', () => {
     expect(complaints).toEqual([]);
   });
 
-  it('has a policy that runs our own files and nothing else', async () => {
+  it('has a Content Security Policy that allows only files of its own origin', async () => {
     const { headers } = await fetch(`${server.origin}/docs/api`);
     const policy = headers.get('content-security-policy')!;
     expect(policy).toContain("default-src 'none'");
@@ -64,40 +66,35 @@ describe('the API reference', () => {
     expect(policy).toMatch(/connect-src 'self'(;|$)/);
     expect(policy).toMatch(/style-src 'self'(;|$)/);
     expect(policy).not.toMatch(/unsafe|\*[^:]*;.*script/);
-    const other = (await fetch(`${server.origin}/login`)).headers.get('content-security-policy')!;
-    expect(other).not.toMatch(/script-src '|connect-src/);
+    const loginPolicy = (await fetch(`${server.origin}/login`)).headers.get('content-security-policy')!;
+    expect(loginPolicy).not.toMatch(/script-src '|connect-src/);
   });
 
-  it('runs no script that is written into it, and asks no other origin', async () => {
+  it('runs no inline script and sends no request to another origin', async () => {
     await open();
     const ran = await page.evaluate(async () => {
       const script = document.createElement('script');
       script.textContent = 'window.ran = true';
       document.body.append(script);
-      const asked = await fetch('https://evil.example/').then(
+      const reached = await fetch('https://evil.example/').then(
         () => true,
         () => false,
       );
-      return [(window as unknown as { ran?: boolean }).ran ?? false, asked];
+      return [(window as unknown as { ran?: boolean }).ran ?? false, reached];
     });
     expect(ran).toEqual([false, false]);
     expect(complaints.join()).toContain('Content Security Policy');
   });
 
-  it('shows no document of a stranger, whatever its address says', async () => {
+  it('ignores the address of another document in its query', async () => {
     await open('/docs/api?url=https://evil.example/openapi.json&configUrl=https://evil.example/config.json');
-    expect(otherBrowser()).toEqual([]);
+    expect(externalRequests()).toEqual([]);
     expect(await page.locator('.opblock').count()).toBeGreaterThan(5);
   });
 
-  it('tries a request out with a token that goes to us and stays nowhere', async () => {
+  it('sends a request with a token that it does not store', async () => {
     const { email } = await server.account();
-    const login = await fetch(`${server.origin}/api/v1/auth/login-json`, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json' },
-      body: JSON.stringify({ email, password: PASSWORD }),
-    });
-    const { access_token: token } = (await login.json()) as { access_token: string };
+    const { access_token: token } = await logIn(server, email);
     await open();
     await page.click('.btn.authorize');
     await page.locator('.auth-container input').first().fill(token);
@@ -109,12 +106,12 @@ describe('the API reference', () => {
     await block.locator('.execute').click();
     await block.locator('.live-responses-table .microlight', { hasText: email }).first().waitFor();
 
-    expect(otherBrowser()).toEqual([]);
-    for (const url of asked) expect(url).not.toContain(token);
-    const kept = await page.evaluate(() =>
+    expect(externalRequests()).toEqual([]);
+    for (const url of requestedUrls) expect(url).not.toContain(token);
+    const stored = await page.evaluate(() =>
       JSON.stringify([{ ...localStorage }, { ...sessionStorage }, document.cookie]),
     );
-    expect(kept).not.toContain(token);
+    expect(stored).not.toContain(token);
     expect(page.url()).not.toContain(token);
     await page.reload();
     await page.waitForSelector('.opblock');
@@ -128,7 +125,7 @@ describe('the API reference', () => {
     [390, 'dark'],
     [1280, 'light'],
     [1280, 'dark'],
-  ] as const)('fits a window of %i px, %s', async (width, colorScheme) => {
+  ] as const)('fits a window of %i px with a readable %s theme', async (width, colorScheme) => {
     await page.setViewportSize({ width, height: 900 });
     await page.emulateMedia({ colorScheme });
     await open();
@@ -137,16 +134,17 @@ describe('the API reference', () => {
       await page.screenshot({ path: `${process.env.SHOTS}/${width}-${colorScheme}.png` });
     }
     expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(width);
-    const [ink, ground] = await page.evaluate(() => {
-      const light = (color: string) =>
+    const [textLightness, backgroundLightness] = await page.evaluate(() => {
+      const lightness = (color: string) =>
         color
           .match(/\d+/g)!
           .slice(0, 3)
           .reduce((sum, part) => sum + Number(part), 0);
       const summary = document.querySelector('.opblock-summary-path')!;
-      return [light(getComputedStyle(summary).color), light(getComputedStyle(document.body).backgroundColor)];
+      return [lightness(getComputedStyle(summary).color), lightness(getComputedStyle(document.body).backgroundColor)];
     });
-    expect(colorScheme === 'dark' ? ink! - ground! : ground! - ink!).toBeGreaterThan(300);
+    const contrast = textLightness! - backgroundLightness!;
+    expect(colorScheme === 'dark' ? contrast : -contrast).toBeGreaterThan(300);
     expect(complaints).toEqual([]);
   });
 });

@@ -1,7 +1,9 @@
+// An app on Auth.js 5, configured as the documentation of our clients does it.
 import { Auth, type AuthConfig } from '@auth/core';
 import type { OAuthConfig } from '@auth/core/providers';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { browserFor, completeSignIn, isConsent } from '../support/openid-client.js';
+import { registerDynamically } from '../support/registration.js';
 import { PASSWORD, startServer, type TestServer } from '../support/server.js';
 import { stores } from '../support/stores.js';
 
@@ -15,38 +17,27 @@ interface Profile {
   email: string;
 }
 
-describe.each(stores)('an app on Auth.js, with the house on $name', (store) => {
+describe.each(stores)('an app on Auth.js, with the server on $name', (store) => {
   let server: TestServer;
   beforeAll(async () => {
     server = await startServer({ store });
   });
   afterAll(() => server.close());
 
-  /** Registers as a newcomer does, with one request. */
-  async function register() {
-    const answer = await fetch(`${server.origin}/oauth/clients/register`, {
-      method: 'POST',
-      headers: { 'Content-Type': 'application/json' },
-      body: JSON.stringify({
-        client_name: 'Your App Name',
-        redirect_uris: [`${APP}/api/auth/callback/ainative`],
-        grant_types: ['authorization_code'],
-        scope: 'openid profile email',
-        token_endpoint_auth_method: 'client_secret_basic',
-      }),
-    });
-    expect(answer.status).toBe(201);
-    return (await answer.json()) as { client_id: string; client_secret: string };
-  }
-
-  /** The app: what its documentation tells it to write, and nothing else. */
+  /** Creates the app with the documented configuration and these changes. */
   async function openApp(changes: Partial<OAuthConfig<Profile>> = {}) {
-    const registered = await register();
+    const client = await registerDynamically(server, {
+      client_name: 'Your App Name',
+      redirect_uris: [`${APP}/api/auth/callback/ainative`],
+      grant_types: ['authorization_code'],
+      scope: 'openid profile email',
+      token_endpoint_auth_method: 'client_secret_basic',
+    });
     const errors: Error[] = [];
     const config: AuthConfig = {
       basePath: '/api/auth',
       trustHost: true,
-      secret: 'the app has a secret of its own',
+      secret: 'signs the cookies of the app',
       logger: { error: (error) => void errors.push(error) },
       providers: [
         {
@@ -56,8 +47,8 @@ describe.each(stores)('an app on Auth.js, with the house on $name', (store) => {
           issuer: server.issuer,
           wellKnown: `${server.issuer}/.well-known/openid-configuration`,
           authorization: { params: { scope: 'openid profile email' } },
-          clientId: registered.client_id,
-          clientSecret: registered.client_secret,
+          clientId: client.id,
+          clientSecret: client.secret,
           profile(profile: Profile) {
             return {
               id: profile.sub,
@@ -72,10 +63,10 @@ describe.each(stores)('an app on Auth.js, with the house on $name', (store) => {
     return new AppVisit(config, errors);
   }
 
-  // Auth.js 5 reads the token endpoint of a `type: 'oauth'` provider from discovery, but uses the
-  // userinfo endpoint found there only where the configuration has a `userinfo` member, be it
-  // empty. NextAuth 4, whose way of writing this is, needs none.
-  it('gets tokens for the documented configuration, word for word, and stops only for want of a userinfo member', async () => {
+  // Auth.js 5 uses the discovered userinfo endpoint of a `type: 'oauth'` provider only if the
+  // configuration has a `userinfo` member, even an empty one. The documented configuration is one
+  // for NextAuth 4, which needs none.
+  it('gets tokens with the documented configuration, but needs a userinfo member to continue', async () => {
     const { email } = await server.account();
     const app = await openApp();
     const start = await app.signIn();
@@ -88,11 +79,11 @@ describe.each(stores)('an app on Auth.js, with the house on $name', (store) => {
   });
 
   it.each<[string, Partial<OAuthConfig<Profile>>]>([
-    ['with the documented configuration and a userinfo member', { userinfo: {} }],
-    ['with state beside PKCE', { userinfo: {}, checks: ['pkce', 'state'] }],
-    ['as an OpenID provider', { type: 'oidc' as never }],
-    ['as an OpenID provider, with everything that can be checked', OIDC_WITH_ALL_CHECKS],
-  ])('signs a person in %s', async (_, changes) => {
+    ['the documented configuration and a userinfo member', { userinfo: {} }],
+    ['state in addition to PKCE', { userinfo: {}, checks: ['pkce', 'state'] }],
+    ['an OpenID provider', { type: 'oidc' as never }],
+    ['an OpenID provider and all checks', OIDC_WITH_ALL_CHECKS],
+  ])('signs a user in with %s', async (_, changes) => {
     const { email } = await server.account();
     const app = await openApp(changes);
     const { url } = await completeSignIn(browserFor(server), await app.signIn(), email);
@@ -101,7 +92,7 @@ describe.each(stores)('an app on Auth.js, with the house on $name', (store) => {
     expect(await app.session()).toMatchObject({ user: { email, name: 'Jane Developer' } });
   });
 
-  it('signs in a second time without any page', async () => {
+  it('signs the user in a second time without showing a page', async () => {
     const { email } = await server.account();
     const app = await openApp({ userinfo: {} });
     const browser = browserFor(server);
@@ -112,7 +103,7 @@ describe.each(stores)('an app on Auth.js, with the house on $name', (store) => {
     expect(await app.session()).toMatchObject({ user: { email } });
   });
 
-  it('shows its own page, and no session, when the person says no', async () => {
+  it('shows its error page, without a session, when the user denies consent', async () => {
     const { email } = await server.account();
     const app = await openApp();
     const browser = browserFor(server);
@@ -126,20 +117,17 @@ describe.each(stores)('an app on Auth.js, with the house on $name', (store) => {
   });
 });
 
-/**
- * One visitor of the app: keeps its cookies, and hands requests to Auth.js without a network in
- * between.
- */
+/** A browser at the app: keeps cookies and passes requests to Auth.js directly. */
 class AppVisit {
   readonly #jar = new Map<string, string>();
 
   constructor(
     readonly config: AuthConfig,
-    /** What Auth.js logged. */
+    /** The errors that Auth.js logged. */
     readonly errors: Error[],
   ) {}
 
-  /** Where the app's sign-in button leads. */
+  /** Presses the sign-in button. Returns the authorization URL. */
   async signIn(): Promise<URL> {
     return new URL((await this.#post('/signin/ainative')).headers.get('location')!);
   }

@@ -1,19 +1,20 @@
+// An app that registered a back-channel logout URI (OpenID Connect Back-Channel Logout 1.0).
 import { createRemoteJWKSet, jwtVerify } from 'jose';
 import * as oidc from 'openid-client';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Browser } from '../support/browser.js';
 import { bodyOf, type HttpServer, openHttpServer } from '../support/http-server.js';
 import { browserFor, discover, signIn } from '../support/openid-client.js';
-import { startServer, type TestServer } from '../support/server.js';
+import { PASSWORD, startServer, type TestServer } from '../support/server.js';
 import { stores } from '../support/stores.js';
 
 const EVENT = 'http://schemas.openid.net/event/backchannel-logout';
 
-describe.each(stores)('an app that wants to hear of sign-outs, with the house on $name', (store) => {
+describe.each(stores)('back-channel logout, with the server on $name', (store) => {
   let server: TestServer;
   let app: HttpServer;
-  let heard: { type: string | undefined; body: URLSearchParams }[];
-  /** How many of the next calls the app fails to take. */
+  let received: { type: string | undefined; body: URLSearchParams }[];
+  /** How many of the next requests the app answers with 503. */
   let failures: number;
   beforeAll(async () => {
     server = await startServer({ store });
@@ -24,11 +25,11 @@ describe.each(stores)('an app that wants to hear of sign-outs, with the house on
         res.statusCode = 503;
         return;
       }
-      heard.push({ type: req.headers['content-type'], body });
+      received.push({ type: req.headers['content-type'], body });
     });
   });
   beforeEach(() => {
-    heard = [];
+    received = [];
     failures = 0;
   });
   afterAll(async () => {
@@ -36,8 +37,8 @@ describe.each(stores)('an app that wants to hear of sign-outs, with the house on
     await app.close();
   });
 
-  /** A person who is signed in at the app, with what the app knows of it. */
-  async function signedIn(metadata: Record<string, unknown> = {}) {
+  /** Signs a new user in to a new app. */
+  async function signInToApp(metadata: Record<string, unknown> = {}) {
     const account = await server.account();
     const client = await server.client({
       backchannel_logout_uri: `${app.origin}/logout`,
@@ -50,25 +51,25 @@ describe.each(stores)('an app that wants to hear of sign-outs, with the house on
     return { account, client, config, browser, tokens, sid: tokens.claims()!.sid as string };
   }
 
-  /** What the app was told, in the end. */
-  async function told() {
+  /** Returns the requests that the app received. */
+  async function notifications() {
     await server.core.settle();
-    return heard;
+    return received;
   }
 
   const signOut = async (browser: Browser) => browser.submit(await browser.open('/logout'));
 
-  it('is told by a logout token that it can verify', async () => {
-    const { account, client, config, browser, sid } = await signedIn();
+  it('sends a logout token that the app can verify', async () => {
+    const { account, client, config, browser, sid } = await signInToApp();
     expect(sid).toEqual(expect.any(String));
     await signOut(browser);
 
-    const [call, ...others] = await told();
+    const [request, ...others] = await notifications();
     expect(others).toEqual([]);
-    expect(call!.type).toMatch(/^application\/x-www-form-urlencoded/);
-    expect([...call!.body.keys()]).toEqual(['logout_token']);
+    expect(request!.type).toMatch(/^application\/x-www-form-urlencoded/);
+    expect([...request!.body.keys()]).toEqual(['logout_token']);
     const { payload } = await jwtVerify(
-      call!.body.get('logout_token')!,
+      request!.body.get('logout_token')!,
       createRemoteJWKSet(new URL(config.serverMetadata().jwks_uri!)),
       { issuer: server.issuer, audience: client.id, typ: 'logout+jwt', algorithms: ['RS256'] },
     );
@@ -83,73 +84,73 @@ describe.each(stores)('an app that wants to hear of sign-outs, with the house on
     expect(payload).not.toHaveProperty('nonce');
   });
 
-  it('is told when the person signs out from another app', async () => {
-    const { account, browser, sid } = await signedIn();
+  it('notifies the app when the user signs out from another app', async () => {
+    const { account, browser, sid } = await signInToApp();
     const other = await discover(server, await server.client());
     const tokens = await signIn(other, browser, account.email);
     const page = await browser.open(oidc.buildEndSessionUrl(other, { id_token_hint: tokens.id_token! }));
     await browser.submit(page, { logout: 'yes' });
-    expect((await told()).map(sidOf)).toEqual([sid]);
+    expect((await notifications()).map(sidOf)).toEqual([sid]);
   });
 
-  it('is told when the person signs out from this very app', async () => {
-    const { config, browser, tokens, sid } = await signedIn();
+  it('notifies the app when the user signs out from this app', async () => {
+    const { config, browser, tokens, sid } = await signInToApp();
     const page = await browser.open(oidc.buildEndSessionUrl(config, { id_token_hint: tokens.id_token! }));
     await browser.submit(page, { logout: 'yes' });
-    expect((await told()).map(sidOf)).toEqual([sid]);
+    expect((await notifications()).map(sidOf)).toEqual([sid]);
   });
 
-  it('is told when the login is ended from the account page of another browser, and only of that login', async () => {
-    const { account, config, browser, sid } = await signedIn();
+  it('notifies the app of the session that the user revokes from another browser', async () => {
+    const { account, config, browser, sid } = await signInToApp();
     const otherBrowser = browserFor(server);
     const other = await signIn(config, otherBrowser, account.email);
     expect(other.claims()!.sid).not.toBe(sid);
 
     const home = await otherBrowser.open('/account');
     const rows = home.html.split('<form').slice(1);
-    const ending = rows.findIndex((row, i) => row.includes('/account/logins/') && !isCurrent(home.html, i));
-    await otherBrowser.submit(home, {}, ending);
-    expect((await told()).map(sidOf)).toEqual([sid]);
+    const revocation = rows.findIndex((row, i) => row.includes('/account/logins/') && !isCurrent(home.html, i));
+    await otherBrowser.submit(home, {}, revocation);
+    expect((await notifications()).map(sidOf)).toEqual([sid]);
     expect((await browser.open('/account')).url.pathname).toBe('/login');
     expect((await otherBrowser.open('/account')).url.pathname).toBe('/account');
   });
 
-  it('hears nothing when another login of the same person ends', async () => {
-    const { account } = await signedIn();
+  it('does not notify the app of another session of the user', async () => {
+    const { account } = await signInToApp();
     const otherBrowser = browserFor(server);
-    await otherBrowser.signIn(account.email, 'correct horse battery');
+    await otherBrowser.signIn(account.email, PASSWORD);
     await signOut(otherBrowser);
-    expect(await told()).toEqual([]);
+    expect(await notifications()).toEqual([]);
   });
 
-  it('hears nothing of a login that it was not used with', async () => {
-    await signedIn();
-    const stranger = await signedIn({
+  it('does not notify an app that the session was not used with', async () => {
+    await signInToApp();
+    const otherUser = await signInToApp({
       backchannel_logout_uri: undefined,
       backchannel_logout_session_required: undefined,
     });
-    await signOut(stranger.browser);
-    expect(await told()).toEqual([]);
+    await signOut(otherUser.browser);
+    expect(await notifications()).toEqual([]);
   });
 
-  it('is told again when it did not answer the first time', async () => {
-    const { browser, sid } = await signedIn();
+  it('repeats a request that failed', async () => {
+    const { browser, sid } = await signInToApp();
     failures = 1;
     await signOut(browser);
-    expect((await told()).map(sidOf)).toEqual([sid]);
+    expect((await notifications()).map(sidOf)).toEqual([sid]);
   });
 
-  it('does not keep the person waiting when it does not answer', async () => {
-    const { browser } = await signedIn();
+  it('does not delay the sign-out of the user when the app fails', async () => {
+    const { browser } = await signInToApp();
     failures = 3;
     const page = await signOut(browser);
     expect(page.html).toContain('signed out');
     expect(failures).toBeGreaterThan(0);
     failures = 0;
-    await told();
+    await notifications();
   });
 
-  it('cannot be a stranger: who registers without a token may not name such an address', async () => {
+  it('cannot be requested in an open dynamic registration', async () => {
     const registration = oidc.dynamicClientRegistration(
       new URL(server.issuer),
       { redirect_uris: ['https://acme.example/cb'], backchannel_logout_uri: `${app.origin}/logout` },
@@ -160,7 +161,7 @@ describe.each(stores)('an app that wants to hear of sign-outs, with the house on
   });
 });
 
-/** Whether the n-th form of the account page ends the login that shows it. */
+/** Reports whether the n-th form of the account page revokes the session of this browser. */
 function isCurrent(html: string, n: number): boolean {
   return html.split('<form')[n]!.split('<li>').at(-1)!.includes('This browser');
 }

@@ -1,16 +1,18 @@
+// A single-page app on oidc-client-ts in Chromium, on another origin of the same site.
 import { readFileSync } from 'node:fs';
 import type { User, UserManager, UserManagerSettings } from 'oidc-client-ts';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { launchChromium, openContext } from '../support/chromium.js';
 import { bodyOf, type HttpServer, openHttpServer } from '../support/http-server.js';
-import { authorizeUrl, pkce } from '../support/relying-party.js';
+import { authorizeUrl, isActive, pkce } from '../support/relying-party.js';
+import { postForm } from '../support/request.js';
 import { PASSWORD, startServer, type TestServer } from '../support/server.js';
 
 const LIBRARY = readFileSync(
   new URL('../../node_modules/oidc-client-ts/dist/browser/oidc-client-ts.min.js', import.meta.url),
 );
-/** What each page of the app does when it has loaded; the rest is done by the tests. */
+/** The pages of the app with the scripts that they run on load. */
 const SCRIPTS: Record<string, string> = {
   '/': '',
   '/callback': '',
@@ -26,15 +28,13 @@ declare global {
   }
 }
 
-describe('an app that lives in the browser (oidc-client-ts in Chromium)', () => {
+describe('a single-page app on oidc-client-ts', () => {
   let server: TestServer;
   let app: HttpServer;
-  /** Where the app is: on another port, which is another origin of the same site. */
   let origin: string;
   let browser: Browser;
   let context: BrowserContext;
   let page: Page;
-  /** Whatever a browser complained about, on any page: errors, warnings, violations of a policy. */
   let complaints: string[];
 
   beforeAll(async () => {
@@ -44,7 +44,9 @@ describe('an app that lives in the browser (oidc-client-ts in Chromium)', () => 
       if (pathname === '/library.js') return res.setHeader('content-type', 'text/javascript').end(LIBRARY);
       if (pathname === '/form-post') {
         const form = new URLSearchParams(await bodyOf(req));
-        return res.setHeader('content-type', 'text/html').end(`<title>${req.method}</title><p id="answer">${form}</p>`);
+        return res
+          .setHeader('content-type', 'text/html')
+          .end(`<title>${req.method}</title><p id="response">${form}</p>`);
       }
       const script = SCRIPTS[pathname];
       if (script === undefined) return res.writeHead(204).end();
@@ -65,8 +67,8 @@ describe('an app that lives in the browser (oidc-client-ts in Chromium)', () => 
     await app.close();
   });
 
-  /** A public client of the app, and a person. */
-  async function provisioning(metadata: Record<string, unknown> = {}) {
+  /** Creates a public client of the app, and an account. */
+  async function createClientAndAccount(metadata: Record<string, unknown> = {}) {
     const client = await server.client({
       client_name: 'Browser app',
       token_endpoint_auth_method: 'none',
@@ -77,7 +79,7 @@ describe('an app that lives in the browser (oidc-client-ts in Chromium)', () => 
     return { client, account: await server.account() };
   }
 
-  /** Opens a page of the app and sets its library up, as the app would on every page. */
+  /** Opens a page of the app and creates its user manager. */
   async function openApp(client: { id: string }, path = '/') {
     await page.goto(origin + path);
     await setUp(client);
@@ -96,14 +98,13 @@ describe('an app that lives in the browser (oidc-client-ts in Chromium)', () => 
       automaticSilentRenew: false,
       silentRequestTimeoutInSeconds: 8,
     };
-    await page.evaluate((given) => {
-      window.manager = new window.oidc.UserManager(given);
+    await page.evaluate((managerSettings) => {
+      window.manager = new window.oidc.UserManager(managerSettings);
     }, settings);
   }
 
-  const userNow = () => page.evaluate(() => window.manager.getUser());
+  const currentUser = () => page.evaluate(() => window.manager.getUser());
 
-  /** The person, in front of our sign-in and consent pages. */
   async function signIn(on: Page, email: string) {
     await on.waitForURL(`${server.issuer}/login*`);
     await on.fill('[name=email]', email);
@@ -116,7 +117,7 @@ describe('an app that lives in the browser (oidc-client-ts in Chromium)', () => 
     await on.click('button[value=allow]');
   }
 
-  /** Leaves for the house, signs in, allows, and comes back. */
+  /** Signs in at the server, consents, and returns to the app. */
   async function signInByRedirect(client: { id: string }, email: string): Promise<User> {
     await openApp(client);
     await page.evaluate(() => void window.manager.signinRedirect());
@@ -127,8 +128,8 @@ describe('an app that lives in the browser (oidc-client-ts in Chromium)', () => 
     return page.evaluate(() => window.manager.signinRedirectCallback());
   }
 
-  it('signs a person in, and reads who it is from another origin', async () => {
-    const { client, account } = await provisioning();
+  it('signs a user in and requests userinfo from another origin', async () => {
+    const { client, account } = await createClientAndAccount();
     const user = await signInByRedirect(client, account.email);
     expect(user.profile).toMatchObject({ sub: account.id, email: account.email, plan: 'free' });
     expect(user.token_type).toBe('Bearer');
@@ -141,42 +142,42 @@ describe('an app that lives in the browser (oidc-client-ts in Chromium)', () => 
     expect(complaints).toEqual([]);
   });
 
-  it('renews its tokens by refresh token, unseen', async () => {
-    const { client, account } = await provisioning();
+  it('renews its tokens with a refresh token, without a frame', async () => {
+    const { client, account } = await createClientAndAccount();
     const before = await signInByRedirect(client, account.email);
     await page.evaluate(() => window.manager.signinSilent());
-    const after = await userNow();
+    const after = await currentUser();
     expect(after!.access_token).not.toBe(before.access_token);
     expect(after!.refresh_token).not.toBe(before.refresh_token);
     expect(page.frames()).toHaveLength(1);
     expect(complaints).toEqual([]);
   });
 
-  it('renews its tokens in a frame (prompt=none) when it has no refresh token', async () => {
-    const { client, account } = await provisioning({ grant_types: ['authorization_code'] });
+  it('renews its tokens in a frame (prompt=none) without a refresh token', async () => {
+    const { client, account } = await createClientAndAccount({ grant_types: ['authorization_code'] });
     const before = await signInByRedirect(client, account.email);
     expect(before.refresh_token).toBeUndefined();
     await page.evaluate(() => window.manager.signinSilent());
-    const after = await userNow();
+    const after = await currentUser();
     expect(after!.access_token).not.toBe(before.access_token);
     expect(after!.profile.sub).toBe(account.id);
     expect(complaints).toEqual([]);
   });
 
-  it('learns in a frame that nobody is signed in', async () => {
-    const { client } = await provisioning({ grant_types: ['authorization_code'] });
+  it('receives login_required in a frame when no user is signed in', async () => {
+    const { client } = await createClientAndAccount({ grant_types: ['authorization_code'] });
     await openApp(client);
     const error = await page.evaluate(() => window.manager.signinSilent().catch((reason) => reason.error));
     expect(error).toBe('login_required');
     expect(complaints).toEqual([]);
   });
 
-  it('cannot renew in a frame on another site, where browsers keep our cookie back; a refresh token does it there', async () => {
+  it('renews its tokens on another site only with a refresh token, because browsers send no cookie in the frame', async () => {
     origin = app.origin.replace('localhost', '127.0.0.1');
-    const { client, account } = await provisioning();
+    const { client, account } = await createClientAndAccount();
     const before = await signInByRedirect(client, account.email);
     await page.evaluate(() => window.manager.signinSilent());
-    expect((await userNow())!.access_token).not.toBe(before.access_token);
+    expect((await currentUser())!.access_token).not.toBe(before.access_token);
 
     await page.evaluate(() => window.manager.removeUser());
     const error = await page.evaluate(() => window.manager.signinSilent().catch((reason) => reason.error));
@@ -184,7 +185,7 @@ describe('an app that lives in the browser (oidc-client-ts in Chromium)', () => 
     expect(complaints).toEqual([]);
   });
 
-  it('cannot show our pages in a frame', async () => {
+  it('cannot show the sign-in page in a frame', async () => {
     await openApp({ id: 'any' });
     await page.evaluate((url) => {
       const frame = document.createElement('iframe');
@@ -196,8 +197,8 @@ describe('an app that lives in the browser (oidc-client-ts in Chromium)', () => 
     expect(page.frames()[1]!.url()).not.toContain('/login');
   });
 
-  it('signs a person in in a popup', async () => {
-    const { client, account } = await provisioning();
+  it('signs a user in in a popup', async () => {
+    const { client, account } = await createClientAndAccount();
     await openApp(client);
     const [popup] = await Promise.all([
       context.waitForEvent('page'),
@@ -213,8 +214,8 @@ describe('an app that lives in the browser (oidc-client-ts in Chromium)', () => 
     expect(complaints).toEqual([]);
   });
 
-  it('is still known to the window that opened it, after all steps of the sign-in', async () => {
-    const { client, account } = await provisioning();
+  it('keeps the opener of a popup through all steps of the sign-in', async () => {
+    const { client, account } = await createClientAndAccount();
     await page.goto(origin);
     const redirect_uri = `${origin}/callback`;
     const [popup] = await Promise.all([
@@ -227,8 +228,8 @@ describe('an app that lives in the browser (oidc-client-ts in Chromium)', () => 
     expect(await popup.evaluate(() => window.opener?.document.title)).toBe('App');
   });
 
-  it('signs the person out, and gets them back', async () => {
-    const { client, account } = await provisioning();
+  it('signs the user out at the server, who then returns to the app', async () => {
+    const { client, account } = await createClientAndAccount();
     const user = await signInByRedirect(client, account.email);
     await page.evaluate(() => void window.manager.signoutRedirect({ state: 'bye' }));
     await page.waitForURL(`${server.issuer}/oauth/logout*`);
@@ -236,27 +237,24 @@ describe('an app that lives in the browser (oidc-client-ts in Chromium)', () => 
     await page.waitForURL(`${origin}/goodbye*`);
     await setUp(client);
     expect(await page.evaluate(() => window.manager.signoutRedirectCallback())).toMatchObject({ userState: 'bye' });
-    const userinfo = await fetch(`${server.issuer}/oauth/userinfo`, {
-      headers: { authorization: `Bearer ${user.access_token}` },
-    });
-    expect(userinfo.status).toBe(401);
+    expect(await isActive(server, user.access_token)).toBe(false);
     expect(complaints).toEqual([]);
   });
 
-  it('gets its answer by a posted form (form_post)', async () => {
-    const { client, account } = await provisioning();
+  it('receives its authorization response in a posted form (form_post)', async () => {
+    const { client, account } = await createClientAndAccount();
     const redirect_uri = `${origin}/form-post`;
     await page.goto(authorizeUrl(server, client, pkce().challenge, { redirect_uri, response_mode: 'form_post' }));
     await signIn(page, account.email);
     await allow(page);
     await page.waitForURL(redirect_uri);
     expect(await page.title()).toBe('POST');
-    expect(await page.textContent('#answer')).toMatch(/code=.*iss=/);
+    expect(await page.textContent('#response')).toMatch(/code=.*iss=/);
     expect(complaints).toEqual([]);
   });
 
-  it('is told when the person says no', async () => {
-    const { client, account } = await provisioning();
+  it('receives access_denied when the user denies consent', async () => {
+    const { client, account } = await createClientAndAccount();
     await openApp(client);
     await page.evaluate(() => void window.manager.signinRedirect());
     await signIn(page, account.email);
@@ -267,21 +265,20 @@ describe('an app that lives in the browser (oidc-client-ts in Chromium)', () => 
     expect(complaints).toEqual([]);
   });
 
-  it('may be an app on a television: the address with the code in it leads to the question', async () => {
-    const { account } = await provisioning();
-    const grant = 'urn:ietf:params:oauth:grant-type:device_code';
-    const { id } = await server.client({ token_endpoint_auth_method: 'none', grant_types: [grant], redirect_uris: [] });
-    const started = await fetch(`${server.issuer}/oauth/device`, {
-      method: 'POST',
-      body: new URLSearchParams({ client_id: id, scope: 'openid email' }),
+  it('connects a device with verification_uri_complete, which needs no typing', async () => {
+    const { account } = await createClientAndAccount();
+    const { id } = await server.client({
+      token_endpoint_auth_method: 'none',
+      grant_types: ['urn:ietf:params:oauth:grant-type:device_code'],
+      redirect_uris: [],
     });
-    const { user_code: code, verification_uri_complete: address } = (await started.json()) as Record<string, string>;
-    await page.goto(address!);
+    const { json } = await postForm(server, '/oauth/device', { client_id: id, scope: 'openid email' });
+    expect(json.user_code).toBeTruthy();
+    await page.goto(String(json.verification_uri_complete));
     await page.click('button[name=confirm]');
     await signIn(page, account.email);
     await allow(page);
     await page.waitForSelector('text=Your device is connected');
-    expect(code).toBeTruthy();
     expect(complaints).toEqual([]);
   });
 });

@@ -1,9 +1,10 @@
-// An agent that needs a person's yes for one thing (CIBA, poll mode), with openid-client on its
-// side and a browser on the person's.
+// An agent that requests the approval of its owner (CIBA, poll mode). The agent uses openid-client,
+// the owner a browser.
 
 import { decodeJwt, decodeProtectedHeader } from 'jose';
 import * as oidc from 'openid-client';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { systemMeta } from '../../src/core/request-meta.js';
 import {
   ACTION,
   addCapTable,
@@ -15,13 +16,13 @@ import {
   requestApproval,
 } from '../support/approval-requests.js';
 import { Browser, formsOf } from '../support/browser.js';
-import { linkIn, mailsTo, mailTo } from '../support/mailbox.js';
+import { linkIn, mailsTo, mailTo, tokenIn } from '../support/mailbox.js';
 import { discover } from '../support/openid-client.js';
 import { callApi } from '../support/request.js';
 import { PASSWORD, startServer, type TestServer } from '../support/server.js';
 import { introspect } from '../support/token-family.js';
 
-describe('an agent that asks a person', () => {
+describe('an agent with CIBA', () => {
   let server: TestServer;
   beforeAll(async () => {
     server = await startServer();
@@ -30,17 +31,27 @@ describe('an agent that asks a person', () => {
   afterAll(() => server.close());
 
   const configFor = ({ client_id: id, api_key: secret }: ClaimedAgent) => discover(server, { id, secret });
-  const question = (agent: ClaimedAgent) => ({
+  const requestParameters = (agent: ClaimedAgent) => ({
     scope: 'openid write:equity read:cap-table',
     resource: CAP_TABLE,
     login_hint: agent.ownerEmail,
     binding_message: 'Grant 2026-114',
     authorization_details: JSON.stringify([ACTION]),
   });
-  const pollOnce = (config: oidc.Configuration, asked: oidc.BackchannelAuthenticationResponse) =>
-    oidc.pollBackchannelAuthenticationGrant(config, { ...asked, interval: 0.01 });
+  const pollOnce = (config: oidc.Configuration, request: oidc.BackchannelAuthenticationResponse) =>
+    oidc.pollBackchannelAuthenticationGrant(config, { ...request, interval: 0.01 });
 
-  it('finds in discovery how it is done', async () => {
+  const listApprovals = async ({ bearer }: ClaimedAgent): Promise<{ id: string }[]> =>
+    JSON.parse((await callApi(server, 'GET', '/approvals', { token: bearer })).text);
+  const decide = ({ bearer }: ClaimedAgent, id: string, decision: 'approve' | 'deny') =>
+    callApi(server, 'POST', `/approvals/${id}`, { token: bearer, body: { decision } });
+
+  async function verifyEmail(email: string): Promise<void> {
+    await server.core.emailVerification.request((await server.core.accounts.findByEmail(email))!);
+    await server.core.emailVerification.verify(tokenIn(await mailTo(server, email, /Confirm/)), systemMeta);
+  }
+
+  it('finds the endpoint and the delivery mode in the discovery document', async () => {
     const metadata = (await configFor(await createClaimedAgent(server))).serverMetadata();
     expect(metadata).toMatchObject({
       backchannel_authentication_endpoint: `${server.issuer}/oauth/ciba`,
@@ -51,15 +62,15 @@ describe('an agent that asks a person', () => {
     expect(metadata.grant_types_supported).toContain(CIBA_GRANT);
   });
 
-  it('is allowed on a page, after a mail, and gets a token for that one thing', async () => {
+  it('receives a token for one action after its owner was notified by mail and approved on a page', async () => {
     const agent = await createClaimedAgent(server);
-    await server.base.db.account.update({ where: { id: agent.ownerId }, data: { emailVerified: true } });
+    await verifyEmail(agent.ownerEmail);
     const config = await configFor(agent);
-    const asked = await oidc.initiateBackchannelAuthentication(config, question(agent));
-    expect(asked).toMatchObject({ expires_in: 600, interval: 5 });
+    const request = await oidc.initiateBackchannelAuthentication(config, requestParameters(agent));
+    expect(request).toMatchObject({ expires_in: 600, interval: 5 });
 
     const mail = await mailTo(server, agent.ownerEmail, /approval/);
-    expect(mail.text).not.toContain('Grant 2026-114'); // what the agent says is for the page
+    expect(mail.text).not.toContain('Grant 2026-114'); // text of the agent appears only on the page
     const browser = new Browser(server.origin);
     const link = linkIn(mail).pathname;
     const page = await browser.signIn(agent.ownerEmail, PASSWORD, await browser.open(link));
@@ -76,17 +87,17 @@ describe('an agent that asks a person', () => {
     for (const text of ['shares', '1000', 'Ada Okafor', 'Cap table', CAP_TABLE, 'Issue grants.']) {
       expect(page.html).toContain(text);
     }
-    expect(page.html).not.toContain('Read who owns what.'); // not one of the agent's capabilities
+    expect(page.html).not.toContain('Read who owns what.'); // not a capability of the agent
     expect((await browser.open('/account')).html).toContain('href="/account/approvals"');
     const form = formsOf(page.html).findIndex(({ action }) => action.startsWith('/account/approvals/'));
     expect((await browser.submit(page, { decision: 'approve', csrf: 'x' }, form)).status).toBe(403);
     expect((await browser.submit(page, { decision: 'maybe' }, form)).status).toBe(400);
-    const done = await browser.submit(page, { decision: 'approve' }, form);
-    expect(done.html).toContain('Approved. The agent can now do this once');
-    expect(done.html).toContain('No pending requests');
+    const approved = await browser.submit(page, { decision: 'approve' }, form);
+    expect(approved.html).toContain('Approved. The agent can now do this once');
+    expect(approved.html).toContain('No pending requests');
     expect((await browser.submit(page, { decision: 'deny' }, form)).html).toContain('already been decided');
 
-    const tokens = await pollOnce(config, asked);
+    const tokens = await pollOnce(config, request);
     expect(tokens).toMatchObject({
       token_type: 'bearer',
       expires_in: 300,
@@ -114,108 +125,104 @@ describe('an agent that asks a person', () => {
       act: { sub: agent.client_id },
       authorization_details: [ACTION],
     });
-    await expect(pollOnce(config, asked)).rejects.toMatchObject({ error: 'invalid_grant' });
+    await expect(pollOnce(config, request)).rejects.toMatchObject({ error: 'invalid_grant' });
   });
 
-  it('is refused in an app of ours, and hears of it', async () => {
+  it('receives access_denied when its owner denies the request in the JSON API', async () => {
     const agent = await createClaimedAgent(server);
     const config = await configFor(agent);
-    const asked = await oidc.initiateBackchannelAuthentication(config, question(agent));
-    const [open] = JSON.parse((await callApi(server, 'GET', '/approvals', { token: agent.bearer })).text);
-    expect(open).toMatchObject({
+    const request = await oidc.initiateBackchannelAuthentication(config, requestParameters(agent));
+    const [pending] = await listApprovals(agent);
+    expect(pending).toMatchObject({
       agent: { client_id: agent.client_id, agent_id: agent.agent_id, company_id: agent.company_id },
       binding_message: 'Grant 2026-114',
       authorization_details: [ACTION],
       resource: CAP_TABLE,
       scope: 'write:equity',
     });
-    const answer = await callApi(server, 'POST', `/approvals/${open.id}`, {
-      token: agent.bearer,
-      body: { decision: 'deny' },
-    });
-    expect(answer.status).toBe(200);
-    await expect(pollOnce(config, asked)).rejects.toMatchObject({ error: 'access_denied' });
-    expect(await mailsTo(server, agent.ownerEmail)).toEqual([]); // the address may be another's
+    expect((await decide(agent, pending!.id, 'deny')).status).toBe(200);
+    await expect(pollOnce(config, request)).rejects.toMatchObject({ error: 'access_denied' });
+    expect(await mailsTo(server, agent.ownerEmail)).toEqual([]); // their address is not verified
   });
 
-  it('is told to wait, to poll less often, and that it is too late', async () => {
+  it('receives authorization_pending, slow_down and, after the expiry, expired_token', async () => {
     const agent = await createClaimedAgent(server);
-    const asked = await requestApproval(server, agent, agent.ownerEmail, { requested_expiry: '60' });
-    expect(asked.body.expires_in).toBe(60);
-    expect((await poll(server, agent, asked)).body.error).toBe('authorization_pending');
-    expect((await poll(server, agent, asked)).body.error).toBe('slow_down');
+    const request = await requestApproval(server, agent, agent.ownerEmail, { requested_expiry: '60' });
+    expect(request.body.expires_in).toBe(60);
+    expect((await poll(server, agent, request)).body.error).toBe('authorization_pending');
+    expect((await poll(server, agent, request)).body.error).toBe('slow_down');
     await server.core.audit.flush();
     expect(await server.core.audit.list({ clientId: agent.client_id, action: 'token.denied' })).toEqual([]);
 
-    const kind = 'BackchannelAuthenticationRequest';
-    const id = server.core.oauthStorage.idOf(asked.body.auth_req_id!);
-    const { payload } = await server.base.db.oidcArtifact.findUniqueOrThrow({ where: { kind_id: { kind, id } } });
-    const over = { ...(payload as object), exp: Math.floor(Date.now() / 1000) - 1 };
-    await server.base.db.oidcArtifact.update({ where: { kind_id: { kind, id } }, data: { payload: over } });
-    await server.base.db.approval.updateMany({
-      where: { agentId: agent.client_id },
-      data: { expiresAt: new Date(Date.now() - 1000) },
-    });
-    expect((await poll(server, agent, asked)).body.error).toBe('expired_token');
-    expect(JSON.parse((await callApi(server, 'GET', '/approvals', { token: agent.bearer })).text)).toEqual([]);
-    expect((await requestApproval(server, agent, agent.ownerEmail)).status).toBe(200); // it stands in the way no more
+    vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 61_000 });
+    try {
+      expect((await poll(server, agent, request)).body.error).toBe('expired_token');
+      expect(await listApprovals(agent)).toEqual([]);
+      expect((await requestApproval(server, agent, agent.ownerEmail)).status).toBe(200);
+    } finally {
+      vi.useRealTimers();
+    }
   });
 
   it.each<[string, Record<string, string>, string]>([
     ['without a binding message', { binding_message: '' }, 'invalid_request'],
-    ['with an unreadable one', { binding_message: `a${'\u202e'}b` }, 'invalid_binding_message'],
-    ['with one that is too long', { binding_message: 'x'.repeat(101) }, 'invalid_binding_message'],
-    ['without saying what for', { authorization_details: '' }, 'invalid_authorization_details'],
-    ['for another type of thing', { authorization_details: '[{"type":"payment"}]' }, 'invalid_authorization_details'],
+    ['with an unprintable binding message', { binding_message: `a${'\u202e'}b` }, 'invalid_binding_message'],
+    ['with a binding message that is too long', { binding_message: 'x'.repeat(101) }, 'invalid_binding_message'],
+    ['without authorization details', { authorization_details: '' }, 'invalid_authorization_details'],
     [
-      'with what is not shown',
+      'with authorization details of another type',
+      { authorization_details: '[{"type":"payment"}]' },
+      'invalid_authorization_details',
+    ],
+    [
+      'with a member that the page does not show',
       { authorization_details: JSON.stringify([{ ...ACTION, hidden: 'x' }]) },
       'invalid_authorization_details',
     ],
     [
-      'for another place than the one that is asked for',
+      'with a location other than the resource',
       { authorization_details: JSON.stringify([{ ...ACTION, locations: ['https://other.example/'] }]) },
       'invalid_authorization_details',
     ],
-    ['for no scope of its own', { scope: 'openid read:cap-table' }, 'invalid_scope'],
-    ['for an API that there is not', { resource: 'https://nowhere.example/' }, 'invalid_target'],
-    ['with a hint of a kind that there is not', { login_hint: '', login_hint_token: 'x' }, 'unknown_user_id'],
+    ['without a scope that is a capability of the agent', { scope: 'openid read:cap-table' }, 'invalid_scope'],
+    ['for an unknown resource', { resource: 'https://nowhere.example/' }, 'invalid_target'],
+    ['with an unsupported kind of hint', { login_hint: '', login_hint_token: 'x' }, 'unknown_user_id'],
     ['without a hint', { login_hint: '' }, 'invalid_request'],
-  ])('is refused %s', async (_what, more, error) => {
+  ])('cannot send a request %s', async (_case, more, error) => {
     const agent = await createClaimedAgent(server);
     const { status, body } = await requestApproval(server, agent, agent.ownerEmail, more);
     expect([status, body.error]).toEqual([400, error]);
-    expect(await server.base.db.approval.count({ where: { agentId: agent.client_id } })).toBe(0);
+    expect(await listApprovals(agent)).toEqual([]);
   });
 
-  it('gets no further by it than it was allowed: not to answer for the person, say', async () => {
+  it('cannot use an approved token, or its own credentials, to decide about approvals', async () => {
     const agent = await createClaimedAgent(server);
     const ownApi = `${server.issuer}/api/v1`;
-    const asked = await requestApproval(server, agent, agent.ownerEmail, { resource: ownApi });
-    const [{ id }] = JSON.parse((await callApi(server, 'GET', '/approvals', { token: agent.bearer })).text);
-    await callApi(server, 'POST', `/approvals/${id}`, { token: agent.bearer, body: { decision: 'approve' } });
-    const { access_token: accessToken } = (await poll(server, agent, asked)).body;
+    const request = await requestApproval(server, agent, agent.ownerEmail, { resource: ownApi });
+    const [first] = await listApprovals(agent);
+    await decide(agent, first!.id, 'approve');
+    const { access_token: accessToken } = (await poll(server, agent, request)).body;
     expect(decodeJwt(accessToken!)).toMatchObject({ aud: ownApi, sub: agent.ownerId });
     await requestApproval(server, agent, agent.ownerEmail);
-    const [next] = JSON.parse((await callApi(server, 'GET', '/approvals', { token: agent.bearer })).text);
+    const [second] = await listApprovals(agent);
     for (const token of [accessToken!, agent.token, agent.api_key]) {
       for (const [method, path] of [
         ['GET', '/approvals'],
-        ['POST', `/approvals/${next.id}`],
+        ['POST', `/approvals/${second!.id}`],
         ['GET', '/auth/me'],
       ] as const) {
         const body = method === 'POST' ? { decision: 'approve' } : undefined;
-        const answer = await callApi(server, method, path, { token, body });
-        expect([answer.status, answer.json.error], path).toEqual([403, 'insufficient_scope']);
+        const response = await callApi(server, method, path, { token, body });
+        expect([response.status, response.json.error], path).toEqual([403, 'insufficient_scope']);
       }
     }
   });
 
-  it('is a thing of agents: no app asks like that, and no consent page is made to', async () => {
+  it('is the only kind of client that can request approvals or use authorization details', async () => {
     const client = await server.client();
-    const asApp = { client_id: client.id, api_key: client.secret };
+    const asAgent = { client_id: client.id, api_key: client.secret };
     const { email } = await server.account();
-    expect((await requestApproval(server, asApp, email)).body.error).toBe('unauthorized_client');
+    expect((await requestApproval(server, asAgent, email)).body.error).toBe('unauthorized_client');
     const query = new URLSearchParams({
       client_id: client.id,
       response_type: 'code',

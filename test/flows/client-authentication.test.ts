@@ -1,15 +1,17 @@
+// Client authentication with secrets and with private_key_jwt (RFC 7523), by openid-client.
 import { exportJWK, generateKeyPair, SignJWT } from 'jose';
 import * as oidc from 'openid-client';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type HttpServer, openHttpServer } from '../support/http-server.js';
 import { browserFor, discover, signIn } from '../support/openid-client.js';
+import { postForm } from '../support/request.js';
 import { startServer, type TestServer } from '../support/server.js';
 import { stores } from '../support/stores.js';
 
 const MACHINE = { grant_types: ['client_credentials'], redirect_uris: [] };
-const BY_JWT = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer';
+const JWT_BEARER = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer';
 
-describe.each(stores)('how an app proves who it is, with the house on $name', (store) => {
+describe.each(stores)('client authentication, with the server on $name', (store) => {
   let server: TestServer;
   beforeAll(async () => {
     server = await startServer({ store });
@@ -19,23 +21,23 @@ describe.each(stores)('how an app proves who it is, with the house on $name', (s
   it.each([
     ['client_secret_basic', oidc.ClientSecretBasic],
     ['client_secret_post', oidc.ClientSecretPost],
-  ])('by its secret (%s)', async (method, authentication) => {
+  ])('accepts the secret of a client, and no other (%s)', async (method, authentication) => {
     const { email } = await server.account();
     const client = await server.client({ token_endpoint_auth_method: method });
     const config = await discover(server, client, authentication(client.secret));
     const tokens = await signIn(config, browserFor(server), email);
     expect(tokens.claims()).toMatchObject({ email });
-    const impostor = await discover(server, client, authentication('wrong'));
-    await expect(oidc.refreshTokenGrant(impostor, tokens.refresh_token!)).rejects.toMatchObject({ status: 401 });
+    const withWrongSecret = await discover(server, client, authentication('wrong'));
+    await expect(oidc.refreshTokenGrant(withWrongSecret, tokens.refresh_token!)).rejects.toMatchObject({ status: 401 });
   });
 
-  it('and not at all by its name alone, once it has a secret', async () => {
+  it('rejects a client that has a secret and sends only its client_id', async () => {
     const client = await server.client(MACHINE);
     const config = await discover(server, client, oidc.None());
     await expect(oidc.clientCredentialsGrant(config)).rejects.toMatchObject({ status: 401, error: 'invalid_client' });
   });
 
-  describe.each(['RS256', 'ES256', 'PS256', 'Ed25519'])('by a key of its own, %s (private_key_jwt)', (alg) => {
+  describe.each(['RS256', 'ES256', 'PS256', 'Ed25519'])('private_key_jwt with %s', (alg) => {
     let pair: Awaited<ReturnType<typeof generateKeyPair>>;
     let jwks: { keys: object[] };
     let keyServer: HttpServer;
@@ -48,31 +50,31 @@ describe.each(stores)('how an app proves who it is, with the house on $name', (s
     });
     afterAll(() => keyServer.close());
 
-    const byKey = (members: object) =>
+    const createClient = (members: object) =>
       server.client({ ...MACHINE, token_endpoint_auth_method: 'private_key_jwt', ...members });
 
-    it('that it registered', async () => {
-      const client = await byKey({ jwks });
+    it('accepts an assertion of the registered key', async () => {
+      const client = await createClient({ jwks });
       expect(client.secret).toBe('');
       const config = await discover(server, client, oidc.PrivateKeyJwt({ key: pair.privateKey, kid: 'one' }));
       expect((await oidc.clientCredentialsGrant(config)).access_token).toEqual(expect.any(String));
     });
 
-    it('that it publishes at its jwks_uri', async () => {
-      const client = await byKey({ jwks_uri: `${keyServer.origin}/keys` });
+    it('accepts an assertion of a key at the jwks_uri of the client', async () => {
+      const client = await createClient({ jwks_uri: `${keyServer.origin}/keys` });
       const config = await discover(server, client, oidc.PrivateKeyJwt({ key: pair.privateKey, kid: 'one' }));
       expect((await oidc.clientCredentialsGrant(config)).access_token).toEqual(expect.any(String));
     });
 
     it('rejects an assertion signed with another key', async () => {
-      const client = await byKey({ jwks });
+      const client = await createClient({ jwks });
       const { privateKey } = await generateKeyPair(alg);
       const config = await discover(server, client, oidc.PrivateKeyJwt({ key: privateKey, kid: 'one' }));
       await expect(oidc.clientCredentialsGrant(config)).rejects.toMatchObject({ error: 'invalid_client' });
     });
   });
 
-  describe('an assertion', () => {
+  describe('a client assertion', () => {
     let privateKey: CryptoKey;
     let client: { id: string };
     beforeAll(async () => {
@@ -82,7 +84,7 @@ describe.each(stores)('how an app proves who it is, with the house on $name', (s
       client = await server.client({ ...MACHINE, token_endpoint_auth_method: 'private_key_jwt', jwks });
     });
 
-    const assertion = (changes: Record<string, unknown> = {}) =>
+    const signAssertion = (changes: Record<string, unknown> = {}) =>
       new SignJWT({
         iss: client.id,
         sub: client.id,
@@ -95,42 +97,43 @@ describe.each(stores)('how an app proves who it is, with the house on $name', (s
         .setProtectedHeader({ alg: 'ES256' })
         .sign(privateKey);
 
-    async function present(jwt: string, path = '/api/v1/oauth/token') {
-      const response = await fetch(server.origin + path, {
-        method: 'POST',
-        body: new URLSearchParams({
-          grant_type: 'client_credentials',
-          client_assertion_type: BY_JWT,
-          client_assertion: jwt,
-        }),
+    const present = (jwt: string, path = '/api/v1/oauth/token') =>
+      postForm(server, path, {
+        grant_type: 'client_credentials',
+        client_assertion_type: JWT_BEARER,
+        client_assertion: jwt,
       });
-      return { status: response.status, body: (await response.json()) as { error?: string } };
-    }
 
-    it('is good once', async () => {
-      const jwt = await assertion();
+    it('is accepted once', async () => {
+      const jwt = await signAssertion();
       expect(await present(jwt)).toMatchObject({ status: 200 });
-      expect(await present(jwt)).toMatchObject({ status: 401, body: { error: 'invalid_client' } });
+      expect(await present(jwt)).toMatchObject({ status: 401, json: { error: 'invalid_client' } });
     });
 
-    it('is good once even when it comes twenty times at the same moment', async () => {
-      const jwt = await assertion();
-      const answers = await Promise.all(Array.from({ length: 20 }, () => present(jwt)));
-      expect(answers.filter(({ status }) => status === 200)).toHaveLength(1);
+    it('is accepted once of twenty concurrent requests', async () => {
+      const jwt = await signAssertion();
+      const responses = await Promise.all(Array.from({ length: 20 }, () => present(jwt)));
+      expect(responses.filter(({ status }) => status === 200)).toHaveLength(1);
     });
 
-    it.each(['/api/v1/oauth/token', '/oauth/token'])('may be meant for the token endpoint, %s', async (path) => {
-      expect(await present(await assertion({ aud: server.issuer + path }), path)).toMatchObject({ status: 200 });
-    });
+    it.each(['/api/v1/oauth/token', '/oauth/token'])(
+      'can have the token endpoint as its audience (%s)',
+      async (path) => {
+        expect(await present(await signAssertion({ aud: server.issuer + path }), path)).toMatchObject({ status: 200 });
+      },
+    );
 
     it.each([
       ['for another audience', { aud: 'https://other.example' }],
       ['expired', { exp: Math.floor(Date.now() / 1000) - 120 }],
-      ['without an end', { exp: undefined }],
-      ['without a number of its own', { jti: undefined }],
+      ['without an expiry', { exp: undefined }],
+      ['without a jti', { jti: undefined }],
       ['of another issuer', { iss: 'https://other.example' }],
-    ])('is refused when it is %s', async (_, changes) => {
-      expect(await present(await assertion(changes))).toMatchObject({ status: 401, body: { error: 'invalid_client' } });
+    ])('is rejected when it is %s', async (_, changes) => {
+      expect(await present(await signAssertion(changes))).toMatchObject({
+        status: 401,
+        json: { error: 'invalid_client' },
+      });
     });
   });
 });
