@@ -1,5 +1,4 @@
-// What the kit's checks cost, beside jose alone on the same input: the difference is all that the
-// kit adds.
+// Compares the kit's checks with jose or Web Crypto alone on the same input.
 import { writeFileSync } from 'node:fs';
 import { cpus, loadavg } from 'node:os';
 import { fileURLToPath } from 'node:url';
@@ -31,43 +30,43 @@ const AUDIENCE = 'https://api.example.com';
 const SECRET = 'a secret of thirty-two characters';
 const RESULTS = fileURLToPath(new URL('../../test/bench/kit.md', import.meta.url));
 
-interface Contest {
+interface Comparison {
   kit(n: number): unknown;
-  /** The same check with nothing around it. */
+  /** The same check by the library alone. */
   alone(n: number): unknown;
 }
 
 export const kit: Bench = async () => {
   const figures: Record<string, string> = {};
-  for (const [name, contest] of Object.entries(await contests())) figures[name] = await compare(contest);
+  for (const [name, contest] of Object.entries(await createComparisons())) figures[name] = await compare(contest);
   writeFileSync(RESULTS, toMarkdown(figures));
   return figures;
 };
 
-/** In turns, so that whatever else the machine does meets both. */
-async function compare({ kit, alone }: Contest): Promise<string> {
+/** Measures both in turns, so that other load on the machine affects both. */
+async function compare({ kit, alone }: Comparison): Promise<string> {
   const rounds: { kit: number; alone: number }[] = [];
   for (let round = 0; round < ROUNDS; round += 1) {
     const from = round * CALLS;
     rounds.push({ kit: await cpuMicros(kit, from), alone: await cpuMicros(alone, from) });
   }
-  rounds.shift(); // until the compiler has settled
+  rounds.shift(); // the first round warms up the compiler
   const perSecond = (pick: (round: { kit: number; alone: number }) => number) => 1_000_000 / median(rounds.map(pick));
-  const [ours, theirs] = [perSecond((round) => round.kit), perSecond((round) => round.alone)];
+  const [byKit, byLibrary] = [perSecond((round) => round.kit), perSecond((round) => round.alone)];
   const ratio = median(rounds.map((round) => round.alone / round.kit));
   const rounded = (n: number) => (Math.round(n / 100) * 100).toLocaleString('en');
-  return `${(100 * ratio).toFixed(0)} % of it alone (${rounded(ours)} and ${rounded(theirs)} per core-second)`;
+  return `${(100 * ratio).toFixed(0)} % of the library alone (${rounded(byKit)} and ${rounded(byLibrary)} per core-second)`;
 }
 
-/** CPU time of one call; a call that is refused measures the wrong thing. */
+/** Returns the CPU time of one call in microseconds. Throws if a call is rejected. */
 async function cpuMicros(call: (n: number) => unknown, from: number): Promise<number> {
   const begin = process.cpuUsage();
-  for (let n = from; n < from + CALLS; n += 1) if (!(await call(n))) throw new Error('refused');
+  for (let n = from; n < from + CALLS; n += 1) if (!(await call(n))) throw new Error('rejected');
   const { user, system } = process.cpuUsage(begin);
   return (user + system) / CALLS;
 }
 
-async function contests(): Promise<Record<string, Contest>> {
+async function createComparisons(): Promise<Record<string, Comparison>> {
   return {
     'an access token, beside jose': await accessToken(),
     'a session, beside jose': session(),
@@ -76,7 +75,7 @@ async function contests(): Promise<Record<string, Contest>> {
   };
 }
 
-async function accessToken(): Promise<Contest> {
+async function accessToken(): Promise<Comparison> {
   const { privateKey, publicKey } = await generateKeyPair('ES256');
   const jwks = { keys: [{ ...(await exportJWK(publicKey)), kid: 'k', alg: 'ES256', use: 'sig' }] };
   const claims = { sub: 'person-1', client_id: 'app-1', scope: 'ticket:read', jti: 'j' };
@@ -101,7 +100,7 @@ async function accessToken(): Promise<Contest> {
   };
 }
 
-function session(): Contest {
+function session(): Comparison {
   const token = signSession({ userId: 'user_123', email: 'alice@example.com', role: 'admin' }, SECRET);
   const key = new TextEncoder().encode(SECRET);
   return {
@@ -110,7 +109,7 @@ function session(): Contest {
   };
 }
 
-async function proof(): Promise<Contest> {
+async function proof(): Promise<Comparison> {
   const { privateKey, publicKey } = await generateKeyPair('ES256', { extractable: true });
   const jwk = await exportJWK(publicKey);
   const boundTo = await calculateJwkThumbprint(jwk);
@@ -130,7 +129,7 @@ async function proof(): Promise<Contest> {
   };
 }
 
-async function apiKey(): Promise<Contest> {
+async function apiKey(): Promise<Comparison> {
   const { key, hash } = generateApiKey();
   return {
     kit: () => verifyApiKey(key, hash),
@@ -147,9 +146,9 @@ function toMarkdown(figures: Record<string, string>): string {
 
 Written by \`npm run bench -- kit\` on ${new Date().toISOString().slice(0, 10)}: Node ${process.version}, ${cpus().length} cores, load ${loadavg()[0]!.toFixed(1)}.
 
-One check at a time, on input that is good, CPU time by \`process.cpuUsage\`, in turns with the same check by the library alone; ${ROUNDS - 1} rounds of
-${CALLS.toLocaleString('en')} checks, the median of each. Only the ratios tell something
-(more than 100 %: the kit hashes in JavaScript, where the library goes through a thread); the machine had other things to do as well.
+One check at a time on valid input, in turns with the same check by the library alone: ${ROUNDS - 1} rounds of ${CALLS.toLocaleString('en')} checks, the
+median of each, CPU time by \`process.cpuUsage\`. Only the ratios are meaningful. Above 100 %, the kit hashes in JavaScript where the
+library uses a thread.
 
 | | |
 | --- | --- |

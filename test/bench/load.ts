@@ -1,5 +1,5 @@
-// A server of its own and a client that asks it over and over; both share the machine, so figures
-// compare, but do not add up.
+// Starts a server and loads it with requests. Client and server share the machine, so compare the
+// figures only with each other.
 import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { Agent, get } from 'node:http';
@@ -20,18 +20,18 @@ export interface Load {
 /** The settings of a server, in addition to its own folder. */
 interface Start {
   settings?: Record<string, string>;
-  /** Is given all its settings, before it starts. */
-  furnish?: (environment: Record<string, string>) => Promise<void>;
+  /** Fills the database before the server starts. Receives all settings. */
+  seed?: (environment: Record<string, string>) => Promise<void>;
 }
 
 /** Runs `use` against a fresh server on SQLite. */
 export async function withServer<Result>(
   use: (server: { origin: string; pid: number }) => Promise<Result>,
-  { settings, furnish }: Start = {},
+  { settings, seed }: Start = {},
 ): Promise<Result> {
   const folder = mkdtempSync(join(tmpdir(), 'signet-bench-'));
   const environment = { DATA_DIR: folder, PORT: '0', ...settings };
-  await furnish?.(environment);
+  await seed?.(environment);
   const server = spawn(process.execPath, [...startFlags(), MAIN], {
     cwd: folder,
     env: environment,
@@ -56,15 +56,15 @@ export async function withServer<Result>(
   }
 }
 
-/** Asks for one page with so many requests in flight. Throws when an answer is not 200. */
-export async function ask(url: string, { inFlight = 16, seconds = 4 } = {}): Promise<Load> {
+/** Requests one page repeatedly, `inFlight` at a time. Throws if a response is not 200. */
+export async function measurePage(url: string, { inFlight = 16, seconds = 4 } = {}): Promise<Load> {
   const agent = new Agent({ keepAlive: true, maxSockets: inFlight });
   const began = performance.now();
   const until = began + seconds * 1000;
   const times: number[] = [];
   await Promise.all(
     Array.from({ length: inFlight }, async () => {
-      while (performance.now() < until) times.push(await once(url, agent));
+      while (performance.now() < until) times.push(await getPage(url, agent));
     }),
   );
   agent.destroy();
@@ -77,13 +77,13 @@ export async function ask(url: string, { inFlight = 16, seconds = 4 } = {}): Pro
   };
 }
 
-function once(url: string, agent: Agent): Promise<number> {
+function getPage(url: string, agent: Agent): Promise<number> {
   const began = performance.now();
   return new Promise((resolve, reject) => {
-    get(url, { agent, headers: { accept: 'text/html' } }, (answer) => {
-      answer.resume().once('end', () => {
-        if (answer.statusCode === 200) resolve(performance.now() - began);
-        else reject(new Error(`${url} answers ${answer.statusCode}`));
+    get(url, { agent, headers: { accept: 'text/html' } }, (response) => {
+      response.resume().once('end', () => {
+        if (response.statusCode === 200) resolve(performance.now() - began);
+        else reject(new Error(`${url} returned ${response.statusCode}`));
       });
     }).once('error', reject);
   });

@@ -1,6 +1,5 @@
-// What this server spends on each request of OAuth and OpenID Connect beside bare oidc-provider,
-// which does nothing but the protocol: CPU time of the server's process, in turns (A B A B), the
-// median of all rounds.
+// Compares the CPU time per request of Signet with that of bare oidc-provider, which does nothing
+// but the protocol. Both run in turns (A B A B); the result is the median of all rounds.
 import { writeFileSync } from 'node:fs';
 import { cpus, loadavg, platform } from 'node:os';
 import { fileURLToPath } from 'node:url';
@@ -11,10 +10,7 @@ import type { Bench } from './run.js';
 import { median } from './start.js';
 
 const ROUNDS = 3;
-/**
- * Until V8 has compiled what it will, whatever was asked of this server before: some are new to a
- * case, some are not.
- */
+/** Rounds until V8 has compiled the code of a case. */
 const WARM_ROUNDS = 2;
 const RESULTS = fileURLToPath(new URL('../../test/bench/results.md', import.meta.url));
 
@@ -23,47 +19,50 @@ interface Row {
   aim: number;
   ratio: number | undefined;
   bare: Measured;
-  ours: Measured;
+  signet: Measured;
 }
 
-/** All cases; what they say is kept beside this file. */
+/** Runs all cases and writes results.md. */
 export const oidc: Bench = async () => {
   const rows = await compareAll(CASES);
   writeFileSync(RESULTS, toMarkdown(rows));
   return toFigures(rows);
 };
 
-/** Some of them, by their word. */
+/** The cases by their command line argument. */
 export const oidcCases: Record<string, Bench> = Object.fromEntries(
-  CASES.map(({ word }) => [word, async () => toFigures(await compareAll(CASES.filter((one) => one.word === word)))]),
+  CASES.map(({ argument }) => [
+    argument,
+    async () => toFigures(await compareAll(CASES.filter((one) => one.argument === argument))),
+  ]),
 );
 
 async function compareAll(cases: Case[]): Promise<Row[]> {
   const sides = await openSides();
   try {
     const rows: Row[] = [];
-    for (const one of cases) rows.push(await compare(one, sides.all[one.bare], sides.all[one.ours]));
+    for (const one of cases) rows.push(await compare(one, sides.all[one.bare], sides.all[one.signet]));
     return rows;
   } finally {
     await sides.close();
   }
 }
 
-async function compare({ name, aim, requests, inFlight, prepare }: Case, bare: Side, ours: Side): Promise<Row> {
-  const rounds: Record<'bare' | 'ours', Measured[]> = { bare: [], ours: [] };
-  const sides = { bare, ours };
-  const ready = { bare: await prepare(bare, inFlight), ours: await prepare(ours, inFlight) };
+async function compare({ name, aim, requests, inFlight, prepare }: Case, bare: Side, signet: Side): Promise<Row> {
+  const rounds: Record<'bare' | 'signet', Measured[]> = { bare: [], signet: [] };
+  const sides = { bare, signet };
+  const ready = { bare: await prepare(bare, inFlight), signet: await prepare(signet, inFlight) };
   for (let round = 0; round <= ROUNDS; round += 1) {
-    for (const which of ['bare', 'ours'] as const) {
+    for (const which of ['bare', 'signet'] as const) {
       const count = round === 0 ? requests * WARM_ROUNDS : requests;
-      const once = await ready[which](count);
-      const measured = await measure(sides[which].pid, { requests: count, inFlight, once });
+      const sendOne = await ready[which](count);
+      const measured = await measure(sides[which].pid, { requests: count, inFlight, sendOne });
       if (round > 0) rounds[which].push(measured);
     }
   }
-  const [ofBare, ofOurs] = [medians(rounds.bare), medians(rounds.ours)];
-  const ratio = ofBare.cpuMicros && ofOurs.cpuMicros && ofOurs.cpuMicros / ofBare.cpuMicros;
-  return { name, aim, ratio, bare: ofBare, ours: ofOurs };
+  const [bareMedians, signetMedians] = [medians(rounds.bare), medians(rounds.signet)];
+  const ratio = bareMedians.cpuMicros && signetMedians.cpuMicros && signetMedians.cpuMicros / bareMedians.cpuMicros;
+  return { name, aim, ratio, bare: bareMedians, signet: signetMedians };
 }
 
 function medians(rounds: Measured[]): Measured {
@@ -75,13 +74,13 @@ function medians(rounds: Measured[]): Measured {
   };
 }
 
-const HEAD = ['CPU bare', 'CPU ours', 'ratio', 'aim', 'p50/p99 bare', 'p50/p99 ours', ''];
+const HEAD = ['CPU bare', 'CPU Signet', 'ratio', 'aim', 'p50/p99 bare', 'p50/p99 Signet', ''];
 
-function cellsOf({ aim, ratio, bare, ours }: Row): string[] {
+function cellsOf({ aim, ratio, bare, signet }: Row): string[] {
   const cpu = ({ cpuMicros }: Measured) => (cpuMicros === undefined ? 'n/a' : `${Math.round(cpuMicros)} µs`);
   const times = ({ p50Ms, p99Ms }: Measured) => `${p50Ms.toFixed(1)}/${p99Ms.toFixed(1)} ms`;
   const verdict = ratio === undefined ? '' : ratio <= aim ? 'met' : 'missed';
-  return [cpu(bare), cpu(ours), ratio?.toFixed(2) ?? 'n/a', `≤ ${aim}`, times(bare), times(ours), verdict];
+  return [cpu(bare), cpu(signet), ratio?.toFixed(2) ?? 'n/a', `≤ ${aim}`, times(bare), times(signet), verdict];
 }
 
 function toFigures(rows: Row[]): Record<string, string> {
@@ -93,19 +92,19 @@ function toFigures(rows: Row[]): Record<string, string> {
   };
 }
 
-const NO_CPU_TIME = `CPU time is not available on ${platform()}: only Linux tells it by process. The times remain.`;
+const NO_CPU_TIME = `CPU time per process is not available on ${platform()}, only on Linux.`;
 
 function toMarkdown(rows: Row[]): string {
   const line = (cells: string[]) => `| ${cells.join(' | ')} |`;
-  return `# Beside bare oidc-provider
+  return `# Signet beside bare oidc-provider
 
 Written by \`npm run bench -- oidc\` on ${new Date().toISOString().slice(0, 10)}: Node ${process.version}, ${cpus().length} cores, load ${loadavg()[1]!.toFixed(1)}
-(a machine with more to do than cores makes every request dearer, and small differences meaningless).
+(on a busy machine every request costs more, and small differences mean nothing).
 ${rows.some(({ ratio }) => ratio === undefined) ? `${NO_CPU_TIME}\n` : ''}
-CPU time of the server's process for each request; p50 and p99 as the client saw them, who shares the machine. Both sides in
-turns, ${ROUNDS} rounds after as many requests as in ${WARM_ROUNDS} to warm up, the median of each. Ours as the container runs it, with all its limits, on PostgreSQL and
-Redis; bare oidc-provider on Redis, unless the case says otherwise, with a minimal adapter that redeems once, without limits, log,
-audit trail, accounts, consents or logins that can be ended.
+CPU time of the server process per request; p50 and p99 as measured by the client, which shares the machine. Both sides run in
+turns: ${WARM_ROUNDS} rounds to warm up, then the median of ${ROUNDS}. Signet runs as in the container, with all rate limits, on PostgreSQL and
+Redis. Bare oidc-provider runs on Redis, unless the case says otherwise, with a minimal adapter that redeems codes once, and without
+rate limits, log, audit log, accounts, consents or revocable sessions.
 
 ${line(['', ...HEAD])}
 ${line(['---', ...HEAD.map(() => '--:')])}

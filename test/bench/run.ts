@@ -1,5 +1,5 @@
-// `npm run bench [-- <name>…]`: runs the benches and prints medians. A new bench is a file beside
-// this one and a line below.
+// `npm run bench [-- <name>…]`: runs the benchmarks and prints medians. A new benchmark is a file
+// beside this one and a line below.
 import { cpus } from 'node:os';
 import { kit } from './kit.js';
 import { login } from './login.js';
@@ -8,7 +8,7 @@ import { signInPages } from './sign-in-pages.js';
 import { start } from './start.js';
 import { validate } from './validate.js';
 
-/** Returns its figures by name, ready to print. */
+/** Returns the figures by name, ready to print. */
 export type Bench = () => Promise<Record<string, string>>;
 
 const BENCHES: Record<string, Bench> = {
@@ -20,14 +20,14 @@ const BENCHES: Record<string, Bench> = {
   validate,
 };
 
-/** Run when they are named: they are part of a bench above. */
+/** Parts of a benchmark above. They run only when they are named. */
 const PARTS: Record<string, Bench> = oidcCases;
 
 const wanted = process.argv.slice(2);
 const all = { ...BENCHES, ...PARTS };
 const unknown = wanted.filter((name) => !all[name]);
 if (unknown.length > 0) {
-  process.stderr.write(`There is no bench ${unknown.join(', ')}; there are ${Object.keys(all).join(', ')}.\n`);
+  process.stderr.write(`Unknown benchmark: ${unknown.join(', ')}. Choose from ${Object.keys(all).join(', ')}.\n`);
   process.exit(64);
 }
 process.stdout.write(`Node ${process.version}, ${cpus().length} × ${cpus()[0]?.model ?? 'CPU'}\n`);

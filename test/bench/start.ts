@@ -1,5 +1,4 @@
-// How long the first and the next start take on SQLite, and how much memory the server keeps when
-// it is left alone.
+// Measures the first and the next start on SQLite, and the memory of an idle server.
 import { AIMS, measureStarts } from './measure-start.js';
 import type { Bench } from './run.js';
 
@@ -18,11 +17,11 @@ export const start: Bench = async () => {
       runs.map(({ second }) => second.readyMs),
       AIMS.secondReadyMs,
     ),
-    'resident memory at rest': `${Math.round(median(runs.map(({ second }) => second.idleBytes)) / 1e6)} MB (aim: at most ${AIMS.idleBytes / 1e6} MB)`,
+    'resident memory when idle': `${Math.round(median(runs.map(({ second }) => second.idleBytes)) / 1e6)} MB (aim: at most ${AIMS.idleBytes / 1e6} MB)`,
   };
 };
 
-/** The middle one; of an even number the upper of both. */
+/** Returns the median, of an even number the upper middle value. */
 export function median(values: number[]): number {
   return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)]!;
 }

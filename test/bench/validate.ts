@@ -1,5 +1,5 @@
-// What a tool's question about a visitor costs, beside Koa that answers without looking: CPU time
-// of the server's process, in turns, the median of all rounds.
+// Compares the CPU time of a credential validation by a tool with that of a Koa route that returns
+// a constant. Both run in turns; the result is the median of all rounds.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
@@ -11,7 +11,7 @@ import { createLog } from '../../dist/base/log.js';
 import { createCore } from '../../dist/core/core.js';
 import { systemMeta } from '../../dist/core/request-meta.js';
 import { withServer } from './load.js';
-import { ask, type Measured, measure } from './oidc/measure.js';
+import { type Measured, measure, sendRequest } from './oidc/measure.js';
 import type { Bench } from './run.js';
 import { median } from './start.js';
 
@@ -25,7 +25,7 @@ const EMAIL = 'jane@example.com';
 const PASSWORD = 'correct horse battery';
 const BARE = fileURLToPath(new URL('./validate/bare-koa.js', import.meta.url));
 const RESULTS = fileURLToPath(new URL('../../test/bench/validate.md', import.meta.url));
-/** More than a minute's worth of questions come from each address here. */
+/** Each address sends more requests than the default limit allows. */
 const SETTINGS = { TRUSTED_PROXIES: '127.0.0.0/8,::1', RATE_LIMIT_VALIDATE: '1000000' };
 
 interface Side {
@@ -53,8 +53,8 @@ export const validate: Bench = async () => {
       },
       {
         settings: SETTINGS,
-        async furnish(environment) {
-          key = await furnish(environment);
+        async seed(environment) {
+          key = await seed(environment);
         },
       },
     );
@@ -67,21 +67,22 @@ async function compare(sides: Record<'bare' | 'key' | 'token', Side>) {
   const rounds = { bare: [] as Measured[], key: [] as Measured[], token: [] as Measured[] };
   for (let round = 0; round <= ROUNDS; round += 1) {
     for (const which of ['bare', 'key', 'token'] as const) {
-      const measured = await askOver(sides[which]);
+      const measured = await measureSide(sides[which]);
       if (round > 0) rounds[which].push(measured);
     }
   }
   return { bare: medians(rounds.bare), key: medians(rounds.key), token: medians(rounds.token) };
 }
 
-function askOver({ pid, url, credential }: Side): Promise<Measured> {
+function measureSide({ pid, url, credential }: Side): Promise<Measured> {
   const headers = { authorization: `Bearer ${credential}` };
   return measure(pid, {
     requests: REQUESTS,
     inFlight: IN_FLIGHT,
-    async once(worker) {
-      const { status, body } = await ask(url, worker, { headers, json: { tool: TOOL } });
-      if (status !== 200 || !body.includes('"permission":"read"')) throw new Error(`${url} answers ${status}: ${body}`);
+    async sendOne(worker) {
+      const { status, body } = await sendRequest(url, worker, { headers, json: { tool: TOOL } });
+      if (status !== 200 || !body.includes('"permission":"read"'))
+        throw new Error(`${url} returned ${status}: ${body}`);
     },
   });
 }
@@ -95,8 +96,8 @@ function medians(rounds: Measured[]): Measured {
   };
 }
 
-/** A person who may read in a tool. Returns their key. */
-async function furnish(environment: Record<string, string>): Promise<string> {
+/** Creates a user with read access to a tool. Returns the user's API key. */
+async function seed(environment: Record<string, string>): Promise<string> {
   const base = await openBase(readConfig(environment), { log: createLog('silent') });
   try {
     const { accounts, apiKeys, tools, permissions } = await createCore(base);
@@ -112,8 +113,8 @@ async function furnish(environment: Record<string, string>): Promise<string> {
 }
 
 async function signIn(origin: string): Promise<string> {
-  const { status, body } = await ask(`${origin}/api/token`, 0, { json: { email: EMAIL, password: PASSWORD } });
-  if (status !== 200) throw new Error(`sign-in answers ${status}: ${body}`);
+  const { status, body } = await sendRequest(`${origin}/api/token`, 0, { json: { email: EMAIL, password: PASSWORD } });
+  if (status !== 200) throw new Error(`sign-in returned ${status}: ${body}`);
   return JSON.parse(body).token;
 }
 
@@ -129,34 +130,34 @@ async function startBare() {
 
 function toFigures({ bare, key, token }: Awaited<ReturnType<typeof compare>>): Record<string, string> {
   const times = ({ p50Ms, p99Ms }: Measured) => `p50/p99 ${p50Ms.toFixed(1)}/${p99Ms.toFixed(1)} ms`;
-  const ours = (measured: Measured) => {
-    const cost = told(measured.cpuMicros);
+  const describe = (measured: Measured) => {
+    const cost = formatCpu(measured.cpuMicros);
     if (measured.cpuMicros === undefined || bare.cpuMicros === undefined) return `${cost}, ${times(measured)}`;
     const ratio = measured.cpuMicros / bare.cpuMicros;
     const verdicts = `aims: ≤ ${MAX_RATIO} × ${met(ratio <= MAX_RATIO)}, p99 < ${MAX_P99_MS} ms ${met(measured.p99Ms < MAX_P99_MS)}`;
     return `${cost}, ${ratio.toFixed(2)} × bare Koa, ${times(measured)} (${verdicts})`;
   };
   return {
-    'bare Koa': `${told(bare.cpuMicros)}, ${times(bare)}`,
-    'an API key': ours(key),
-    "a person's token": ours(token),
+    'bare Koa': `${formatCpu(bare.cpuMicros)}, ${times(bare)}`,
+    'an API key': describe(key),
+    "a user's token": describe(token),
   };
 }
 
-const told = (micros: number | undefined) =>
+const formatCpu = (micros: number | undefined) =>
   micros === undefined ? `CPU time n/a on ${platform()}` : `${Math.round(micros)} µs of CPU time each`;
 
 const met = (isMet: boolean) => (isMet ? 'met' : 'missed');
 
 function toMarkdown(figures: Record<string, string>): string {
-  return `# Questions of tools
+  return `# Credential validation for tools
 
 Written by \`npm run bench -- validate\` on ${new Date().toISOString().slice(0, 10)}: Node ${process.version}, ${cpus().length} cores, load ${loadavg()[1]!.toFixed(1)}
-(a machine with more to do than cores takes time from the server, and makes the figures in milliseconds meaningless first).
+(on a busy machine, the figures in milliseconds mean little).
 
-\`POST /api/validate\` with \`{ "tool": "${TOOL}" }\`, ${IN_FLIGHT} in flight, on SQLite as \`npm start\` runs it, with its log and its limits; in turns
-with Koa that reads the same JSON, answers the same JSON and looks at nothing; ${ROUNDS} rounds of ${REQUESTS} requests after one to warm up, the
-median of each. The client shares the machine.
+\`POST /api/validate\` with \`{ "tool": "${TOOL}" }\`, ${IN_FLIGHT} in flight, on SQLite as \`npm start\` runs it, with log and rate limits. It runs in turns
+with a Koa route that reads and returns the same JSON without any check: one round to warm up, then ${ROUNDS} of ${REQUESTS} requests, the median
+of each. The client shares the machine.
 
 | | |
 | --- | --- |

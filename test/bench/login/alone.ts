@@ -1,11 +1,11 @@
-// bcrypt and nothing else, as many at once as the server lets run: a program of its own. Arguments:
-// a hash, and for how many seconds.
+// A program that only computes bcrypt, with the concurrency of the server. Arguments: a hash, and
+// the number of seconds.
 import { availableParallelism } from 'node:os';
 import bcrypt from 'bcrypt';
 import { hashConcurrency } from '../../../dist/core/accounts/hashing-queue.js';
 
 const [hash = '', seconds] = process.argv.slice(2);
-const GUESS = 'x'.repeat(43); // as long as what our own hashes are made of
+const GUESS = 'x'.repeat(43); // the length of the input of Signet's own hashes
 
 const spent = process.cpuUsage();
 const began = performance.now();

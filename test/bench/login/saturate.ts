@@ -1,12 +1,12 @@
-// Many users who sign in at once, each from an address of their own, beside a client that requests
-// a document.
+// Signs many users in concurrently, each from its own address, beside a client that requests a
+// document.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { openBase } from '../../../dist/base/base.js';
 import { readConfig } from '../../../dist/base/config.js';
 import { createLog } from '../../../dist/base/log.js';
 import { createCore } from '../../../dist/core/core.js';
 import { systemMeta } from '../../../dist/core/request-meta.js';
-import { ask, type Measured, measure } from '../oidc/measure.js';
+import { type Measured, measure, sendRequest } from '../oidc/measure.js';
 
 const PASSWORD = 'correct horse battery';
 const ACCOUNTS = 64; // more than are in flight, so that no account reaches a limit
@@ -18,8 +18,8 @@ export interface Saturated extends Measured {
   perSecond: number;
 }
 
-/** Makes the accounts. Returns a hash as the server keeps it, for bcrypt alone to work on. */
-export async function furnish(environment: Record<string, string>): Promise<string> {
+/** Creates the accounts. Returns a password hash for the process that only computes bcrypt. */
+export async function seed(environment: Record<string, string>): Promise<string> {
   const base = await openBase(readConfig(environment), { log: createLog('silent') });
   try {
     const { accounts, passwords } = await createCore(base);
@@ -31,18 +31,17 @@ export async function furnish(environment: Record<string, string>): Promise<stri
   }
 }
 
-/** So many logins, as many at a time as keep the server busy. */
+/** Sends `requests` sign-ins, enough at a time to keep the server busy. */
 export async function saturate({ origin, pid }: { origin: string; pid: number }, requests: number): Promise<Saturated> {
   let next = 0;
-  const once = () => logIn(origin, next++ % ACCOUNTS);
+  const sendOne = () => logIn(origin, next++ % ACCOUNTS);
   const began = performance.now();
-  const measured = await measure(pid, { requests, inFlight: IN_FLIGHT, once });
+  const measured = await measure(pid, { requests, inFlight: IN_FLIGHT, sendOne });
   return { ...measured, perSecond: (requests * 1000) / (performance.now() - began) };
 }
 
 /**
- * Asks for the discovery document now and then, until something is over. Returns the times of the
- * answers, sorted.
+ * Requests the discovery document periodically until `over` settles. Returns sorted response times.
  */
 export async function probeUntil(over: Promise<unknown>, origin: string): Promise<number[]> {
   const times: number[] = [];
@@ -53,8 +52,8 @@ export async function probeUntil(over: Promise<unknown>, origin: string): Promis
   over.then(stop, stop);
   while (going) {
     const sent = performance.now();
-    const { status } = await ask(origin + DISCOVERY, ACCOUNTS);
-    if (status !== 200) throw new Error(`discovery answers ${status}`);
+    const { status } = await sendRequest(origin + DISCOVERY, ACCOUNTS);
+    if (status !== 200) throw new Error(`discovery returned ${status}`);
     times.push(performance.now() - sent);
     await sleep(PROBE_EVERY_MS);
   }
@@ -64,8 +63,8 @@ export async function probeUntil(over: Promise<unknown>, origin: string): Promis
 
 async function logIn(origin: string, n: number): Promise<void> {
   const json = { username: emailOf(n), password: PASSWORD };
-  const { status, body } = await ask(`${origin}/api/v1/auth/login-json`, n, { json });
-  if (status !== 200) throw new Error(`login answers ${status}: ${body}`);
+  const { status, body } = await sendRequest(`${origin}/api/v1/auth/login-json`, n, { json });
+  if (status !== 200) throw new Error(`login returned ${status}: ${body}`);
 }
 
 const emailOf = (n: number) => `person${n}@example.com`;

@@ -1,5 +1,4 @@
-// oidc-provider with nothing around it but a minimal adapter: what the protocol itself costs. A
-// program of its own.
+// A program that runs oidc-provider with a minimal adapter and nothing else.
 import { generateKeyPairSync } from 'node:crypto';
 import { Redis } from 'ioredis';
 import Provider, { type Adapter, type AdapterPayload, errors } from 'oidc-provider';
@@ -60,7 +59,7 @@ const provider = new Provider(`http://localhost:${PORT}`, {
   },
 });
 
-/** Signs everybody in, and consents for them. */
+/** Signs in and consents without asking. */
 provider.use(async (ctx, next) => {
   if (!ctx.path.startsWith('/interaction/')) return next();
   const { prompt, params } = await provider.interactionDetails(ctx.req, ctx.res);
@@ -89,8 +88,8 @@ await adapterFor('Client').upsert(
 provider.listen(Number(PORT), () => process.stdout.write('listening\n'));
 
 /**
- * One hash each, with the keys of a grant in a list. A code or a token is redeemed once: check and
- * mark are one script.
+ * Stores each artifact as a hash, and the keys of a grant in a list. One script checks and
+ * consumes, so that a code or token is redeemed once.
  */
 function onRedis(redis: Redis): (name: string) => Adapter {
   const CONSUME = `
@@ -123,7 +122,7 @@ function onRedis(redis: Redis): (name: string) => Adapter {
       findByUserCode: async () => undefined,
       async consume(id) {
         const done = await redis.eval(CONSUME, 1, keyOf(id), Math.floor(Date.now() / 1000));
-        if (done !== 1) throw new errors.InvalidGrant('used already');
+        if (done !== 1) throw new errors.InvalidGrant('already used');
       },
       async destroy(id) {
         await redis.del(keyOf(id));
@@ -136,7 +135,7 @@ function onRedis(redis: Redis): (name: string) => Adapter {
   };
 }
 
-/** One table and prepared statements, past any mapper. */
+/** Uses one table and prepared statements. */
 async function onPostgresql(connectionString: string): Promise<(name: string) => Adapter> {
   const pool = new pg.Pool({ connectionString, max: 10 });
   await pool.query(`
@@ -151,8 +150,8 @@ async function onPostgresql(connectionString: string): Promise<(name: string) =>
     if (!row) return undefined;
     return { ...row.payload, ...(row.consumed_at && { consumed: Math.floor(row.consumed_at.getTime() / 1000) }) };
   };
-  const LIVES = '(expires_at IS NULL OR expires_at > now())';
-  const FIND = `SELECT payload, consumed_at FROM artifact WHERE name = $1 AND ${LIVES} AND`;
+  const ACTIVE = '(expires_at IS NULL OR expires_at > now())';
+  const FIND = `SELECT payload, consumed_at FROM artifact WHERE name = $1 AND ${ACTIVE} AND`;
 
   return (name) => ({
     async upsert(id, payload, seconds) {
@@ -168,8 +167,8 @@ async function onPostgresql(connectionString: string): Promise<(name: string) =>
     findByUid: async (uid) => toPayload(await run('find-by-uid', `${FIND} uid = $2`, [name, uid])),
     findByUserCode: async () => undefined,
     async consume(id) {
-      const text = `UPDATE artifact SET consumed_at = now() WHERE name = $1 AND id = $2 AND consumed_at IS NULL AND ${LIVES}`;
-      if ((await run('consume', text, [name, id])).rowCount !== 1) throw new errors.InvalidGrant('used already');
+      const text = `UPDATE artifact SET consumed_at = now() WHERE name = $1 AND id = $2 AND consumed_at IS NULL AND ${ACTIVE}`;
+      if ((await run('consume', text, [name, id])).rowCount !== 1) throw new errors.InvalidGrant('already used');
     },
     async destroy(id) {
       await run('destroy', 'DELETE FROM artifact WHERE name = $1 AND id = $2', [name, id]);

@@ -1,151 +1,175 @@
-// What is compared: each case prepares what it needs on either side, outside of the measured time.
+// The compared cases. Each prepares what it needs on both sides, outside of the measured time.
 import { createHash, randomBytes } from 'node:crypto';
 import { Browser, type Page } from '../../support/browser.js';
-import { ask, type Once } from './measure.js';
+import { type SendOne, sendRequest } from './measure.js';
 import { EMAIL, PASSWORD, REDIRECT_URI, type Side, type SideName } from './sides.js';
 
 export interface Case {
   name: string;
-  /** The argument that selects it: `npm run bench -- <word>`. Several cases can share one. */
-  word: string;
+  /** Selects the case: `npm run bench -- <argument>`. Several cases can share one. */
+  argument: string;
   /** The highest accepted cost, as a multiple of the bare provider's. */
   aim: number;
   bare: SideName;
-  ours: SideName;
+  signet: SideName;
   requests: number;
   inFlight: number;
   /**
-   * Signs people in and the like, for so many workers; what it returns is called before each round.
+   * Prepares the side for this number of workers, for example signs users in. The returned function
+   * prepares a round.
    */
-  prepare(side: Side, workers: number): Promise<(requests: number) => Promise<Once>>;
+  prepare(side: Side, workers: number): Promise<(requests: number) => Promise<SendOne>>;
 }
 
-const OUR_AIM = 1.25;
-const onRedis = { bare: 'bareOnRedis', ours: 'oursOnBoth', aim: OUR_AIM } as const;
+const DEFAULT_AIM = 1.25;
+const onRedis = { bare: 'bareOnRedis', signet: 'signetOnBoth', aim: DEFAULT_AIM } as const;
 
 export const CASES: Case[] = [
   {
     name: 'discovery',
-    word: 'discovery',
+    argument: 'discovery',
     ...onRedis,
     aim: 0.5,
     requests: 15000,
     inFlight: 32,
-    prepare: get('discovery'),
+    prepare: prepareDocument('discovery'),
   },
-  { name: 'jwks', word: 'jwks', ...onRedis, aim: 0.5, requests: 15000, inFlight: 32, prepare: get('jwks') },
+  {
+    name: 'jwks',
+    argument: 'jwks',
+    ...onRedis,
+    aim: 0.5,
+    requests: 15000,
+    inFlight: 32,
+    prepare: prepareDocument('jwks'),
+  },
   {
     name: 'client credentials, opaque',
-    word: 'client-credentials',
+    argument: 'client-credentials',
     ...onRedis,
     requests: 9000,
     inFlight: 32,
-    prepare: async (side) => always(async (worker) => void (await token(side, worker, CLIENT_CREDENTIALS))),
+    prepare: async (side) =>
+      sameInEveryRound(async (worker) => void (await requestToken(side, worker, CLIENT_CREDENTIALS))),
   },
   {
     name: 'client credentials, ES256 JWT',
-    word: 'client-credentials',
+    argument: 'client-credentials',
     ...onRedis,
     requests: 9000,
     inFlight: 32,
     async prepare(side) {
       const form = { ...CLIENT_CREDENTIALS, resource: side.resource, scope: 'memory:read' };
-      return always(async (worker) => void (await token(side, worker, form)));
+      return sameInEveryRound(async (worker) => void (await requestToken(side, worker, form)));
     },
   },
-  { name: 'code (redeem)', word: 'code', ...onRedis, requests: 400, inFlight: 16, prepare: redeemed },
-  { name: 'repeat sign-in', word: 'repeat-sign-in', ...onRedis, requests: 500, inFlight: 16, prepare: signedInAgain },
-  { name: 'refresh', word: 'refresh', ...onRedis, aim: 2.5, requests: 800, inFlight: 16, prepare: refreshed },
+  { name: 'code (redeem)', argument: 'code', ...onRedis, requests: 400, inFlight: 16, prepare: prepareRedemption },
+  {
+    name: 'repeat sign-in',
+    argument: 'repeat-sign-in',
+    ...onRedis,
+    requests: 500,
+    inFlight: 16,
+    prepare: prepareRepeatSignIn,
+  },
+  { name: 'refresh', argument: 'refresh', ...onRedis, aim: 2.5, requests: 800, inFlight: 16, prepare: prepareRefresh },
   {
     name: 'refresh, beside bare on PostgreSQL',
-    word: 'refresh',
+    argument: 'refresh',
     bare: 'bareOnPostgresql',
-    ours: 'oursOnBoth',
+    signet: 'signetOnBoth',
     aim: 1,
     requests: 800,
     inFlight: 16,
-    prepare: refreshed,
+    prepare: prepareRefresh,
   },
   {
     name: 'refresh, both on PostgreSQL alone',
-    word: 'refresh',
+    argument: 'refresh',
     bare: 'bareOnPostgresql',
-    ours: 'oursOnPostgresql',
+    signet: 'signetOnPostgresql',
     aim: 1,
     requests: 800,
     inFlight: 16,
-    prepare: refreshed,
+    prepare: prepareRefresh,
   },
-  { name: 'userinfo', word: 'userinfo', ...onRedis, requests: 9000, inFlight: 32, prepare: userinfoAsked },
-  { name: 'introspection', word: 'introspect', ...onRedis, requests: 7500, inFlight: 32, prepare: introspected },
+  { name: 'userinfo', argument: 'userinfo', ...onRedis, requests: 9000, inFlight: 32, prepare: prepareUserinfo },
+  {
+    name: 'introspection',
+    argument: 'introspect',
+    ...onRedis,
+    requests: 7500,
+    inFlight: 32,
+    prepare: prepareIntrospection,
+  },
 ];
 
 const CLIENT_CREDENTIALS = { grant_type: 'client_credentials' };
 
-const MOST_VISITORS = 16;
-const signedIn = new WeakMap<Side, Promise<string>[]>();
+const MAX_BROWSERS = 16;
+const signedInBrowsers = new WeakMap<Side, Promise<string>[]>();
 
-const always = (once: Once) => async () => once;
+const sameInEveryRound = (once: SendOne) => async () => once;
 
-function get(path: 'discovery' | 'jwks'): Case['prepare'] {
+function prepareDocument(path: 'discovery' | 'jwks'): Case['prepare'] {
   return async (side) =>
-    always(async (worker) => {
-      const { status } = await ask(side.origin + side.paths[path], worker);
-      if (status !== 200) throw new Error(`${path} answers ${status}`);
+    sameInEveryRound(async (worker) => {
+      const { status } = await sendRequest(side.origin + side.paths[path], worker);
+      if (status !== 200) throw new Error(`${path} returned ${status}`);
     });
 }
 
-async function redeemed(side: Side, workers: number) {
-  const visitors = await signInMany(side, workers);
-  return async (requests: number): Promise<Once> => {
+async function prepareRedemption(side: Side, workers: number) {
+  const cookies = await signInBrowsers(side, workers);
+  return async (requests: number): Promise<SendOne> => {
     const codes: Code[] = [];
     await Promise.all(
-      visitors.map(async (visitor, worker) => {
-        for (let n = worker; n < requests; n += workers) codes.push(await obtainCode(side, visitor, worker));
+      cookies.map(async (cookie, worker) => {
+        for (let n = worker; n < requests; n += workers) codes.push(await obtainCode(side, cookie, worker));
       }),
     );
-    return async (worker) => void (await redeem(side, worker, codes.pop()!));
+    return async (worker) => void (await redeemCode(side, worker, codes.pop()!));
   };
 }
 
-async function signedInAgain(side: Side, workers: number) {
-  const visitors = await signInMany(side, workers);
-  return always(async (worker) => void (await obtainCode(side, visitors[worker]!, worker)));
+async function prepareRepeatSignIn(side: Side, workers: number) {
+  const cookies = await signInBrowsers(side, workers);
+  return sameInEveryRound(async (worker) => void (await obtainCode(side, cookies[worker]!, worker)));
 }
 
-async function refreshed(side: Side, workers: number) {
-  const visitors = await signInMany(side, workers);
+async function prepareRefresh(side: Side, workers: number) {
+  const cookies = await signInBrowsers(side, workers);
   const tokens = await Promise.all(
-    visitors.map(
-      async (visitor, worker) => (await redeem(side, worker, await obtainCode(side, visitor, worker))).refresh_token,
+    cookies.map(
+      async (cookie, worker) => (await redeemCode(side, worker, await obtainCode(side, cookie, worker))).refresh_token,
     ),
   );
-  return always(async (worker) => {
+  return sameInEveryRound(async (worker) => {
     const form = { grant_type: 'refresh_token', refresh_token: tokens[worker]! };
-    tokens[worker] = (await token(side, worker, form)).refresh_token!;
+    tokens[worker] = (await requestToken(side, worker, form)).refresh_token!;
   });
 }
 
-async function userinfoAsked(side: Side) {
+async function prepareUserinfo(side: Side) {
   const headers = { authorization: `Bearer ${await accessToken(side)}` };
-  return always(async (worker) => {
-    const { status, body } = await ask(side.origin + side.paths.userinfo, worker, { headers });
-    if (status !== 200 || !body.includes(EMAIL)) throw new Error(`userinfo answers ${status}: ${body}`);
+  return sameInEveryRound(async (worker) => {
+    const { status, body } = await sendRequest(side.origin + side.paths.userinfo, worker, { headers });
+    if (status !== 200 || !body.includes(EMAIL)) throw new Error(`userinfo returned ${status}: ${body}`);
   });
 }
 
-async function introspected(side: Side) {
-  const form = { token: await accessToken(side) };
+async function prepareIntrospection(side: Side) {
+  const form = { requestToken: await accessToken(side) };
   const headers = { authorization: side.authorization };
-  return always(async (worker) => {
-    const { status, body } = await ask(side.origin + side.paths.introspection, worker, { headers, form });
-    if (status !== 200 || !body.includes('"active":true')) throw new Error(`introspection answers ${status}: ${body}`);
+  return sameInEveryRound(async (worker) => {
+    const { status, body } = await sendRequest(side.origin + side.paths.introspection, worker, { headers, form });
+    if (status !== 200 || !body.includes('"active":true')) throw new Error(`introspection returned ${status}: ${body}`);
   });
 }
 
 async function accessToken(side: Side): Promise<string> {
-  const [visitor] = await signInMany(side, 1);
-  return (await redeem(side, 0, await obtainCode(side, visitor!, 0))).access_token!;
+  const [cookie] = await signInBrowsers(side, 1);
+  return (await redeemCode(side, 0, await obtainCode(side, cookie!, 0))).access_token!;
 }
 
 interface Code {
@@ -153,13 +177,10 @@ interface Code {
   verifier: string;
 }
 
-/**
- * Browsers of people who are signed in and have consented, by their cookies. Each server sees them
- * once.
- */
-function signInMany(side: Side, workers: number): Promise<string[]> {
-  const here = signedIn.get(side) ?? Array.from({ length: MOST_VISITORS }, (_, worker) => signIn(side, worker));
-  signedIn.set(side, here);
+/** Signs users in and consents, once for each side. Returns their cookies. */
+function signInBrowsers(side: Side, workers: number): Promise<string[]> {
+  const here = signedInBrowsers.get(side) ?? Array.from({ length: MAX_BROWSERS }, (_, worker) => signIn(side, worker));
+  signedInBrowsers.set(side, here);
   return Promise.all(here.slice(0, workers));
 }
 
@@ -195,14 +216,14 @@ function authorizeUrl(side: Side) {
 
 async function obtainCode(side: Side, cookie: string, worker: number): Promise<Code> {
   const { url, verifier } = authorizeUrl(side);
-  const { status, headers, body } = await ask(url, worker, { headers: { cookie, accept: 'text/html' } });
+  const { status, headers, body } = await sendRequest(url, worker, { headers: { cookie, accept: 'text/html' } });
   const code = URL.parse(headers.location ?? '')?.searchParams.get('code');
   if (!code) throw new Error(`no code: ${status} ${headers.location} ${body}`);
   return { code, verifier };
 }
 
-function redeem(side: Side, worker: number, { code, verifier }: Code) {
-  return token(side, worker, {
+function redeemCode(side: Side, worker: number, { code, verifier }: Code) {
+  return requestToken(side, worker, {
     grant_type: 'authorization_code',
     code,
     code_verifier: verifier,
@@ -210,9 +231,9 @@ function redeem(side: Side, worker: number, { code, verifier }: Code) {
   });
 }
 
-async function token(side: Side, worker: number, form: Record<string, string>) {
+async function requestToken(side: Side, worker: number, form: Record<string, string>) {
   const headers = { authorization: side.authorization };
-  const { status, body } = await ask(side.origin + side.paths.token, worker, { headers, form });
-  if (status !== 200) throw new Error(`the token endpoint answers ${status}: ${body}`);
+  const { status, body } = await sendRequest(side.origin + side.paths.token, worker, { headers, form });
+  if (status !== 200) throw new Error(`the token endpoint returned ${status}: ${body}`);
   return JSON.parse(body) as { access_token?: string; refresh_token?: string };
 }

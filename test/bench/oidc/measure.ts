@@ -1,4 +1,4 @@
-// Requests over kept connections, and what they cost the server's process.
+// Sends requests over persistent connections and measures the CPU time of the server process.
 import { readFileSync } from 'node:fs';
 import { Agent, type IncomingHttpHeaders, request } from 'node:http';
 import { platform } from 'node:os';
@@ -10,54 +10,51 @@ export interface Measured {
   p99Ms: number;
 }
 
-export interface Answer {
+export interface BenchResponse {
   status: number;
   headers: IncomingHttpHeaders;
   body: string;
 }
 
-/** One request of worker number `worker`. Throws when the answer is not the right one. */
-export type Once = (worker: number) => Promise<void>;
+/** Sends one request as worker number `worker`. Throws if the response is not the expected one. */
+export type SendOne = (worker: number) => Promise<void>;
 
 const TICKS_PER_SECOND = 100; // USER_HZ, on every Linux
-/**
- * Sockets that rest are given up before the servers do so, after 5 s: the request on its way would
- * be lost.
- */
+/** Closes idle sockets before the servers do (after 5 s), which could lose a request in transit. */
 const agent = new Agent({ keepAlive: true, maxSockets: 64, timeout: 2000 });
 
-/** Sends so many requests, so many of them at a time. */
+/** Sends `requests` requests, `inFlight` at a time. */
 export async function measure(
   pid: number,
-  { requests, inFlight, once }: { requests: number; inFlight: number; once: Once },
+  { requests, inFlight, sendOne }: { requests: number; inFlight: number; sendOne: SendOne },
 ): Promise<Measured> {
   const times: number[] = [];
   let left = requests;
-  const began = cpuMicrosOf(pid);
+  const startedAt = cpuMicrosOf(pid);
   await Promise.all(
     Array.from({ length: inFlight }, async (_, worker) => {
       while (left-- > 0) {
         const sent = performance.now();
-        await once(worker);
+        await sendOne(worker);
         times.push(performance.now() - sent);
       }
     }),
   );
-  const spent = cpuMicrosOf(pid);
+  const endedAt = cpuMicrosOf(pid);
   times.sort((a, b) => a - b);
   return {
-    cpuMicros: began === undefined || spent === undefined ? undefined : (spent - began) / requests,
+    cpuMicros: startedAt === undefined || endedAt === undefined ? undefined : (endedAt - startedAt) / requests,
     p50Ms: times[Math.floor(times.length * 0.5)]!,
     p99Ms: times[Math.floor(times.length * 0.99)]!,
   };
 }
 
-/** Each worker comes from an address of its own, by way of a proxy. */
-export function ask(
+/** Sends a request. Each worker has its own client address, which a proxy header names. */
+export function sendRequest(
   url: string,
   worker: number,
   { headers, form, json }: { headers?: Record<string, string>; form?: Record<string, string>; json?: object } = {},
-): Promise<Answer> {
+): Promise<BenchResponse> {
   const body = form ? new URLSearchParams(form).toString() : json && JSON.stringify(json);
   const sent = {
     'x-forwarded-for': `10.0.${worker >> 8}.${worker & 255}`,
@@ -68,14 +65,14 @@ export function ask(
     }),
   };
   return new Promise((resolve, reject) => {
-    const asked = request(url, { agent, method: body ? 'POST' : 'GET', headers: sent }, (answer) => {
+    const sentRequest = request(url, { agent, method: body ? 'POST' : 'GET', headers: sent }, (response) => {
       let text = '';
-      answer.setEncoding('utf8').on('data', (chunk) => {
+      response.setEncoding('utf8').on('data', (chunk) => {
         text += chunk;
       });
-      answer.once('end', () => resolve({ status: answer.statusCode!, headers: answer.headers, body: text }));
+      response.once('end', () => resolve({ status: response.statusCode!, headers: response.headers, body: text }));
     });
-    asked.once('error', reject).end(body);
+    sentRequest.once('error', reject).end(body);
   });
 }
 

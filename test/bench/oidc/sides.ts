@@ -1,4 +1,4 @@
-// The servers that are compared, each a process of its own, on databases of their own.
+// Starts the compared servers, each in its own process and with its own databases.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -12,24 +12,24 @@ import { createCore } from '../../../dist/core/core.js';
 import { systemMeta } from '../../../dist/core/request-meta.js';
 import { deleteKeys, findPostgresql, findRedis, freePort, runStatement, stopAll } from '../../support/store-servers.js';
 
-export type SideName = 'bareOnRedis' | 'bareOnPostgresql' | 'oursOnBoth' | 'oursOnPostgresql';
+export type SideName = 'bareOnRedis' | 'bareOnPostgresql' | 'signetOnBoth' | 'signetOnPostgresql';
 
 export interface Side {
   pid: number;
   origin: string;
   clientId: string;
-  /** The client's own, by client_secret_basic. */
+  /** The `Authorization` header of the client (client_secret_basic). */
   authorization: string;
-  /** An API that tokens can be meant for. */
+  /** The identifier of an API (RFC 8707). */
   resource: string;
-  paths: typeof OUR_PATHS;
+  paths: typeof SIGNET_PATHS;
 }
 
 export const EMAIL = 'jane@example.com';
 export const PASSWORD = 'correct horse battery';
 export const REDIRECT_URI = 'https://acme.example/cb';
 
-const OUR_PATHS = {
+const SIGNET_PATHS = {
   discovery: '/.well-known/openid-configuration',
   jwks: '/oauth/jwks',
   authorization: '/oauth/authorize',
@@ -49,7 +49,7 @@ const SIGNALS = ['SIGINT', 'SIGTERM'] as const;
 const MAIN = fileURLToPath(new URL('../../../dist/main.js', import.meta.url));
 const BARE = fileURLToPath(new URL('./bare-provider.js', import.meta.url));
 
-/** Starts all of them. `close` ends them and leaves nothing behind. */
+/** Starts all servers. `close` stops them and deletes their databases. */
 export async function openSides(): Promise<{ all: Record<SideName, Side>; close(): Promise<void> }> {
   const closers: (() => Promise<unknown>)[] = [stopAll];
   let closing: Promise<void> | undefined;
@@ -60,12 +60,12 @@ export async function openSides(): Promise<{ all: Record<SideName, Side>; close(
     const all = {
       bareOnRedis: await startBare({ REDIS_URL: redisUrl, REDIS_PREFIX: await prefix(redisUrl) }),
       bareOnPostgresql: await startBare({ DATABASE_URL: await database(postgresqlUrl) }),
-      oursOnBoth: await startOurs({
+      signetOnBoth: await startSignet({
         DATABASE_URL: await database(postgresqlUrl),
         REDIS_URL: redisUrl,
         REDIS_PREFIX: await prefix(redisUrl),
       }),
-      oursOnPostgresql: await startOurs({ DATABASE_URL: await database(postgresqlUrl) }),
+      signetOnPostgresql: await startSignet({ DATABASE_URL: await database(postgresqlUrl) }),
     };
     return { all, close };
   } catch (error) {
@@ -105,7 +105,7 @@ export async function openSides(): Promise<{ all: Record<SideName, Side>; close(
     return { pid, origin, clientId, authorization: basic(clientId, secret), resource, paths: BARE_PATHS };
   }
 
-  async function startOurs(stores: Record<string, string>): Promise<Side> {
+  async function startSignet(stores: Record<string, string>): Promise<Side> {
     const folder = mkdtempSync(join(tmpdir(), 'signet-bench-'));
     closers.unshift(async () => rmSync(folder, { recursive: true, force: true }));
     const origin = `http://localhost:${await freePort()}`;
@@ -115,20 +115,20 @@ export async function openSides(): Promise<{ all: Record<SideName, Side>; close(
       PORT: new URL(origin).port,
       ISSUER: origin,
       DATA_DIR: folder,
-      SECRET: 'a secret of the benches that is long enough',
-      PASSWORD_HASH_COST: '10', // signing in is not what is measured
+      SECRET: 'a secret of the benchmarks that is long enough',
+      PASSWORD_HASH_COST: '10', // password hashing is not measured
       TRUSTED_PROXIES: '127.0.0.0/8,::1',
     };
-    const { id, secret } = await furnish(environment);
+    const { id, secret } = await seed(environment);
     const { pid } = await start([MAIN], environment, /"msg":"listening"/);
     const resource = `${origin}/api/v1`;
-    return { pid, origin, clientId: id, authorization: basic(id, secret), resource, paths: OUR_PATHS };
+    return { pid, origin, clientId: id, authorization: basic(id, secret), resource, paths: SIGNET_PATHS };
   }
 
-  /** A process of its own, which is there as soon as it says so. */
-  async function start(args: string[], environment: Record<string, string>, there: RegExp): Promise<{ pid: number }> {
+  /** Starts a process. Resolves when its output matches `ready`. */
+  async function start(args: string[], environment: Record<string, string>, ready: RegExp): Promise<{ pid: number }> {
     const child = spawn(process.execPath, args, {
-      cwd: tmpdir(), // no .env lies there
+      cwd: tmpdir(), // has no .env
       env: { PATH: process.env.PATH, NODE_ENV: 'production', ...environment },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
@@ -140,7 +140,7 @@ export async function openSides(): Promise<{ all: Record<SideName, Side>; close(
     await new Promise<void>((resolve, reject) => {
       child.stdout.on('data', (chunk) => {
         output = `${output}${chunk}`.slice(-10_000);
-        if (there.test(output)) resolve();
+        if (ready.test(output)) resolve();
       });
       child.once('exit', () => reject(new Error(`the server did not start: ${output}`)));
     });
@@ -163,8 +163,8 @@ export async function openSides(): Promise<{ all: Record<SideName, Side>; close(
   }
 }
 
-/** An account, and a client as an administrator makes them. */
-async function furnish(environment: Record<string, string>): Promise<{ id: string; secret: string }> {
+/** Creates an account and a client. */
+async function seed(environment: Record<string, string>): Promise<{ id: string; secret: string }> {
   const base = await openBase(readConfig(environment), { log: createLog('silent') });
   try {
     const core = await createCore(base);

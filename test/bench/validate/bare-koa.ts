@@ -1,5 +1,4 @@
-// Koa with one route that reads JSON and answers JSON, and nothing else: what a request costs
-// before the credential is resolved.
+// A Koa server with one route that reads JSON and returns a constant.
 import { createServer } from 'node:http';
 import Router from '@koa/router';
 import Koa from 'koa';
