@@ -1,10 +1,10 @@
-// The OpenAPI document: valid, whole, and a constant for everybody. Whether it is true is tried in
-// flows/api-document.test.ts.
+// The form of the OpenAPI document. flows/api-document.test.ts checks responses against it.
 import { Validator } from '@seriousme/openapi-schema-validator';
-import request from 'supertest';
+
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { VERSION } from '../../../src/base/version.js';
 import { type ApiContract, readContract } from '../../support/api-contract.js';
+import { sendRequest } from '../../support/request.js';
 import { startServer, type TestServer } from '../../support/server.js';
 
 const LISTED = 'https://app.example';
@@ -18,7 +18,7 @@ describe('the OpenAPI document', () => {
   });
   afterAll(() => server.close());
 
-  const get = (headers: Record<string, string> = {}) => fetch(`${server.origin}/api/openapi.json`, { headers });
+  const get = (headers: Record<string, string>) => sendRequest(server, 'GET', '/api/openapi.json', headers);
 
   it('is valid OpenAPI 3.1', async () => {
     const validator = new Validator();
@@ -27,17 +27,17 @@ describe('the OpenAPI document', () => {
     await expect(validator.validate({ ...contract.document, paths: 'none' })).resolves.toMatchObject({ valid: false });
   });
 
-  it('names this release, this server and its brand', () => {
+  it('contains the release, the issuer and the brand', () => {
     const { info, servers } = contract.document;
     expect(info).toMatchObject({ title: 'Acme ID API', version: VERSION });
     expect(VERSION).toMatch(/^\d+\.\d+\.\d+/);
     expect(servers).toEqual([{ url: server.issuer }]);
   });
 
-  it('holds every route of the JSON API', () => {
-    const isOurs = (path: string) => /^\/api\//.test(path) && !/^\/api\/(v1\/oauth\/|openapi\.json$)/.test(path);
+  it('describes exactly the routes of the JSON API', () => {
+    const isApi = (path: string) => /^\/api\//.test(path) && !/^\/api\/(v1\/oauth\/|openapi\.json$)/.test(path);
     const routes = server.app.routes
-      .filter(({ path }) => isOurs(String(path)))
+      .filter(({ path }) => isApi(String(path)))
       .flatMap(({ methods, path }) =>
         methods
           .filter((method) => method !== 'HEAD')
@@ -47,21 +47,21 @@ describe('the OpenAPI document', () => {
     expect(routes.length).toBeGreaterThan(8);
   });
 
-  it('names each operation once, files it, and says what it is for', () => {
+  it('gives each operation a unique id, one tag and a summary', () => {
     const operations = [...contract.operations.values()];
     const ids = operations.map(({ operationId }) => operationId);
     expect(new Set(ids).size).toBe(ids.length);
     for (const id of ids) expect(id).toMatch(/^(get|post|put|patch|delete)([A-Z][a-zA-Z0-9]+)+$/);
     for (const { tags, summary } of operations) {
       expect(tags).toHaveLength(1);
-      expect(tags).not.toContain('Other'); // a new kind of endpoint wants a line among the tags of openapi.ts
+      expect(tags).not.toContain('Other'); // a new path needs an entry in TAGS of developers/openapi.ts
       expect(summary.length).toBeGreaterThan(5);
     }
     const used = new Set(operations.flatMap(({ tags }) => tags));
     expect(new Set(contract.document.tags.map(({ name }) => name))).toEqual(used);
   });
 
-  it('shares the schemas that clients know by name', () => {
+  it('defines the shared schemas once and refers to them by name', () => {
     expect(Object.keys(contract.document.components.schemas)).toEqual(
       expect.arrayContaining(['User', 'TokenAnswer', 'Error', 'Me', 'Profile']),
     );
@@ -72,7 +72,7 @@ describe('the OpenAPI document', () => {
     }
   });
 
-  it('says how to come in: by token, or by cookie and, for a change, its CSRF token', () => {
+  it('describes authentication by bearer token, or by cookie and a CSRF token for changes', () => {
     const security = (name: string) => contract.operations.get(name)!.security;
     expect(security('GET /api/v1/auth/me')).toEqual([{ bearer: [] }, { cookie: [] }]);
     expect(security('POST /api/v1/auth/logout')).toEqual([{ bearer: [] }, { cookie: [], csrf: [] }]);
@@ -84,26 +84,25 @@ describe('the OpenAPI document', () => {
     });
   });
 
-  it('may be kept and is not sent again to who has it', async () => {
-    const http = request(server.origin); // fetch would ask for a fresh one
-    const { headers } = await http.get('/api/openapi.json').expect(200);
+  it('is cacheable and supports conditional requests', async () => {
+    const { status, headers } = await get({});
+    expect(status).toBe(200);
     expect(headers['content-type']).toBe('application/json; charset=utf-8');
     expect(headers['cache-control']).toBe('public, max-age=300');
-    const again = await http.get('/api/openapi.json').set('If-None-Match', headers.etag!).expect(304);
-    expect(again.text).toBe('');
-    expect(again.headers.etag).toBe(headers.etag);
-    await http.head('/api/openapi.json').expect(200);
+    const notModified = await get({ 'if-none-match': headers.etag! });
+    expect([notModified.status, notModified.text, notModified.headers.etag]).toEqual([304, '', headers.etag]);
+    expect((await sendRequest(server, 'HEAD', '/api/openapi.json')).status).toBe(200);
   });
 
-  it('is read from any origin, without a credential; a listed origin is answered as everywhere', async () => {
-    const foreign = await get({ origin: 'https://editor.example' });
-    expect(foreign.headers.get('access-control-allow-origin')).toBe('*');
-    expect(foreign.headers.get('access-control-allow-credentials')).toBeNull();
+  it('is readable from any origin, and with credentials from a listed one', async () => {
+    const unlisted = await get({ origin: 'https://editor.example' });
+    expect(unlisted.headers['access-control-allow-origin']).toBe('*');
+    expect(unlisted.headers['access-control-allow-credentials']).toBeUndefined();
     const listed = await get({ origin: LISTED });
-    expect(listed.headers.get('access-control-allow-origin')).toBe(LISTED);
+    expect(listed.headers['access-control-allow-origin']).toBe(LISTED);
   });
 
-  it('tells of no sandbox that is not there', () => {
+  it('omits the test users if they are disabled', () => {
     expect(JSON.stringify(contract.document)).not.toMatch(/sandbox|test-auth/i);
   });
 });

@@ -1,5 +1,4 @@
-// A caller that breaks the rules of HTTP, or is gone before its answer: the log knows at most, and
-// standard error stays clean.
+// Clients that violate HTTP or disconnect before the response.
 
 import { connect } from 'node:net';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
@@ -8,7 +7,7 @@ import { startServer, type TestServer } from '../../support/server.js';
 
 const BODY = 'token=unknown&client_id=unknown';
 
-describe('an answer that nobody takes', () => {
+describe('a response that cannot be sent', () => {
   let server: TestServer;
   beforeAll(async () => {
     server = await startServer({ settings: { LOG_LEVEL: 'debug' } });
@@ -16,8 +15,8 @@ describe('an answer that nobody takes', () => {
   afterEach(() => void vi.restoreAllMocks());
   afterAll(() => server.close());
 
-  /** Says that nothing will follow, and sends more. */
-  function breakOff(path: string): Promise<void> {
+  /** Sends more bytes than `Content-Length` announces, after `Connection: close`. */
+  function sendExcessBytes(path: string): Promise<void> {
     const head = [
       `POST ${path} HTTP/1.1`,
       'Host: localhost',
@@ -34,17 +33,17 @@ describe('an answer that nobody takes', () => {
   }
 
   it.each(['/oauth/revoke', '/oauth/revoke?long', '/oauth/device', '/oauth/token', '/api/v1/auth/login', '/login'])(
-    'is a quiet line of the log (%s)',
+    'is logged at level debug and not written to standard error: %s',
     async (path) => {
-      const complained = vi.spyOn(console, 'error').mockReturnValue(undefined);
+      const consoleError = vi.spyOn(console, 'error').mockReturnValue(undefined);
       server.lines.length = 0;
-      await breakOff(path);
+      await sendExcessBytes(path);
       const lines = () => server.lines.map((line) => JSON.parse(line) as Record<string, unknown>);
       await expect.poll(() => lines().filter(({ msg }) => msg === 'request')).toHaveLength(1);
-      expect(complained).not.toHaveBeenCalled();
-      const told = lines().filter(({ msg }) => msg === 'the answer could not be sent');
-      expect(told.length).toBeGreaterThan(0);
-      for (const { level } of told) expect(level).toBe('debug');
+      expect(consoleError).not.toHaveBeenCalled();
+      const reported = lines().filter(({ msg }) => msg === 'the answer could not be sent');
+      expect(reported.length).toBeGreaterThan(0);
+      for (const { level } of reported) expect(level).toBe('debug');
     },
   );
 });

@@ -1,4 +1,4 @@
-// Bodies of pages and of the JSON API pass the same parser: koa-body, and the checks around it.
+// The body parser of pages and of the JSON API: koa-body, and the checks around it.
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { FORM, sendRequest } from '../../support/request.js';
@@ -31,12 +31,12 @@ describe('a form of a page', () => {
     expect((await post('email=a', { 'content-encoding': 'gzip' })).json.error).toBe('unsupported_media_type');
   });
 
-  it('keeps the literal names of its fields', async () => {
+  it('is accepted with any field names, which are not interpreted', async () => {
     const response = await post('a.b=1&a[b]=2&__proto__=3&constructor=4&csrf=x&email=a&password=b');
-    expect(response.json.error).toBe('csrf_validation_failed'); // parsed, then stopped by the next check
+    expect(response.json.error).toBe('csrf_validation_failed'); // parsed, then rejected by the next check
   });
 
-  it('does not wait for the rest of a body that is too large', async () => {
+  it('is rejected by its length before the whole body has arrived', async () => {
     const headers = { 'content-length': '1000000', 'content-type': FORM, accept: 'application/json' };
     const response = await sendRequest(server, 'POST', '/login', headers, 'email=a');
     expect([response.status, response.headers.connection]).toEqual([413, 'close']);

@@ -14,13 +14,13 @@ mkdirSync(join(directory, 'inner.css'));
 afterAll(() => rmSync(directory, { recursive: true }));
 
 const files = createStaticFiles({ directory });
-const app = new Koa().use(files.serve).use(function rest(ctx) {
-  ctx.body = 'the rest';
+const app = new Koa().use(files.serve).use(function fallback(ctx) {
+  ctx.body = 'fallback';
 });
 const http = request(app.callback());
 
 describe('a public file', () => {
-  it('is served with its type and kept for a year under its version', async () => {
+  it('is served with its type and cached for a year under its versioned URL', async () => {
     const css = await http.get(files.urlOf('style.css')).expect(200, 'body { color: red }');
     expect(css.headers['content-type']).toBe('text/css; charset=utf-8');
     expect(css.headers['cache-control']).toBe('public, max-age=31536000, immutable');
@@ -28,23 +28,24 @@ describe('a public file', () => {
     expect(svg.headers['content-type']).toBe('image/svg+xml; charset=utf-8');
   });
 
-  it('is asked for anew under no version or that of another release', async () => {
-    for (const address of ['/assets/style.css', '/assets/style.css?v=another', '/assets/style.css?v=a&v=b']) {
-      const answer = await http.get(address).expect(200);
-      expect(answer.headers['cache-control']).toBe('no-cache');
-    }
-  });
+  it.each(['/assets/style.css', '/assets/style.css?v=another', '/assets/style.css?v=a&v=b'])(
+    'is not cached without the current version: %s',
+    async (url) => {
+      const { headers } = await http.get(url).expect(200);
+      expect(headers['cache-control']).toBe('no-cache');
+    },
+  );
 
-  it('is not sent again to who has it', async () => {
+  it('supports conditional requests', async () => {
     const { headers } = await http.get('/assets/style.css');
-    const again = await http
+    const notModified = await http
       .get('/assets/style.css')
       .set('If-None-Match', headers.etag ?? '')
       .expect(304);
-    expect(again.text).toBe('');
+    expect(notModified.text).toBe('');
   });
 
-  it('answers HEAD without a body, and no other method', async () => {
+  it('accepts only GET and HEAD', async () => {
     const head = await http.head('/assets/style.css').expect(200);
     expect(head.headers['content-length']).toBe('19');
     const post = await http.post('/assets/style.css').expect(405);
@@ -52,7 +53,7 @@ describe('a public file', () => {
   });
 });
 
-describe('nothing else', () => {
+describe('the handler of public files', () => {
   it.each([
     '/assets/',
     '/assets/missing.css',
@@ -64,33 +65,33 @@ describe('nothing else', () => {
     '/assets//style.css',
     '/assets/__proto__',
     '/assets/constructor',
-  ])('is reachable as %s', async (path) => {
-    // A client would tidy the path before it sends it; this one goes out as it is written.
-    const answer = await http.get('/').use((outgoing) => {
+  ])('does not serve %s', async (path) => {
+    // Sets the path after supertest has normalized the URL.
+    const response = await http.get('/').use((outgoing) => {
       outgoing.url = outgoing.url.replace(/\/$/, path);
     });
-    expect([404, 200]).toContain(answer.status);
-    if (answer.status === 200) expect(answer.text).toBe('the rest');
+    expect([404, 200]).toContain(response.status);
+    if (response.status === 200) expect(response.text).toBe('fallback');
   });
 
-  it('is in the way of other paths', async () => {
-    await http.get('/assetsx').expect(200, 'the rest');
+  it('leaves other paths to the next handler', async () => {
+    await http.get('/assetsx').expect(200, 'fallback');
   });
 
-  it('has an address', () => {
+  it('throws for the URL of a file that does not exist', () => {
     expect(() => files.urlOf('missing.css')).toThrow('no public file');
   });
 });
 
-describe('the files that come with the pages', () => {
-  it('are there, and small', async () => {
-    const real = createStaticFiles();
-    const shipped = request(new Koa().use(real.serve).callback());
-    const css = await shipped.get(real.urlOf('signet.css')).expect(200);
+describe('the style sheet, icon and scripts of the pages', () => {
+  it('are served, and the style sheet is small and self-contained', async () => {
+    const shippedFiles = createStaticFiles();
+    const shipped = request(new Koa().use(shippedFiles.serve).callback());
+    const css = await shipped.get(shippedFiles.urlOf('signet.css')).expect(200);
     expect(Buffer.byteLength(css.text)).toBeLessThan(13 * 1024);
     expect(css.text).not.toMatch(/@import|url\(/);
-    await shipped.get(real.urlOf('favicon.svg')).expect(200);
-    const viewer = await shipped.get(real.urlOf('swagger-ui.js')).expect(200);
+    await shipped.get(shippedFiles.urlOf('favicon.svg')).expect(200);
+    const viewer = await shipped.get(shippedFiles.urlOf('swagger-ui.js')).expect(200);
     expect(viewer.headers['content-type']).toBe('text/javascript; charset=utf-8');
   });
 });

@@ -11,35 +11,41 @@ import {
 const NOW = new Date('2026-11-22T10:15:30Z');
 const ago = (seconds: number) => new Date(NOW.getTime() - seconds * 1000);
 
-describe('a moment, in words', () => {
+describe('describeAge', () => {
   it.each([
     [0, 'just now'],
-    [-5, 'just now'], // the clock of another process is ahead
+    [-5, 'just now'], // the clock of another process can be ahead
     [59, 'just now'],
     [60, '1 minute ago'],
     [59 * 60, '59 minutes ago'],
     [60 * 60, '1 hour ago'],
     [23 * 3600 + 3599, '23 hours ago'],
     [24 * 3600, '21 November 2026'],
-  ])('%i seconds later is "%s"', (seconds, words) => {
-    expect(describeAge(ago(seconds), NOW)).toBe(words);
+  ])('describes %i seconds ago as "%s"', (seconds, text) => {
+    expect(describeAge(ago(seconds), NOW)).toBe(text);
   });
+});
 
-  it('is no more exact about the last use of a login than what is known of it', () => {
+describe('describeLastUse', () => {
+  it('is no more exact than the hourly record of use', () => {
     expect(describeLastUse(ago(10), NOW)).toBe('within the last hour');
     expect(describeLastUse(ago(2 * 3600), NOW)).toBe('2 hours ago');
   });
+});
 
+describe('describeTimeLeft', () => {
   it.each([
     [600, 'for 10 more minutes'],
     [541, 'for 10 more minutes'],
     [61, 'for 2 more minutes'],
     [60, 'for at most a minute'],
     [-5, 'for at most a minute'],
-  ])('%i seconds ahead is "%s"', (seconds, words) => {
-    expect(describeTimeLeft(ago(-seconds), NOW)).toBe(words);
+  ])('describes %i seconds as "%s"', (seconds, text) => {
+    expect(describeTimeLeft(ago(-seconds), NOW)).toBe(text);
   });
+});
 
+describe('describeExpiry', () => {
   it.each([
     [-5, 'in 1 minute'],
     [60, 'in 1 minute'],
@@ -48,20 +54,24 @@ describe('a moment, in words', () => {
     [86_399, 'on 23 November 2026'],
     [82_800, 'in 23 hours'],
     [90 * 86_400, 'on 20 February 2027'],
-  ])('%i seconds ahead something ends "%s"', (seconds, words) => {
-    expect(describeExpiry(ago(-seconds), NOW)).toBe(words);
+  ])('describes an expiry in %i seconds as "%s"', (seconds, text) => {
+    expect(describeExpiry(ago(-seconds), NOW)).toBe(text);
   });
+});
 
+describe('describeDuration', () => {
   it.each([
     [86_400, '1 day'],
     [90 * 86_400, '90 days'],
     [36 * 3600, '36 hours'],
     [90, '2 minutes'],
-  ])('%i seconds last "%s"', (seconds, words) => {
-    expect(describeDuration(seconds)).toBe(words);
+  ])('describes %i seconds as "%s"', (seconds, text) => {
+    expect(describeDuration(seconds)).toBe(text);
   });
+});
 
-  it('may be a whole day', () => {
+describe('describeDay', () => {
+  it('describes the date without the time', () => {
     expect(describeDay(NOW)).toBe('22 November 2026');
   });
 });

@@ -1,4 +1,4 @@
-// Every page, with values as they are in life and with values that try to break out of the page.
+// Every page, rendered with realistic values and with values that try to inject markup.
 
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -12,10 +12,10 @@ const HOSTILE = `<script>alert("1")</script>'&"><img src=x onerror=alert(1)>`;
 const views = createViews({ brandName: 'Signet' });
 const names = Object.keys(examplePages) as PageName[];
 
-describe.each(names)('%s', (name) => {
+describe.each(names)('the page %s', (name) => {
   const html = render(name);
 
-  it('is a whole page with a language, a title and the brand', () => {
+  it('is a complete HTML document with a language, a title and the brand', () => {
     expect(html).toMatch(/^<!doctype html>\n<html lang="en">/);
     expect(html).toMatch(/<title>[^<]+ · Signet<\/title>/);
     expect(html).toContain('<meta name="viewport" content="width=device-width, initial-scale=1">');
@@ -25,15 +25,15 @@ describe.each(names)('%s', (name) => {
     expect(html).not.toMatch(/undefined|\[object /);
   });
 
-  it('prints nothing that a value could turn into markup', () => {
-    const hostile = createViews({ brandName: HOSTILE }).render(name, poison(examplePages[name]) as never);
+  it('escapes every value', () => {
+    const hostile = createViews({ brandName: HOSTILE }).render(name, withHostileStrings(examplePages[name]) as never);
     expect(hostile.match(/<script/g)).toEqual(html.match(/<script/g));
     expect(hostile).not.toContain('<img src=x');
-    // The same tags as with harmless values: no value opened, closed or left an attribute.
-    expect(tags(hostile).map(shape)).toEqual(tags(html).map(shape));
+    // The tags are the same as with harmless values: no value left its attribute or element.
+    expect(tags(hostile).map(withoutValues)).toEqual(tags(html).map(withoutValues));
   });
 
-  it('has no inline script, no inline style and nothing from another host', () => {
+  it('contains no inline script, no inline style and nothing from another host', () => {
     expect(html).not.toMatch(/<script(?! src="\/assets\/[^"]+" defer><\/script>)|<style|<iframe|<object|<embed|<base/i);
     for (const tag of tags(html)) {
       expect(tag).not.toMatch(/\s(?:on[a-z]+|style|srcset)\s*=/i);
@@ -41,7 +41,7 @@ describe.each(names)('%s', (name) => {
     }
   });
 
-  it('posts every form with a token against forgery', () => {
+  it('posts every form with a CSRF token', () => {
     for (const form of html.match(/<form[\s\S]*?<\/form>/g) ?? []) {
       expect(form).toMatch(/^<form method="post" action="[^"]+">/);
       const usesProviderToken = name.startsWith('oidc/') && name !== 'oidc/consent';
@@ -50,7 +50,7 @@ describe.each(names)('%s', (name) => {
     }
   });
 
-  it('labels every input, and points from a wrong one to what is wrong', () => {
+  it('labels every input, and links an invalid one to its error', () => {
     const ids = [...html.matchAll(/\sid="([^"]+)"/g)].map((match) => match[1]);
     expect(new Set(ids).size).toBe(ids.length);
     for (const input of tags(html).filter((tag) => /^<input(?!.*type="hidden")/.test(tag))) {
@@ -62,14 +62,14 @@ describe.each(names)('%s', (name) => {
     }
   });
 
-  it('never prints a password back', () => {
+  it('does not repeat a password', () => {
     for (const input of tags(html).filter((tag) => tag.includes('type="password"'))) {
       expect(input).not.toContain(' value=');
     }
   });
 });
 
-describe('what was left out', () => {
+describe('an absent optional value', () => {
   it.each<{ [Name in PageName]: [Name, Pages[Name]] }[PageName]>([
     ['sign-in/login', { csrfToken: 'c', action: '/login' }],
     ['sign-in/factor', { csrfToken: 'c', action: '/login/otp', challenge: 't', startOverHref: '/login' }],
@@ -83,7 +83,7 @@ describe('what was left out', () => {
     ['oidc/logged-out', {}],
     ['home', { account: { email: 'a@example.com' }, discoveryUrl: 'https://id.example.com/' }],
     ['error', { heading: 'No', message: 'No.' }],
-  ])('leaves no trace on %s', (name, locals) => {
+  ])('adds nothing to the page %s', (name, locals) => {
     const html = views.render(name, locals);
     expect(html).not.toMatch(/undefined|null|role="alert"|aria-invalid|return_to|href=""/);
   });
@@ -93,41 +93,41 @@ describe('the page of an invitation', () => {
   const { accept: _accept, ...page } = examplePages['sign-in/invitation'];
   const href = '/login?return_to=x';
 
-  it('says what its reader can do about it', () => {
-    const show = (step: Partial<Pages['sign-in/invitation']>) =>
+  it('offers the next step: accept, sign in, switch accounts or verify the address', () => {
+    const render = (step: Partial<Pages['sign-in/invitation']>) =>
       views.render('sign-in/invitation', { ...page, ...step }).replace(/[\s\S]*<main/, '');
-    expect(show({ accept: true })).toContain('action="/invitations/accept"');
-    expect(show({ signIn: { loginHref: href, registerHref: '/register' } })).toMatch(
+    expect(render({ accept: true })).toContain('action="/invitations/accept"');
+    expect(render({ signIn: { loginHref: href, registerHref: '/register' } })).toMatch(
       />Sign in<[\s\S]+Create an account/,
     );
-    expect(show({ signIn: { loginHref: href } })).not.toContain('Create an account');
-    expect(show({ change: { signedInAs: 'ada@example.com', loginHref: href } })).toContain('ada@example.com');
-    expect(show({ verify: { canSend: true } })).toContain('action="/account/verify-email"');
-    expect(show({ verify: { canSend: false } })).not.toContain('<form');
+    expect(render({ signIn: { loginHref: href } })).not.toContain('Create an account');
+    expect(render({ change: { signedInAs: 'ada@example.com', loginHref: href } })).toContain('ada@example.com');
+    expect(render({ verify: { canSend: true } })).toContain('action="/account/verify-email"');
+    expect(render({ verify: { canSend: false } })).not.toContain('<form');
   });
 });
 
 describe('the consent page', () => {
-  it('warns of a client that nobody has looked at, and names where the answer goes', () => {
+  it('warns of an unverified client and shows the host of its redirect URI', () => {
     const page = examplePages['oidc/consent'];
     expect(views.render('oidc/consent', { ...page, unverified: true })).toMatch(/not verified[\s\S]+acme\.example/);
     expect(views.render('oidc/consent', { ...page, unverified: false })).not.toContain('not verified');
   });
 
-  it('offers both answers as buttons of one form', () => {
+  it('offers both decisions as buttons of one form', () => {
     const html = render('oidc/consent');
     expect(html).toContain('name="decision" value="allow"');
     expect(html).toContain('name="decision" value="deny"');
   });
 });
 
-describe('the sign-in page', () => {
-  it('is filled in by password managers', () => {
+describe('the sign-in and sign-up pages', () => {
+  it('support password managers', () => {
     expect(render('sign-in/login')).toMatch(/autocomplete="username"[\s\S]+autocomplete="current-password"/);
     expect(render('sign-in/register')).toMatch(/autocomplete="username"[\s\S]+autocomplete="new-password"/);
   });
 
-  it('says what is wrong as an alert and keeps the e-mail', () => {
+  it('show an error as an alert and keep the e-mail address', () => {
     const html = render('sign-in/login');
     expect(html).toMatch(/role="alert">E-mail or password is wrong\./);
     expect(html).toContain('value="mara.lindqvist@example.com"');
@@ -144,11 +144,11 @@ describe('the templates', () => {
     }
   });
 
-  it('refuse a page that does not exist', () => {
-    expect(() => views.render('nowhere' as never, {} as never)).toThrow('no page named nowhere');
+  it('throw for a page that does not exist', () => {
+    expect(() => views.render('unknown' as never, {} as never)).toThrow('no page named unknown');
   });
 
-  it('are read once when cached and every time when not', () => {
+  it('render the same with and without a cache', () => {
     const uncached = createViews({ brandName: 'Signet', cache: false });
     expect(uncached.render('home', examplePages.home)).toBe(render('home'));
     expect(uncached.render('home', examplePages.home)).toBe(render('home'));
@@ -159,20 +159,20 @@ function render<Name extends PageName>(name: Name): string {
   return views.render(name, examplePages[name]);
 }
 
-/** The same values with every string replaced, so that each place that prints one is tried. */
-function poison(value: unknown): unknown {
+/** Returns the same values with every string replaced by markup. */
+function withHostileStrings(value: unknown): unknown {
   if (typeof value === 'string') return value === 'identity' || value === 'api' ? value : HOSTILE;
-  if (Array.isArray(value)) return value.map(poison);
+  if (Array.isArray(value)) return value.map(withHostileStrings);
   if (typeof value !== 'object' || value === null) return value;
-  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, poison(inner)]));
+  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, withHostileStrings(inner)]));
 }
 
 function tags(html: string): string[] {
   return html.match(/<[a-z/!](?:"[^"]*"|[^">])*>/gi) ?? [];
 }
 
-/** A tag without what its attributes say. */
-function shape(tag: string): string {
+/** Returns a tag without the values of its attributes. */
+function withoutValues(tag: string): string {
   return tag.replace(/"[^"]*"/g, '""');
 }
 
