@@ -58,7 +58,7 @@ describe('the documents', () => {
   it('name settings that exist', () => {
     const settings = new Set([...read('.env.example').matchAll(/^#? ?([A-Z][A-Z0-9_]+)=/gm)].map((match) => match[1]!));
     expect(settings.size).toBeGreaterThan(50);
-    /** Belong to the reader's shell, to tests or to other programs. */
+    /** Belong to the reader's shell, to the code or to other programs. */
     const others = new Set([
       'TOKEN',
       'VISITOR',
@@ -71,6 +71,7 @@ describe('the documents', () => {
       'SIGNET_CLIENT_ID',
       'SIGNET_CLIENT_SECRET',
       'POSTGRES_PASSWORD',
+      'OWN_MEMBERS',
     ]);
     const isUnknown = (name: string) =>
       !settings.has(name.replace(/_FILE$/, '')) && !settings.has(name) && !others.has(name);
