@@ -1,5 +1,4 @@
-// Whatever is sent to any address: no 5xx, no hang, nothing written, memory flat. Every route of
-// the route table takes part.
+// Sends random requests to all routes: no 5xx response, no hang, no writes, no memory leak.
 
 import { type IncomingHttpHeaders, request } from 'node:http';
 import { join } from 'node:path';
@@ -12,15 +11,9 @@ import { type ServerProcess, startServerProcess, temporaryFolder, waitUntil } fr
 const REQUESTS = 20_000;
 const MAX_CONCURRENT = 16;
 const RESPONSE_TIMEOUT_MS = 10_000;
-/**
- * What a request may leave behind, in the mean; what was read for it and the garbage it made are
- * gone by then.
- */
+/** The mean growth of the heap for each request, after garbage collection. */
 const HEAP_GROWTH_BYTES = 500;
-/**
- * Outside the heap the allocator keeps for later what it was given once, as much as a busy moment
- * asked for.
- */
+/** The mean growth of the process. It is larger, because the allocator keeps freed memory. */
 const PROCESS_GROWTH_BYTES = 6_000;
 
 interface Attack {
@@ -52,8 +45,7 @@ describe('bad input', () => {
       methods.map((method) => ({ method, path: String(path) })),
     );
     await server.close();
-    // Each request comes from an address of its own, so that the limits do not stand in front of
-    // what is to be tried.
+    // Trusts the proxy so that each request can have its own IP address and no rate limit applies.
     serverProcess = await startServerProcess({
       PORT: '0',
       DATA_DIR: folder.path,
@@ -69,12 +61,12 @@ describe('bad input', () => {
     folder.remove();
   });
 
-  it(`leaves the house as it was, ${REQUESTS.toLocaleString('en')} times`, async () => {
+  it(`causes no errors, writes or leaks in ${REQUESTS.toLocaleString('en')} requests`, async () => {
     const client = await register();
     const before = await counts();
     const seed = Number(process.env.FUZZ_SEED ?? Date.now() % 2 ** 31);
     const attacks = fc.sample(attack(client), { numRuns: REQUESTS, seed });
-    // What is loaded and filled with the first requests, some for each address, is no leak.
+    // Warms up caches first, which are not a leak.
     const errors = await send(attacks.splice(0, REQUESTS / 4));
     const [warm, requests] = [await memory(), attacks.length];
     errors.push(...(await send(attacks)));
@@ -100,17 +92,17 @@ describe('bad input', () => {
     return ((await response.json()) as { client_id: string }).client_id;
   }
 
-  /** What the server holds, in bytes, once all that nobody needs any more is gone. */
+  /** Measures the memory of the server after garbage collection, in bytes. */
   async function memory(): Promise<{ heap: number; process: number }> {
-    const told = () => serverProcess.lines().filter(({ msg }) => msg === 'memory');
-    const before = told().length;
+    const reports = () => serverProcess.lines().filter(({ msg }) => msg === 'memory');
+    const before = reports().length;
     serverProcess.kill('SIGUSR2');
-    await waitUntil('the server tells its memory', () => told().length > before, 30_000);
-    const { heap, process } = told().at(-1)!;
+    await waitUntil('the server reports its memory', () => reports().length > before, 30_000);
+    const { heap, process } = reports().at(-1)!;
     return { heap: Number(heap), process: Number(process) };
   }
 
-  /** Everything that a person or an administrator would miss, or be surprised to find. */
+  /** Counts the records that requests without credentials must neither create nor delete. */
   async function counts() {
     return {
       accounts: await db.account.count(),
@@ -139,11 +131,11 @@ describe('bad input', () => {
   }
 
   /**
-   * What is wrong with the answer, if anything. A connection that is closed without one is an
-   * answer to a broken request.
+   * Returns what is wrong with the response, if anything. The server may close the connection of a
+   * malformed request without a response.
    */
   function sendOne({ method, path, headers, body }: Attack, n: number): Promise<string | undefined> {
-    const from = `10.0.${(n >> 8) & 15}.${n & 255}`; // some thousands of addresses, each far from its limits
+    const from = `10.0.${(n >> 8) & 15}.${n & 255}`; // several thousand addresses, each below its rate limits
     return new Promise((resolve) => {
       let req: ReturnType<typeof request>;
       try {
@@ -156,11 +148,11 @@ describe('bad input', () => {
           timeout: RESPONSE_TIMEOUT_MS,
         });
       } catch {
-        return resolve(undefined); // Node itself refuses to send this
+        return resolve(undefined); // Node.js rejects the request
       }
       req.on('timeout', () => {
         req.destroy();
-        resolve('no answer');
+        resolve('no response');
       });
       req.on('error', () => resolve(undefined));
       req.on('response', (response) => {
@@ -172,7 +164,7 @@ describe('bad input', () => {
 
   function judge(status: number, headers: IncomingHttpHeaders): string | undefined {
     if (status >= 500 && status !== 501) return String(status);
-    // Node answers these by itself, before anything of ours sees the request.
+    // Node.js sends these itself, before our handler runs.
     const byNode = status === 400 || status === 417 || status === 431;
     return byNode || headers['x-content-type-options'] === 'nosniff' ? undefined : 'no nosniff';
   }
@@ -254,7 +246,7 @@ describe('bad input', () => {
   }
 
   function oddHeaders(odd: fc.Arbitrary<string>): fc.Arbitrary<Record<string, string | string[]>> {
-    const value = odd.map((text) => text.replace(/[^\t\x20-\x7e\x80-\xff]/g, '').slice(0, 4000)); // what Node lets out
+    const value = odd.map((text) => text.replace(/[^\t\x20-\x7e\x80-\xff]/g, '').slice(0, 4000)); // what Node.js can send
     return fc.dictionary(
       fc.constantFrom(
         'authorization', 'cookie', 'origin', 'accept', 'accept-encoding', 'dpop', 'referer', 'sec-fetch-site', 'x-forwarded-host',

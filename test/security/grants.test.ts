@@ -1,7 +1,5 @@
-// RFC 9700, grants: numbers 21 to 24 of the checklist. Of 24, certificates (tls_client_auth) are
-// not built: they are not advertised, and a test here holds that a header which claims one is
-// nothing. Of 23, a secret is taken in the header and in the body alike, whichever of the two the
-// client registered: OAuth 2.1 wants the body to work, and it is the same secret.
+// Grant types and client authentication (RFC 9700, sections 2.1.2, 2.4 and 2.5). Mutual TLS:
+// test/flows/rfc8705-mtls.test.ts.
 
 import { randomUUID } from 'node:crypto';
 import { SignJWT } from 'jose';
@@ -15,9 +13,9 @@ import { PASSWORD, startServer, type TestServer } from '../support/server.js';
 import { openTokenFamily } from '../support/token-family.js';
 
 const MACHINE = { grant_types: ['client_credentials'], redirect_uris: [] };
-const BY_JWT = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer';
+const JWT_BEARER = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer';
 
-describe('grants', () => {
+describe('grant types', () => {
   let server: TestServer;
   let client: TestClient;
   let email: string;
@@ -31,7 +29,7 @@ describe('grants', () => {
   afterAll(() => server.close());
 
   it.each(['token', 'id_token', 'id_token token', 'code token', 'code id_token', 'code id_token token', 'none'])(
-    '21. response_type=%s is refused',
+    'rejects response_type=%s (RFC 9700, section 2.1.2)',
     async (responseType) => {
       expect(metadata.response_types_supported).toEqual(['code']);
       const browser = new Browser(server.origin);
@@ -44,20 +42,20 @@ describe('grants', () => {
     },
   );
 
-  it('22. the password grant is refused and not advertised, and nothing can be learned of the password', async () => {
+  it('rejects the password grant without checking the password (RFC 9700, section 2.4)', async () => {
     expect(metadata.grant_types_supported).not.toContain('password');
     expect(metadata.grant_types_supported).not.toContain('implicit');
     const app = await registerDynamically(server);
     const params = { grant_type: 'password', username: email, scope: 'openid' };
-    for (const from of [client, app]) {
-      const right = await requestToken(server, from, { ...params, password: PASSWORD });
-      const wrong = await requestToken(server, from, { ...params, password: 'a wrong password' });
+    for (const sender of [client, app]) {
+      const right = await requestToken(server, sender, { ...params, password: PASSWORD });
+      const wrong = await requestToken(server, sender, { ...params, password: 'a wrong password' });
       expect([right.status, right.body.error]).toEqual([400, 'unsupported_grant_type']);
       expect(right.body).toEqual(wrong.body);
     }
   });
 
-  describe('23. a confidential client proves who it is', () => {
+  describe('client authentication (RFC 9700, section 2.5)', () => {
     const ENDPOINTS: [string, Record<string, string>][] = [
       ['/api/v1/oauth/token', { grant_type: 'refresh_token', refresh_token: 'x' }],
       ['/oauth/token', { grant_type: 'refresh_token', refresh_token: 'x' }],
@@ -67,34 +65,34 @@ describe('grants', () => {
       ['/oauth/device', { scope: 'openid' }],
     ];
 
-    it.each(ENDPOINTS)('at %s', async (path, params) => {
+    it.each(ENDPOINTS)('is required of confidential clients at %s', async (path, params) => {
       const jwks = { keys: [{ ...(await makeKey()).publicJwk, use: 'sig', alg: 'ES256' }] };
-      const keyed = await server.client({ token_endpoint_auth_method: 'private_key_jwt', jwks });
+      const keyClient = await server.client({ token_endpoint_auth_method: 'private_key_jwt', jwks });
       const other = await server.client();
-      const tries: [string, Record<string, string>, Record<string, string>][] = [
-        ['nothing', {}, {}],
-        ['its name alone', { client_id: client.id }, {}],
+      const attempts: [string, Record<string, string>, Record<string, string>][] = [
+        ['no credentials', {}, {}],
+        ['the client_id alone', { client_id: client.id }, {}],
         ['a wrong secret', {}, { authorization: basicAuth({ ...client, secret: 'wrong' }) }],
         ['an empty secret', {}, { authorization: basicAuth({ ...client, secret: '' }) }],
-        ['the secret of another', {}, { authorization: basicAuth({ ...client, secret: other.secret }) }],
-        ['the stored hash', {}, { authorization: basicAuth({ ...client, secret: await hashOf(client) }) }],
+        ['the secret of another client', {}, { authorization: basicAuth({ ...client, secret: other.secret }) }],
         [
-          'a secret that a client without one made up',
+          'the stored hash of the secret',
           {},
-          { authorization: basicAuth({ ...keyed, secret: 'anything' }) },
+          { authorization: basicAuth({ ...client, secret: await hashOf(client) }) },
         ],
-        ['the same in the body', { client_id: keyed.id, client_secret: 'anything' }, {}],
-        ['a name that is not there', {}, { authorization: basicAuth({ ...client, id: randomUUID() }) }],
-        ['something that is not Basic', {}, { authorization: `Bearer ${client.secret}` }],
-        ['a name with nothing behind it', {}, { authorization: 'Basic' }],
-        ['two names', { client_id: other.id }, { authorization: basicAuth(client) }],
-        ['an empty assertion', { client_id: client.id, client_assertion_type: BY_JWT, client_assertion: '' }, {}],
+        ['a secret of a client that has none', {}, { authorization: basicAuth({ ...keyClient, secret: 'anything' }) }],
+        ['a secret of a client that has none, in the body', { client_id: keyClient.id, client_secret: 'anything' }, {}],
+        ['an unknown client_id', {}, { authorization: basicAuth({ ...client, id: randomUUID() }) }],
+        ['the secret as a bearer token', {}, { authorization: `Bearer ${client.secret}` }],
+        ['a scheme without credentials', {}, { authorization: 'Basic' }],
+        ['two client_ids', { client_id: other.id }, { authorization: basicAuth(client) }],
+        ['an empty assertion', { client_id: client.id, client_assertion_type: JWT_BEARER, client_assertion: '' }, {}],
       ];
-      for (const [what, more, headers] of tries) {
-        const answer = await postForm(server, path, { ...params, ...more }, { headers });
-        expect([400, 401], `${what}: ${answer.text}`).toContain(answer.status);
-        expect(['invalid_client', 'invalid_request'], what).toContain(answer.json.error);
-        expect(answer.text, what).not.toMatch(/active|access_token|request_uri|user_code/);
+      for (const [name, more, headers] of attempts) {
+        const response = await postForm(server, path, { ...params, ...more }, { headers });
+        expect([400, 401], `${name}: ${response.text}`).toContain(response.status);
+        expect(['invalid_client', 'invalid_request'], name).toContain(response.json.error);
+        expect(response.text, name).not.toMatch(/active|access_token|request_uri|user_code/);
       }
       const right = await postForm(server, path, params, { client });
       expect(right.json.error).not.toBe('invalid_client');
@@ -106,7 +104,7 @@ describe('grants', () => {
       return row.secretHash!;
     }
 
-    it('a refusal names the scheme, and the answer is the same for an unknown client and a wrong secret', async () => {
+    it('fails with the same error for an unknown client and for a wrong secret', async () => {
       const params = { grant_type: 'client_credentials' };
       const wrong = await postForm(server, '/oauth/token', params, { client: { ...client, secret: 'wrong' } });
       const unknown = await postForm(server, '/oauth/token', params, { client: { id: randomUUID(), secret: 'wrong' } });
@@ -116,7 +114,7 @@ describe('grants', () => {
     });
   });
 
-  describe('24. a client can prove who it is by a key', () => {
+  describe('private_key_jwt (RFC 7523)', () => {
     let key: ClientKey;
     let machine: TestClient;
     const audience = () => server.issuer;
@@ -129,16 +127,20 @@ describe('grants', () => {
     const send = (params: Record<string, string>, headers = {}) =>
       postForm(server, '/oauth/token', { grant_type: 'client_credentials', ...params }, { headers });
 
-    async function sign(claims: Record<string, unknown>, header: Record<string, unknown> = {}, by: ClientKey = key) {
+    async function sign(
+      claims: Record<string, unknown>,
+      header: Record<string, unknown> = {},
+      signer: ClientKey = key,
+    ) {
       const now = Math.floor(Date.now() / 1000);
       const all = { iss: machine.id, sub: machine.id, aud: audience(), jti: randomUUID(), iat: now, exp: now + 60 };
       const jwt = await new SignJWT({ ...all, ...claims })
         .setProtectedHeader({ alg: 'ES256', ...header })
-        .sign(by.privateKey);
-      return { client_id: machine.id, client_assertion_type: BY_JWT, client_assertion: jwt };
+        .sign(signer.privateKey);
+      return { client_id: machine.id, client_assertion_type: JWT_BEARER, client_assertion: jwt };
     }
 
-    it('which is advertised, without secrets that would have to be kept in the clear', async () => {
+    it('is advertised, unlike client_secret_jwt, which needs secrets in plain text', async () => {
       expect(metadata.token_endpoint_auth_methods_supported).toEqual(
         expect.arrayContaining(['none', 'client_secret_basic', 'client_secret_post', 'private_key_jwt']),
       );
@@ -148,38 +150,38 @@ describe('grants', () => {
       expect((await send(await sign({}))).status).toBe(200);
     });
 
-    it('once', async () => {
-      const proof = await assertion(key, machine.id, audience());
-      expect((await send(proof)).status).toBe(200);
-      expect((await send(proof)).json.error).toBe('invalid_client');
+    it('accepts an assertion and a jti once', async () => {
+      const params = await assertion(key, machine.id, audience());
+      expect((await send(params)).status).toBe(200);
+      expect((await send(params)).json.error).toBe('invalid_client');
       const sameJti = await sign({ jti: 'the-same' });
       expect((await send(sameJti)).status).toBe(200);
       expect((await send(await sign({ jti: 'the-same' }))).json.error).toBe('invalid_client');
     });
 
     it.each<[string, Record<string, unknown>]>([
-      ['meant for another', { aud: 'https://evil.example' }],
-      ['meant for an address that only begins like ours', { aud: `http://localhost.evil.example` }],
-      ['meant for nobody', { aud: undefined }],
-      ['expired', { exp: Math.floor(Date.now() / 1000) - 120, iat: Math.floor(Date.now() / 1000) - 180 }],
-      ['without an end', { exp: undefined }],
-      ['not valid before tomorrow', { nbf: Math.floor(Date.now() / 1000) + 86_400 }],
-      ['without an id', { jti: undefined }],
-      ['of another issuer', { iss: 'somebody' }],
-      ['about another', { sub: 'somebody' }],
-    ])('but not by an assertion %s', async (_what, claims) => {
+      ['with another audience', { aud: 'https://evil.example' }],
+      ['with an audience that has the issuer as prefix', { aud: `http://localhost.evil.example` }],
+      ['without an audience', { aud: undefined }],
+      ['that has expired', { exp: Math.floor(Date.now() / 1000) - 120, iat: Math.floor(Date.now() / 1000) - 180 }],
+      ['without exp', { exp: undefined }],
+      ['with nbf in the future', { nbf: Math.floor(Date.now() / 1000) + 86_400 }],
+      ['without jti', { jti: undefined }],
+      ['with another issuer', { iss: 'other' }],
+      ['with another subject', { sub: 'other' }],
+    ])('rejects an assertion %s', async (_description, claims) => {
       expect((await send(await sign(claims))).json.error).toMatch(/^invalid_(client|request)$/);
     });
 
-    it('but not by the key of another, nor by no key, nor by its public key as a secret', async () => {
-      const stranger = await makeKey();
-      expect((await send(await sign({}, {}, stranger))).json.error).toBe('invalid_client');
-      expect((await send(await sign({}, { jwk: stranger.publicJwk }, stranger))).json.error).toBe('invalid_client');
-      const proof = await sign({});
-      const [, body] = proof.client_assertion.split('.');
+    it('rejects assertions signed by another key, unsigned, or signed with the public key as a secret', async () => {
+      const otherKey = await makeKey();
+      expect((await send(await sign({}, {}, otherKey))).json.error).toBe('invalid_client');
+      expect((await send(await sign({}, { jwk: otherKey.publicJwk }, otherKey))).json.error).toBe('invalid_client');
+      const params = await sign({});
+      const [, body] = params.client_assertion.split('.');
       const none = Buffer.from('{"alg":"none"}').toString('base64url');
       for (const signature of ['', 'AAAA']) {
-        const unsigned = { ...proof, client_assertion: `${none}.${body}.${signature}` };
+        const unsigned = { ...params, client_assertion: `${none}.${body}.${signature}` };
         expect((await send(unsigned)).json.error).toBe('invalid_client');
       }
       const secret = new TextEncoder().encode(JSON.stringify(key.publicJwk));
@@ -187,24 +189,24 @@ describe('grants', () => {
         .setProtectedHeader({ alg: 'HS256' })
         .setExpirationTime('1m')
         .sign(secret);
-      expect((await send({ ...proof, client_assertion: confused })).json.error).toBe('invalid_client');
+      expect((await send({ ...params, client_assertion: confused })).json.error).toBe('invalid_client');
     });
 
-    it('and not by its name once it has a key, nor by a header that claims a certificate', async () => {
+    it('cannot be replaced by the client_id alone or by the headers of a TLS proxy', async () => {
       expect(metadata.token_endpoint_auth_methods_supported).not.toContain('tls_client_auth');
-      const claims = { 'x-client-cert': 'CN=machine', 'x-ssl-client-verify': 'SUCCESS', 'client-cert': ':AAAA:' };
-      expect((await send({ client_id: machine.id }, claims)).json.error).toBe('invalid_client');
+      const headers = { 'x-client-cert': 'CN=machine', 'x-ssl-client-verify': 'SUCCESS', 'client-cert': ':AAAA:' };
+      expect((await send({ client_id: machine.id }, headers)).json.error).toBe('invalid_client');
     });
   });
 
-  it('a client gets only the grants that are its own', async () => {
+  it('rejects grant types that the client did not register', async () => {
     const [app, machine] = [await server.client(), await server.client(MACHINE)];
     expect((await requestToken(server, app, { grant_type: 'client_credentials' })).body.error).toBe(
       'unauthorized_client',
     );
     const { refreshToken } = await openTokenFamily(server, app, email);
-    const borrowed = { grant_type: 'refresh_token', refresh_token: refreshToken };
-    expect((await requestToken(server, machine, borrowed)).body.error).toMatch(/^(unauthorized_client|invalid_grant)$/);
+    const params = { grant_type: 'refresh_token', refresh_token: refreshToken };
+    expect((await requestToken(server, machine, params)).body.error).toMatch(/^(unauthorized_client|invalid_grant)$/);
     for (const grant of [
       'urn:ietf:params:oauth:grant-type:token-exchange',
       'urn:openid:params:grant-type:ciba',

@@ -1,4 +1,4 @@
-// What a bare oidc-provider was seen to fail on.
+// Behavior in which Signet is stricter than oidc-provider with its default settings.
 
 import { request } from 'node:http';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -8,9 +8,9 @@ import { basicAuth, FORM, postForm, sendRequest } from '../support/request.js';
 import { startServer, type TestServer } from '../support/server.js';
 import { introspect, openTokenFamily, revoke } from '../support/token-family.js';
 
-const LONG_BYTES = 10 * 1024 * 1024;
+const LONG_BODY_BYTES = 10 * 1024 * 1024;
 
-describe('what a bare oidc-provider fails on', () => {
+describe('the hardened OpenID provider', () => {
   let server: TestServer;
   let client: TestClient;
   beforeAll(async () => {
@@ -20,17 +20,17 @@ describe('what a bare oidc-provider fails on', () => {
   afterAll(() => server.close());
 
   it.each(['/.well-known/openid-configuration', '/.well-known/oauth-authorization-server'])(
-    'the addresses in the metadata do not follow the Host header: %s',
+    'ignores the Host header in the metadata: %s',
     async (path) => {
-      for (const asked of [path, `${path}?x=1`]) {
+      for (const target of [path, `${path}?x=1`]) {
         for (const headers of [
           { host: 'evil.example' },
           { 'x-forwarded-host': 'evil.example', 'x-forwarded-proto': 'https' },
           { forwarded: 'host=evil.example;proto=https' },
         ]) {
-          const answer = await sendRequest(server, 'GET', asked, headers as never);
-          expect(answer.json.issuer).toBe(server.issuer);
-          expect(answer.text).not.toContain('evil');
+          const response = await sendRequest(server, 'GET', target, headers as never);
+          expect(response.json.issuer).toBe(server.issuer);
+          expect(response.text).not.toContain('evil');
         }
       }
     },
@@ -46,22 +46,22 @@ describe('what a bare oidc-provider fails on', () => {
     'https://acme.example/\r\nSet-Cookie: x=y',
     'https:acme.example/cb',
     'ms-settings:x',
-  ])('registration refuses the redirect URI %j', async (uri) => {
+  ])('rejects the redirect URI %j on registration', async (uri) => {
     for (const metadata of [{ redirect_uris: [uri] }, { post_logout_redirect_uris: [uri] }]) {
       const { status, json } = await requestRegistration(server, metadata);
       expect([status, json.error]).toEqual([400, 'invalid_redirect_uri']);
     }
   });
 
-  it('a public client cannot use client_credentials, however it comes by it', async () => {
+  it('does not allow client_credentials for public clients', async () => {
     const none = { token_endpoint_auth_method: 'none' };
     const both = { ...none, grant_types: ['authorization_code', 'client_credentials'] };
     const { json } = await requestRegistration(server, both);
     expect(json.grant_types ?? []).not.toContain('client_credentials');
     if (json.client_id) {
-      const stranger = { id: String(json.client_id), secret: '' };
+      const registered = { id: String(json.client_id), secret: '' };
       expect(
-        (await requestToken(server, stranger, { grant_type: 'client_credentials' })).body.access_token,
+        (await requestToken(server, registered, { grant_type: 'client_credentials' })).body.access_token,
       ).toBeUndefined();
     }
     await expect(server.client(both)).rejects.toThrow('client_credentials');
@@ -80,7 +80,7 @@ describe('what a bare oidc-provider fails on', () => {
     '...',
     'a.b.c.d.e',
     'garbage',
-  ])('introspection calls %j not active, and revocation is content with it', async (text) => {
+  ])('reports the malformed token %j as inactive and accepts its revocation', async (text) => {
     expect(await introspect(server, client, text)).toEqual({ status: 200, body: { active: false } });
     expect((await revoke(server, client, text)).status).toBe(200);
   });
@@ -91,22 +91,22 @@ describe('what a bare oidc-provider fails on', () => {
     ['/oauth/par', FORM],
     ['/oauth/clients/register', 'application/json'],
     ['/login', FORM],
-  ])('a body of 10 MB gets 413 at %s', async (path, type) => {
+  ])('rejects a body of 10 MB with 413 at %s', async (path, type) => {
     expect(await postLong(path, type)).toBe(413);
   });
 
-  it('a short body is still read after that', async () => {
+  it('still reads short bodies after that', async () => {
     const machine = await server.client({ grant_types: ['client_credentials'], redirect_uris: [] });
     expect((await requestToken(server, machine, { grant_type: 'client_credentials' })).status).toBe(200);
   });
 
-  it('every answer forbids to guess its type (nosniff), errors too', async () => {
-    const answers: [string, string, Record<string, string>?, string?][] = [
-      ['GET', '/nowhere'],
-      ['GET', '/oauth/nowhere'],
-      ['GET', '/api/v1/nowhere'],
-      ['GET', '/.well-known/nowhere'],
-      ['GET', '/assets/nowhere'],
+  it('sends X-Content-Type-Options: nosniff with all responses, including errors', async () => {
+    const requests: [string, string, Record<string, string>?, string?][] = [
+      ['GET', '/unknown'],
+      ['GET', '/oauth/unknown'],
+      ['GET', '/api/v1/unknown'],
+      ['GET', '/.well-known/unknown'],
+      ['GET', '/assets/unknown'],
       ['GET', '/%'],
       ['GET', '/oauth/authorize'],
       ['GET', '/oauth/authorize?client_id=unknown', { accept: 'text/html' }],
@@ -124,35 +124,39 @@ describe('what a bare oidc-provider fails on', () => {
       ['GET', '/.well-known/openid-configuration'],
       ['GET', '/healthz'],
     ];
-    for (const [method, path, headers, body] of answers) {
-      const answer = await sendRequest(server, method, path, headers, body);
-      expect(answer.headers['x-content-type-options'], `${method} ${path}`).toBe('nosniff');
+    for (const [method, path, headers, body] of requests) {
+      const response = await sendRequest(server, method, path, headers, body);
+      expect(response.headers['x-content-type-options'], `${method} ${path}`).toBe('nosniff');
     }
   });
 
-  it('an empty answer to a revocation has no type', async () => {
+  it('sends no Content-Type with an empty body', async () => {
     const { email } = await server.account();
     const { accessToken, refreshToken } = await openTokenFamily(server, client, email);
     for (const text of [accessToken, refreshToken, 'unknown']) {
-      const answer = await postForm(server, '/oauth/revoke', { token: text }, { client });
-      expect([answer.status, answer.text, answer.headers['content-type']]).toEqual([200, '', undefined]);
+      const response = await postForm(server, '/oauth/revoke', { token: text }, { client });
+      expect([response.status, response.text, response.headers['content-type']]).toEqual([200, '', undefined]);
     }
     const app = await registerDynamically(server);
     const bearer = { authorization: `Bearer ${app.managementToken}` };
-    const removed = await sendRequest(server, 'DELETE', `/oauth/clients/register/${app.id}`, bearer);
-    expect([removed.status, removed.text, removed.headers['content-type']]).toEqual([204, '', undefined]);
+    const deleted = await sendRequest(server, 'DELETE', `/oauth/clients/register/${app.id}`, bearer);
+    expect([deleted.status, deleted.text, deleted.headers['content-type']]).toEqual([204, '', undefined]);
   });
 
-  /** Announces 10 MB and sends them until it is told to stop. */
+  /** Announces 10 MB, sends a part and returns the status of the response. */
   function postLong(path: string, type: string): Promise<number> {
-    const headers = { 'content-type': type, 'content-length': String(LONG_BYTES), authorization: basicAuth(client) };
+    const headers = {
+      'content-type': type,
+      'content-length': String(LONG_BODY_BYTES),
+      authorization: basicAuth(client),
+    };
     return new Promise((resolve, reject) => {
-      const asked = request({ host: '127.0.0.1', port: server.port, path, method: 'POST', headers }, (response) => {
+      const sent = request({ host: '127.0.0.1', port: server.port, path, method: 'POST', headers }, (response) => {
         resolve(response.statusCode!);
-        asked.destroy();
+        sent.destroy();
       });
-      asked.on('error', reject);
-      asked.write('x'.repeat(64 * 1024));
+      sent.on('error', reject);
+      sent.write('x'.repeat(64 * 1024));
     });
   }
 });
