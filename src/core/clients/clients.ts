@@ -1,21 +1,28 @@
 /**
- * OAuth clients: registered dynamically (RFC 7591), described by a metadata document, or created by
- * an administrator. Agents are clients too.
+ * OAuth clients: created by an administrator, registered dynamically (RFC 7591) or described by a
+ * metadata document (registration.ts). Agents are clients too.
  */
 import { randomUUID } from 'node:crypto';
 import { conflict, invalidRequest, isUniqueViolation, notFound } from '../../base/app-error.js';
 import type { Base } from '../../base/base.js';
-import { constantTimeEqual, randomToken, sha256 } from '../../base/crypto.js';
 import type { Client, Prisma } from '../../base/db/open.js';
 import type { UnitOfWork } from '../../base/db/transaction.js';
 import { createTtlCache } from '../../base/ttl-cache.js';
 import { type ActiveAgents, isAgentId } from '../agents/active-agents.js';
 import { toClient } from '../agents/client.js';
-import { type Audit, type AuditActor, SYSTEM } from '../audit/audit.js';
+import { type Audit, SYSTEM } from '../audit/audit.js';
 import type { OAuthStorage } from '../oauth-storage/oauth-storage.js';
 import type { RequestMeta } from '../request-meta.js';
 import type { Resources } from '../resources/resources.js';
-import { type ClientMetadata, firstPartyError, MetadataError, normalizeMetadata, workloadError } from './metadata.js';
+import {
+  type ClientMetadata,
+  clientName,
+  firstPartyError,
+  MetadataError,
+  normalizeMetadata,
+  workloadError,
+} from './metadata.js';
+import { hashSecret, makeSecret } from './secrets.js';
 
 export type { Client } from '../../base/db/open.js';
 
@@ -32,32 +39,14 @@ interface Deps {
   resources: Pick<Resources, 'clientScopes'>;
 }
 
-/** Marks a stored hash, so that it is never accepted as the secret itself. */
-const HASH_PREFIX = 'sha256:';
-
 export type Clients = ReturnType<typeof createClients>;
 
 export function createClients(base: Base, { audit, oauthStorage, activeAgents, resources }: Deps) {
   const { db, transact, clock, invalidationBus } = base;
-  const { redirectHosts } = base.config;
   const cache = createTtlCache<Client>({ clock });
   invalidationBus.on('clients', cache.invalidate);
 
-  return {
-    create,
-    find,
-    list,
-    remove,
-    saveRegistered,
-    saveDescribed,
-    normalize,
-    rotateSecret,
-    findByRegistrationToken,
-    setRegistrationToken,
-    makeSecret,
-    hashSecret,
-    isSecret,
-  };
+  return { create, find, list, remove, rotateSecret };
 
   /**
    * Creates a client for an administrator. Its secret, if any, is returned only once. Throws
@@ -87,7 +76,7 @@ export function createClients(base: Base, { audit, oauthStorage, activeAgents, r
       const row = await uow.tx.client.create({
         data: {
           id,
-          name: nameOf(normalized),
+          name: clientName(normalized),
           metadata: normalized as Prisma.InputJsonObject,
           secretHash: secret && hashSecret(secret),
           origin: 'admin',
@@ -138,73 +127,6 @@ export function createClients(base: Base, { audit, oauthStorage, activeAgents, r
     });
   }
 
-  /** Returns the normalized metadata of a client that registers itself. Throws `MetadataError`. */
-  function normalize(
-    metadata: ClientMetadata,
-    { anonymous, home }: { anonymous: boolean; home?: string },
-  ): ClientMetadata {
-    return normalizeMetadata(metadata, {
-      anonymous,
-      byAdmin: false,
-      scopes: resources.clientScopes(),
-      redirectHosts,
-      home,
-    });
-  }
-
-  /**
-   * Stores a client that registered or updated itself. Without `secret`, the plain client secret,
-   * the stored one is kept.
-   */
-  async function saveRegistered(
-    id: string,
-    metadata: ClientMetadata,
-    secret: string | undefined,
-    meta: RequestMeta,
-  ): Promise<void> {
-    const row = {
-      name: nameOf(metadata),
-      metadata: metadata as Prisma.InputJsonObject,
-      ...(secret && { secretHash: hashSecret(secret) }),
-    };
-    await transact(async (uow) => {
-      const { tx } = uow;
-      const { count } = await tx.client.updateMany({ where: { id }, data: row });
-      if (count === 0) await tx.client.create({ data: { id, ...row, origin: 'registration', createdAt: clock.now() } });
-      const action = count === 0 ? 'client.registered' : 'client.updated';
-      await audit.record(uow, action, { by: clientActor(id), clientId: id, meta });
-      invalidateAfter(uow, id);
-    });
-  }
-
-  /** Stores a client from its metadata document, which needs no fetching until `freshUntil`. */
-  async function saveDescribed(
-    id: string,
-    metadata: ClientMetadata,
-    freshUntil: Date,
-    meta: RequestMeta,
-  ): Promise<Client> {
-    const row = {
-      name: nameOf(metadata),
-      metadata: metadata as Prisma.InputJsonObject,
-      documentFreshUntil: freshUntil,
-    };
-    const before = await db.client.findUnique({ where: { id } });
-    return transact(async (uow) => {
-      const stored = await uow.tx.client.upsert({
-        where: { id },
-        create: { id, ...row, origin: 'document', createdAt: clock.now() },
-        update: row,
-      });
-      const action = before ? 'client.updated' : 'client.registered';
-      if (!before || redirectsOf(before.metadata) !== redirectsOf(metadata)) {
-        await audit.record(uow, action, { by: clientActor(id), clientId: id, meta });
-      }
-      invalidateAfter(uow, id);
-      return stored;
-    });
-  }
-
   /**
    * Replaces the client secret. The new one is returned only once. Throws `not_found` if there is
    * no such client with a secret.
@@ -223,43 +145,10 @@ export function createClients(base: Base, { audit, oauthStorage, activeAgents, r
     return secret;
   }
 
-  /** Returns the client that manages itself with this registration access token (RFC 7592). */
-  async function findByRegistrationToken(token: string): Promise<Client | null> {
-    return db.client.findUnique({ where: { registrationTokenHash: sha256(token) } });
-  }
-
-  /** Sets the registration access token of a client (RFC 7592), or deletes it. */
-  async function setRegistrationToken(id: string, token: string | null): Promise<void> {
-    await db.client.updateMany({ where: { id }, data: { registrationTokenHash: token && sha256(token) } });
-    await invalidationBus.publish('clients', id);
-  }
-
-  /** Returns a new client secret. */
-  function makeSecret(): string {
-    return randomToken();
-  }
-
-  /** Returns the form in which a secret is stored. */
-  function hashSecret(secret: string): string {
-    return HASH_PREFIX + sha256(secret);
-  }
-
-  /** Reports in constant time whether `candidate` is the secret with this hash. */
-  function isSecret(candidate: string, hash: string | null | undefined): boolean {
-    return Boolean(hash) && constantTimeEqual(hashSecret(candidate), hash!);
-  }
-
   function invalidateAfter({ afterCommit }: UnitOfWork, id: string): void {
     afterCommit(() => invalidationBus.publish('clients', id));
   }
 }
-
-const clientActor = (id: string): AuditActor => ({ kind: 'client', id });
-
-const nameOf = (metadata: ClientMetadata) =>
-  typeof metadata.client_name === 'string' ? metadata.client_name : undefined;
-
-const redirectsOf = (metadata: unknown) => JSON.stringify((metadata as ClientMetadata).redirect_uris);
 
 function throwIfInvalid<Result>(normalize: () => Result): Result {
   try {

@@ -2,8 +2,8 @@
 
 import type { SafeFetch } from '../../base/safe-fetch.js';
 import { isLoopback } from '../../kit/loopback.js';
-import type { Clients } from './clients.js';
 import { type ClientMetadata, MetadataError } from './metadata.js';
+import type { ClientRegistration } from './registration.js';
 
 export interface MetadataDocument {
   metadata: ClientMetadata;
@@ -60,7 +60,7 @@ export function isDocumentUrl(id: string, { allowLoopback = false } = {}): boole
 
 interface Deps {
   fetch: SafeFetch;
-  normalize: Clients['normalize'];
+  normalize: ClientRegistration['normalize'];
 }
 
 /** Fetches and validates the document at this client id. Throws `MetadataDocumentError`. */

@@ -13,13 +13,15 @@ import { createTtlCache } from '../../base/ttl-cache.js';
 import type { RequestMeta } from '../request-meta.js';
 import type { Client, Clients } from './clients.js';
 import { isDocumentUrl, type MetadataDocument, MetadataDocumentError, readDocument } from './metadata-document.js';
+import type { ClientRegistration } from './registration.js';
 
 interface Deps {
   clock: Clock;
   log: Log;
   fetch: SafeFetch;
   rateLimiter: RateLimiter;
-  clients: Pick<Clients, 'find' | 'saveDescribed' | 'normalize'>;
+  clients: Pick<Clients, 'find'>;
+  clientRegistration: Pick<ClientRegistration, 'saveDescribed' | 'normalize'>;
   enabled: boolean;
   /** For development: accept documents on loopback hosts, over http. */
   allowLoopback: boolean;
@@ -38,7 +40,8 @@ const NEW_DOCUMENT_LIMIT: Limit = { name: 'client-document', points: 60, seconds
 
 export type MetadataDocuments = ReturnType<typeof createMetadataDocuments>;
 
-export function createMetadataDocuments({ clock, log, fetch, rateLimiter, clients, enabled, allowLoopback }: Deps) {
+export function createMetadataDocuments(deps: Deps) {
+  const { clock, log, fetch, rateLimiter, clients, clientRegistration, enabled, allowLoopback } = deps;
   const errors = createTtlCache<MetadataDocumentError>({ clock, maxAgeMs: FAILURE_TTL_MS, maxEntries: MAX_FAILURES });
   const reading = new Map<string, Promise<Client>>();
 
@@ -90,8 +93,8 @@ export function createMetadataDocuments({ clock, log, fetch, rateLimiter, client
   async function fetchAndSave(id: string, known: Client | undefined, meta: RequestMeta): Promise<Client> {
     if (!known) await rateLimiter.consume(NEW_DOCUMENT_LIMIT, rateLimitKey(meta.address));
     try {
-      const document = await readDocument(id, { fetch, normalize: clients.normalize });
-      return await clients.saveDescribed(id, document.metadata, freshUntil(document), meta);
+      const document = await readDocument(id, { fetch, normalize: clientRegistration.normalize });
+      return await clientRegistration.saveDescribed(id, document.metadata, freshUntil(document), meta);
     } catch (error) {
       if (error instanceof MetadataDocumentError) await errors.getOrLoad(id, async () => error);
       throw error;

@@ -225,3 +225,6 @@ const isWeb = ({ protocol }: URL) => protocol === 'https:' || protocol === 'http
 const isPrivateUse = (uri: string) => !/^https?:/i.test(uri);
 
 const invalid = (message: string) => new MetadataError('invalid_client_metadata', message);
+
+/** Returns the name of a client for users, if it has one. */
+export const clientName = ({ client_name: name }: ClientMetadata) => (typeof name === 'string' ? name : undefined);

@@ -1,5 +1,6 @@
 /**
- * Creates the services of this folder: clients, their usage, documents, certificates and cleanup.
+ * Creates the services of this folder: clients, their registration, usage, documents, certificates
+ * and cleanup.
  */
 import type { Base } from '../../base/base.js';
 import { isLoopback } from '../../kit/loopback.js';
@@ -10,6 +11,7 @@ import type { Resources } from '../resources/resources.js';
 import { createClientCertificates } from './certificates.js';
 import { createClients } from './clients.js';
 import { createMetadataDocuments } from './metadata-documents.js';
+import { createClientRegistration } from './registration.js';
 import { createUnusedClientCleanup } from './unused-client-cleanup.js';
 import { createClientUsage } from './usage.js';
 
@@ -23,13 +25,16 @@ interface Deps {
 export function createClientModule(base: Base, deps: Deps) {
   const { config } = base;
   const clients = createClients(base, deps);
+  const clientRegistration = createClientRegistration(base, deps);
   return {
     clients,
+    clientRegistration,
     clientUsage: createClientUsage(base),
     clientCertificates: createClientCertificates({ ...base, authoritiesFile: config.certificates.authoritiesFile }),
     metadataDocuments: createMetadataDocuments({
       ...base,
       clients,
+      clientRegistration,
       enabled: config.clientDocuments,
       allowLoopback: !config.production && isLoopback(new URL(config.issuer).hostname),
     }),

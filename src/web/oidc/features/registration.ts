@@ -2,17 +2,18 @@
 import { randomUUID } from 'node:crypto';
 import { errors, type KoaContextWithOIDC } from 'oidc-provider';
 import type { Config } from '../../../base/config.js';
-import type { Clients } from '../../../core/clients/clients.js';
 import { MetadataError } from '../../../core/clients/metadata.js';
+import type { ClientRegistration } from '../../../core/clients/registration.js';
+import { makeSecret } from '../../../core/clients/secrets.js';
 import { OWN_MEMBERS } from '../storage/client-adapter.js';
 
 interface Deps {
   config: Pick<Config, 'registration' | 'registrationToken'>;
-  clients: Pick<Clients, 'makeSecret' | 'normalize'>;
+  clientRegistration: Pick<ClientRegistration, 'normalize'>;
 }
 
 /** Returns the client metadata settings and the registration features. */
-export function registration({ config, clients }: Deps) {
+export function registration({ config, clientRegistration }: Deps) {
   const enabled = config.registration !== 'closed';
 
   return {
@@ -22,7 +23,7 @@ export function registration({ config, clients }: Deps) {
         enabled,
         initialAccessToken: config.registration === 'token' ? config.registrationToken : false,
         idFactory: () => randomUUID(),
-        secretFactory: async () => clients.makeSecret(),
+        secretFactory: async () => makeSecret(),
       },
       registrationManagement: { enabled, rotateRegistrationAccessToken: false },
     },
@@ -40,12 +41,12 @@ export function registration({ config, clients }: Deps) {
     metadata: object,
   ): void {
     if (!ctx) return;
-    const given = metadata as Record<string, unknown>;
-    delete given[member];
+    const members = metadata as Record<string, unknown>;
+    delete members[member];
     if (member !== OWN_MEMBERS[0]) return;
-    for (const [name, value] of Object.entries(given)) if (value === null) delete given[name]; // null means absent (RFC 7592, 2.2)
+    for (const [name, value] of Object.entries(members)) if (value === null) delete members[name]; // null means absent (RFC 7592, 2.2)
     try {
-      Object.assign(given, clients.normalize(given, { anonymous: config.registration === 'open' }));
+      Object.assign(members, clientRegistration.normalize(members, { anonymous: config.registration === 'open' }));
     } catch (error) {
       if (!(error instanceof MetadataError)) throw error;
       throw error.code === 'invalid_redirect_uri'

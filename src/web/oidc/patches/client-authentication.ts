@@ -1,23 +1,22 @@
 /** Compares client secrets by hash, and loopback redirect URIs without their port. */
 import type { Client } from 'oidc-provider';
 import type { ActiveAgents } from '../../../core/agents/active-agents.js';
-import type { Clients } from '../../../core/clients/clients.js';
 import { sameLoopback } from '../../../core/clients/metadata.js';
+import { isSecret } from '../../../core/clients/secrets.js';
 import type { ProviderInternals } from '../provider-internals.js';
 import { agentOf } from '../storage/client-adapter.js';
 
 interface Deps {
-  clients: Pick<Clients, 'isSecret'>;
   activeAgents: Pick<ActiveAgents, 'findByKey'>;
 }
 
 /** Patches `Client` of a provider. */
-export function patchClientAuthentication(internals: ProviderInternals, { clients, activeAgents }: Deps): void {
+export function patchClientAuthentication(internals: ProviderInternals, { activeAgents }: Deps): void {
   const { prototype } = internals.Client;
 
   prototype.compareClientSecret = function compareClientSecret(actual) {
     if (agentOf(this)) return isKeyOf(this.clientId, actual);
-    return clients.isSecret(actual, this.clientSecret);
+    return isSecret(actual, this.clientSecret);
   };
   prototype.redirectUriAllowed = function redirectUriAllowed(value) {
     return isAllowed(value, this.redirectUris);

@@ -3,12 +3,12 @@
  * provider compares it with the stored one, which is a hash, and would return that hash. So a
  * correct secret is replaced by the hash in the request, and the hash is removed from the response.
  */
-import type { Clients } from '../../../core/clients/clients.js';
+import { isSecret, isSecretHash } from '../../../core/clients/secrets.js';
 import { type ProviderInternals, replaceContext } from '../provider-internals.js';
 import { OWN_MEMBERS } from '../storage/client-adapter.js';
 
 /** Patches the request context of a provider and its registration responses. */
-export function patchRegistrationSecret(internals: ProviderInternals, clients: Clients): void {
+export function patchRegistrationSecret(internals: ProviderInternals): void {
   const { OIDCContext } = internals;
 
   class SecretMappingContext extends OIDCContext {
@@ -21,11 +21,11 @@ export function patchRegistrationSecret(internals: ProviderInternals, clients: C
 
     override set body(body: Record<string, unknown> | undefined) {
       const stored = this.route === 'client_update' ? this.client?.clientSecret : undefined;
-      const { client_secret: given, ...others } = body ?? {};
-      if (given === null) this.#body = others;
-      else if (!stored || typeof given !== 'string') this.#body = body;
-      else if (clients.isSecret(given, stored)) this.#body = { ...body, client_secret: stored };
-      else this.#body = { ...body, client_secret: given === stored ? '' : given }; // a leaked hash must not pass
+      const { client_secret: secret, ...others } = body ?? {};
+      if (secret === null) this.#body = others;
+      else if (!stored || typeof secret !== 'string') this.#body = body;
+      else if (isSecret(secret, stored)) this.#body = { ...body, client_secret: stored };
+      else this.#body = { ...body, client_secret: secret === stored ? '' : secret }; // a leaked hash must not pass
     }
   }
   replaceContext(internals, SecretMappingContext);
@@ -33,7 +33,7 @@ export function patchRegistrationSecret(internals: ProviderInternals, clients: C
   internals.responseHooks.push(function removeHash(ctx) {
     const body = ctx.body as Record<string, unknown> | undefined;
     if (!body || typeof body !== 'object' || typeof body.registration_client_uri !== 'string') return;
-    if (String(body.client_secret).startsWith('sha256:')) delete body.client_secret;
+    if (isSecretHash(body.client_secret)) delete body.client_secret;
     for (const member of OWN_MEMBERS) delete body[member];
   });
 }

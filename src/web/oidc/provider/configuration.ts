@@ -36,6 +36,7 @@ export interface ConfigurationDeps {
     | 'oauthStorage'
     | 'audiences'
     | 'clients'
+    | 'clientRegistration'
     | 'clientCertificates'
     | 'consents'
     | 'keys'
@@ -64,10 +65,10 @@ const ASSERTION_SECONDS = HOUR_SECONDS;
 
 export function createProviderConfiguration(deps: ConfigurationDeps): Configuration {
   const { config, clock, core, secrets, fetch, adapters, pages, tokenPath } = deps;
-  const { clients, resources, audiences } = core;
+  const { clientRegistration, resources, audiences } = core;
   const accessTokenSeconds = config.accessTokenSeconds;
   const findAccount = createFindAccount(core);
-  const registering = registration({ config, clients });
+  const registering = registration({ config, clientRegistration });
   const mTLS = mutualTls(deps);
 
   return {

@@ -117,7 +117,7 @@ export function createProviders(deps: Deps) {
     patchJwtIntrospection(internals, core);
     patchSpiffeClientAuth(internals, { issuer: config.issuer, workloadIdentities: core.workloadIdentities });
     readDecisions(internals, { ...core, rateLimiter });
-    patchRegistrationSecret(internals, core.clients);
+    patchRegistrationSecret(internals);
     patchRevocationContentType(internals);
     patchRpInitiatedLogout(internals, { sessions: core.sessions, loginCookie });
   }

@@ -7,6 +7,7 @@ import Provider, { type Adapter, errors } from 'oidc-provider';
 import type { Clock } from '../../../base/clock.js';
 import type { Secrets } from '../../../base/crypto.js';
 import type { Clients } from '../../../core/clients/clients.js';
+import type { ClientRegistration } from '../../../core/clients/registration.js';
 import type { ClientUsage } from '../../../core/clients/usage.js';
 import type { OAuthStorage } from '../../../core/oauth-storage/oauth-storage.js';
 import type { Sessions } from '../../../core/sessions/sessions.js';
@@ -21,6 +22,7 @@ import { createTokenAdapters } from './token-adapter.js';
 interface Deps {
   oauthStorage: OAuthStorage;
   clients: Clients;
+  clientRegistration: ClientRegistration;
   clientUsage: Pick<ClientUsage, 'recordAuthorization'>;
   resolveClient: ClientResolver;
   sessions: Sessions;
@@ -30,7 +32,8 @@ interface Deps {
 
 export type Adapters = ReturnType<typeof createAdapters>;
 
-export function createAdapters({ oauthStorage, clients, clientUsage, resolveClient, sessions, secrets, clock }: Deps) {
+export function createAdapters(deps: Deps) {
+  const { oauthStorage, clients, clientRegistration, clientUsage, resolveClient, sessions, secrets, clock } = deps;
   const { store, grants } = oauthStorage;
   const ephemeral = createEphemeralAdapters({ oauthStorage, secrets, clock });
   const tokens = createTokenAdapters({ oauthStorage, ephemeral, clock });
@@ -42,9 +45,9 @@ export function createAdapters({ oauthStorage, clients, clientUsage, resolveClie
     const adapter = ephemeral.adapterFor(kind);
     switch (kind) {
       case 'Client':
-        return createClientAdapter({ clients, resolveClient });
+        return createClientAdapter({ clients, clientRegistration, resolveClient });
       case 'RegistrationAccessToken':
-        return createRegistrationTokenAdapter({ clients });
+        return createRegistrationTokenAdapter({ clientRegistration });
       case 'Grant':
         return createGrantAdapter({ grants, ephemeral });
       case 'AccessToken':

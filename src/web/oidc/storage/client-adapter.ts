@@ -4,6 +4,7 @@ import { AppError } from '../../../base/app-error.js';
 import type { AgentMember } from '../../../core/agents/client.js';
 import type { Client, Clients } from '../../../core/clients/clients.js';
 import type { ClientMetadata } from '../../../core/clients/metadata.js';
+import type { ClientRegistration } from '../../../core/clients/registration.js';
 import { metaFrom } from '../request-meta.js';
 import type { ClientResolver } from './client-resolver.js';
 import { toProviderClient } from './spiffe-client.js';
@@ -13,9 +14,11 @@ export const OWN_MEMBERS = ['origin', 'first_party', 'pkce_required', 'spiffe_id
 
 export function createClientAdapter({
   clients,
+  clientRegistration,
   resolveClient,
 }: {
   clients: Clients;
+  clientRegistration: Pick<ClientRegistration, 'saveRegistered'>;
   resolveClient: ClientResolver;
 }): Adapter {
   return {
@@ -25,7 +28,7 @@ export function createClientAdapter({
       const { client_secret: secret } = payload;
       // An update passes on the hash that `find` returned; any other value is a new secret.
       const fresh = secret && secret !== (await clients.find(id))?.secretHash ? secret : undefined;
-      await clients.saveRegistered(id, metadata, fresh, metaFrom(Provider.ctx));
+      await clientRegistration.saveRegistered(id, metadata, fresh, metaFrom(Provider.ctx));
     },
     async find(id) {
       const client = await resolveClient(id);
@@ -40,18 +43,22 @@ export function createClientAdapter({
   };
 }
 
-export function createRegistrationTokenAdapter({ clients }: { clients: Clients }): Adapter {
+export function createRegistrationTokenAdapter({
+  clientRegistration,
+}: {
+  clientRegistration: Pick<ClientRegistration, 'findByToken' | 'setToken'>;
+}): Adapter {
   return {
     async upsert(id, { clientId }) {
-      await clients.setRegistrationToken(String(clientId), id);
+      await clientRegistration.setToken(String(clientId), id);
     },
     async find(id) {
-      const client = await clients.findByRegistrationToken(id);
+      const client = await clientRegistration.findByToken(id);
       return client ? { jti: id, kind: 'RegistrationAccessToken', clientId: client.id } : undefined;
     },
     async destroy(id) {
-      const client = await clients.findByRegistrationToken(id);
-      if (client) await clients.setRegistrationToken(client.id, null);
+      const client = await clientRegistration.findByToken(id);
+      if (client) await clientRegistration.setToken(client.id, null);
     },
     ...notForClients,
   };

@@ -1,0 +1,113 @@
+/**
+ * Clients that no administrator created: they register themselves (RFC 7591, RFC 7592), or a
+ * metadata document describes them.
+ */
+import type { Base } from '../../base/base.js';
+import { sha256 } from '../../base/crypto.js';
+import type { Client, Prisma } from '../../base/db/open.js';
+import type { UnitOfWork } from '../../base/db/transaction.js';
+import type { Audit, AuditActor } from '../audit/audit.js';
+import type { RequestMeta } from '../request-meta.js';
+import type { Resources } from '../resources/resources.js';
+import { type ClientMetadata, clientName, normalizeMetadata } from './metadata.js';
+import { hashSecret } from './secrets.js';
+
+interface Deps {
+  audit: Audit;
+  resources: Pick<Resources, 'clientScopes'>;
+}
+
+export type ClientRegistration = ReturnType<typeof createClientRegistration>;
+
+export function createClientRegistration(base: Base, { audit, resources }: Deps) {
+  const { db, transact, clock, invalidationBus } = base;
+  const { redirectHosts } = base.config;
+
+  return { normalize, saveRegistered, saveDescribed, findByToken, setToken };
+
+  /** Returns the normalized metadata of a client that registers itself. Throws `MetadataError`. */
+  function normalize(
+    metadata: ClientMetadata,
+    { anonymous, home }: { anonymous: boolean; home?: string },
+  ): ClientMetadata {
+    return normalizeMetadata(metadata, {
+      anonymous,
+      byAdmin: false,
+      scopes: resources.clientScopes(),
+      redirectHosts,
+      home,
+    });
+  }
+
+  /**
+   * Stores a client that registered or updated itself. Without `secret`, the plain client secret,
+   * the stored one is kept.
+   */
+  async function saveRegistered(
+    id: string,
+    metadata: ClientMetadata,
+    secret: string | undefined,
+    meta: RequestMeta,
+  ): Promise<void> {
+    const row = {
+      name: clientName(metadata),
+      metadata: metadata as Prisma.InputJsonObject,
+      ...(secret && { secretHash: hashSecret(secret) }),
+    };
+    await transact(async (uow) => {
+      const { tx } = uow;
+      const { count } = await tx.client.updateMany({ where: { id }, data: row });
+      if (count === 0) await tx.client.create({ data: { id, ...row, origin: 'registration', createdAt: clock.now() } });
+      const action = count === 0 ? 'client.registered' : 'client.updated';
+      await audit.record(uow, action, { by: clientActor(id), clientId: id, meta });
+      invalidateAfter(uow, id);
+    });
+  }
+
+  /** Stores a client from its metadata document, which needs no fetching until `freshUntil`. */
+  async function saveDescribed(
+    id: string,
+    metadata: ClientMetadata,
+    freshUntil: Date,
+    meta: RequestMeta,
+  ): Promise<Client> {
+    const row = {
+      name: clientName(metadata),
+      metadata: metadata as Prisma.InputJsonObject,
+      documentFreshUntil: freshUntil,
+    };
+    const before = await db.client.findUnique({ where: { id } });
+    return transact(async (uow) => {
+      const stored = await uow.tx.client.upsert({
+        where: { id },
+        create: { id, ...row, origin: 'document', createdAt: clock.now() },
+        update: row,
+      });
+      const action = before ? 'client.updated' : 'client.registered';
+      if (!before || redirectsOf(before.metadata) !== redirectsOf(metadata)) {
+        await audit.record(uow, action, { by: clientActor(id), clientId: id, meta });
+      }
+      invalidateAfter(uow, id);
+      return stored;
+    });
+  }
+
+  /** Returns the client that manages itself with this registration access token (RFC 7592). */
+  async function findByToken(token: string): Promise<Client | null> {
+    return db.client.findUnique({ where: { registrationTokenHash: sha256(token) } });
+  }
+
+  /** Sets the registration access token of a client (RFC 7592), or deletes it. */
+  async function setToken(id: string, token: string | null): Promise<void> {
+    await db.client.updateMany({ where: { id }, data: { registrationTokenHash: token && sha256(token) } });
+    await invalidationBus.publish('clients', id);
+  }
+
+  function invalidateAfter({ afterCommit }: UnitOfWork, id: string): void {
+    afterCommit(() => invalidationBus.publish('clients', id));
+  }
+}
+
+const clientActor = (id: string): AuditActor => ({ kind: 'client', id });
+
+const redirectsOf = (metadata: unknown) => JSON.stringify((metadata as ClientMetadata).redirect_uris);
