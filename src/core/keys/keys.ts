@@ -2,27 +2,20 @@
  * Signing keys: created at the first start, stored encrypted, published as a JWK Set, and rotated
  * in stages without a restart.
  */
-import { calculateJwkThumbprint, exportJWK, generateKeyPair, type JWK } from 'jose';
 import { addSeconds, type Clock, DAY_SECONDS, MINUTE_SECONDS } from '../../base/clock.js';
 import type { Secrets } from '../../base/crypto.js';
-import type { Database, Prisma, Queryable } from '../../base/db/open.js';
+import type { Database, Queryable } from '../../base/db/open.js';
 import type { Transact, UnitOfWork } from '../../base/db/transaction.js';
 import type { InvalidationBus } from '../../base/invalidation-bus.js';
 import { type Audit, SYSTEM } from '../audit/audit.js';
 import { type RequestMeta, systemMeta } from '../request-meta.js';
-
-export const SIGNING_ALGORITHMS = ['ES256', 'RS256'] as const;
-export type SigningAlgorithm = (typeof SIGNING_ALGORITHMS)[number];
-
-/** A private key with the times of its rotation. */
-export interface SigningKey {
-  kid: string;
-  algorithm: SigningAlgorithm;
-  jwk: JWK;
-  signsFrom: Date;
-  retiredAt: Date | null;
-  expiresAt: Date | null;
-}
+import {
+  makeSigningKey,
+  openSigningKey,
+  SIGNING_ALGORITHMS,
+  type SigningAlgorithm,
+  type SigningKey,
+} from './signing-key.js';
 
 /** The published keys. `version` changes with the set or with the current signing key. */
 export interface KeySet {
@@ -46,8 +39,6 @@ interface Deps {
 
 /** How long a key is published before it signs, so that every verifier has fetched it by then. */
 export const PUBLISH_LEAD_SECONDS = 10 * MINUTE_SECONDS;
-const PURPOSE = 'signing-keys';
-const RSA_BITS = 2048;
 
 export type Keys = Awaited<ReturnType<typeof createKeys>>;
 
@@ -97,7 +88,7 @@ export async function createKeys({
     atOnce?: boolean;
     meta?: RequestMeta;
   } = {}): Promise<string[]> {
-    const fresh = await Promise.all(SIGNING_ALGORITHMS.map(makeKey));
+    const fresh = await Promise.all(SIGNING_ALGORITHMS.map(make));
     const kids = await transact(async (uow) => {
       await lock(uow.tx);
       return replace(uow, fresh, atOnce, meta);
@@ -113,7 +104,7 @@ export async function createKeys({
   async function rotateIfDue(): Promise<boolean> {
     const due = addSeconds(clock.now(), -rotationSeconds);
     if (stored.some((key) => key.signsFrom > due)) return false;
-    const fresh = await Promise.all(SIGNING_ALGORITHMS.map(makeKey));
+    const fresh = await Promise.all(SIGNING_ALGORITHMS.map(make));
     const rotated = await transact(async (uow) => {
       await lock(uow.tx);
       if ((await uow.tx.signingKey.count({ where: { signsFrom: { gt: due } } })) > 0) return false;
@@ -164,16 +155,7 @@ export async function createKeys({
 
   async function read(): Promise<void> {
     const rows = await db.signingKey.findMany({ orderBy: [{ signsFrom: 'desc' }, { kid: 'asc' }] });
-    stored = await Promise.all(
-      rows.map(async (row) => ({
-        kid: row.kid,
-        algorithm: row.algorithm as SigningAlgorithm,
-        jwk: JSON.parse(await secrets.open(PURPOSE, row.encryptedPrivateJwk)) as JWK,
-        signsFrom: row.signsFrom,
-        retiredAt: row.retiredAt,
-        expiresAt: row.expiresAt,
-      })),
-    );
+    stored = await Promise.all(rows.map((row) => openSigningKey(row, secrets)));
     arrange(clock.now());
   }
 
@@ -182,7 +164,7 @@ export async function createKeys({
     await reload();
     const missing = () => SIGNING_ALGORITHMS.filter((algorithm) => !stored.some((key) => key.algorithm === algorithm));
     if (missing().length === 0) return;
-    const fresh = await Promise.all(missing().map(makeKey));
+    const fresh = await Promise.all(missing().map(make));
     await transact(async (uow) => {
       const { tx } = uow;
       await lock(tx);
@@ -197,7 +179,7 @@ export async function createKeys({
 
   async function replace(
     uow: UnitOfWork,
-    fresh: Awaited<ReturnType<typeof makeKey>>[],
+    fresh: Awaited<ReturnType<typeof makeSigningKey>>[],
     atOnce: boolean,
     meta: RequestMeta,
   ) {
@@ -216,18 +198,8 @@ export async function createKeys({
     return fresh.map((key) => key.kid);
   }
 
-  async function makeKey(algorithm: SigningAlgorithm) {
-    const { privateKey } = await generateKeyPair(algorithm, { modulusLength: RSA_BITS, extractable: true });
-    const jwk = await exportJWK(privateKey);
-    const kid = await calculateJwkThumbprint(jwk);
-    const privateJwk = { ...jwk, kid, alg: algorithm, use: 'sig' };
-    const { d: _d, p: _p, q: _q, dp: _dp, dq: _dq, qi: _qi, ...publicJwk } = privateJwk;
-    return {
-      kid,
-      algorithm,
-      publicJwk: publicJwk as Prisma.InputJsonObject,
-      encryptedPrivateJwk: await secrets.seal(PURPOSE, JSON.stringify(privateJwk)),
-    };
+  function make(algorithm: SigningAlgorithm) {
+    return makeSigningKey(algorithm, secrets);
   }
 
   function arrange(now: Date): void {

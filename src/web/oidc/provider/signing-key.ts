@@ -2,7 +2,7 @@
 import { createPrivateKey, createPublicKey, type KeyObject, sign as signWith } from 'node:crypto';
 import { promisify } from 'node:util';
 import { ExternalSigningKey } from 'oidc-provider';
-import type { SigningKey } from '../../../core/keys/keys.js';
+import type { SigningKey } from '../../../core/keys/signing-key.js';
 
 const signInThreadPool = promisify(signWith);
 
