@@ -3,7 +3,7 @@ import type Router from '@koa/router';
 import { z } from 'zod';
 import { AppError } from '../../base/app-error.js';
 import type { Clock } from '../../base/clock.js';
-import type { AgentAction, Approval } from '../../core/agent-authorization/approvals.js';
+import type { AgentAction, Approval } from '../../core/agent-authorization/approval.js';
 import type { Core } from '../../core/core.js';
 import { parseForm, queryParam, readForm } from '../http/body.js';
 import type { Context, State } from '../http/context.js';
@@ -59,8 +59,15 @@ export function addApprovals(router: Router<State>, { approvals, resources, cloc
     }
   }
 
-  function toRequestView({ id, agent, bindingMessage, asked, createdAt, expiresAt }: Approval): ApprovalRequestView {
-    const { resource: identifier, scopes, actions } = asked;
+  function toRequestView({
+    id,
+    agent,
+    bindingMessage,
+    requested,
+    createdAt,
+    expiresAt,
+  }: Approval): ApprovalRequestView {
+    const { resource: identifier, scopes, actions } = requested;
     const now = clock.now();
     return {
       id,

@@ -3,7 +3,7 @@
  * apps.
  */
 import { z } from 'zod';
-import type { Approval } from '../../core/agent-authorization/approvals.js';
+import type { Approval } from '../../core/agent-authorization/approval.js';
 import type { Core } from '../../core/core.js';
 import type { LoginPrincipal } from '../../core/credentials/principal.js';
 import type { Api } from '../endpoints/endpoint.js';
@@ -68,16 +68,16 @@ const serialize = ({
   id,
   agent,
   bindingMessage,
-  asked,
+  requested,
   createdAt,
   expiresAt,
 }: Approval): z.input<typeof ApprovalSchema> => ({
   id,
   agent: { client_id: agent.id, agent_id: agent.agentId, agent_name: agent.name, company_id: agent.organizationId },
   binding_message: bindingMessage,
-  authorization_details: asked.actions.map((action) => ({ ...action })),
-  resource: asked.resource,
-  scope: asked.scopes.join(' '),
+  authorization_details: requested.actions.map((action) => ({ ...action })),
+  resource: requested.resource,
+  scope: requested.scopes.join(' '),
   created_at: createdAt.toISOString(),
   expires_at: expiresAt.toISOString(),
 });

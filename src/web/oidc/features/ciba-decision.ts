@@ -27,14 +27,14 @@ export function readDecisions(internals: ProviderInternals, { approvals, oauthSt
     if (!isOwn || request.isExpired) return request;
     if (request.consumed) return Object.assign(request, { error: 'access_denied' }); // no longer pending
     const requestId = oauthStorage.idOf(request.jti);
-    const answer = await approvals.resultFor(requestId);
-    if (answer.kind === 'no')
+    const result = await approvals.resultFor(requestId);
+    if (result.kind === 'denied')
       return Object.assign(request, { error: 'access_denied', errorDescription: 'The user denied the request.' });
-    if (answer.kind === 'open') {
+    if (result.kind === 'open') {
       if (!(await rateLimiter.tryConsume(POLL_LIMIT, requestId))) throw new errors.SlowDown();
       return request;
     }
-    const { grantId, actions: rar, authTime, amr } = answer;
+    const { grantId, actions: rar, authTime, amr } = result;
     return Object.assign(request, { grantId, rar, authTime: epochSeconds(authTime), amr });
   };
 

@@ -12,7 +12,8 @@ import { AppError } from '../../../base/app-error.js';
 import { addSeconds, type Clock, epochSeconds, MINUTE_SECONDS } from '../../../base/clock.js';
 import { randomToken } from '../../../base/crypto.js';
 import { isReadable, isStorable } from '../../../base/text.js';
-import { APPROVED_SECONDS, type ApprovalRequest } from '../../../core/agent-authorization/approvals.js';
+import type { ApprovalRequest } from '../../../core/agent-authorization/approval.js';
+import { APPROVED_SECONDS } from '../../../core/agent-authorization/decisions.js';
 import type { Agent } from '../../../core/agents/active-agents.js';
 import type { Core } from '../../../core/core.js';
 import type { Payload } from '../../../core/oauth-storage/stores.js';
@@ -85,7 +86,7 @@ export function cibaFeatures({ clock, core }: Deps) {
     { accountId }: { accountId: string },
   ): Promise<void> {
     const agent = await agentOf(ctx);
-    const { identifier, ...asked } = requestedApproval(ctx, agent);
+    const { identifier, ...requested } = requestedApproval(ctx, agent);
     const expiresAt = addSeconds(clock.now(), request.expiration);
     try {
       await asOAuthError(ctx, async () => {
@@ -94,12 +95,12 @@ export function cibaFeatures({ clock, core }: Deps) {
           accountId,
           clientId: agent.id,
           identifier,
-          scopes: asked.scopes,
+          scopes: requested.scopes,
           expiresAt,
         });
         const requestId = core.oauthStorage.idOf(request.jti);
         await approvals.request(
-          { requestId, agent, accountId, bindingMessage, asked, grant, expiresAt },
+          { requestId, agent, accountId, bindingMessage, requested, grant, expiresAt },
           metaFrom(ctx),
         );
       });

@@ -2,7 +2,7 @@
 import { errors } from 'oidc-provider';
 import { z } from 'zod';
 import { isReadable, isStorable } from '../../../base/text.js';
-import type { AgentAction } from '../../../core/agent-authorization/approvals.js';
+import type { AgentAction } from '../../../core/agent-authorization/approval.js';
 
 export const AGENT_ACTION = 'agent_action';
 

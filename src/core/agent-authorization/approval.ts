@@ -1,0 +1,72 @@
+/** One approval: its types, and pure functions of its stored row. */
+import type { Account, Approval as ApprovalRow } from '../../base/db/open.js';
+import type { Agent } from '../agents/active-agents.js';
+import type { AuditActor, AuditEvent } from '../audit/audit.js';
+import type { RequestMeta } from '../request-meta.js';
+
+/** One action of an agent, as authorization details (RFC 9396). The user sees every member. */
+export interface AgentAction {
+  type: 'agent_action';
+  /** Descriptions. */
+  actions: string[];
+  /** The object of the action. */
+  identifier?: string | undefined;
+  datatypes?: string[] | undefined;
+  /** The API. */
+  locations?: string[] | undefined;
+  /** The values. */
+  parameters?: Record<string, string | number | boolean> | undefined;
+}
+
+/** The access that an approval grants: exactly this, for one API. */
+export interface ApprovalRequest {
+  /** The identifier of the API. */
+  resource: string;
+  scopes: string[];
+  actions: AgentAction[];
+}
+
+/** An open request, as the user sees it. */
+export interface Approval {
+  id: string;
+  agent: Pick<Agent, 'id' | 'agentId' | 'name' | 'organizationId'>;
+  bindingMessage: string;
+  requested: ApprovalRequest;
+  createdAt: Date;
+  expiresAt: Date;
+}
+
+/**
+ * Reports whether the request still addresses the account's owner. After a password change, the
+ * owner may be another person.
+ */
+export function isStillOwner({ createdAt }: Pick<ApprovalRow, 'createdAt'>, account: Account | null): boolean {
+  const { status, passwordChangedAt } = account ?? {};
+  return status === 'active' && !(passwordChangedAt && passwordChangedAt > createdAt);
+}
+
+/** Returns the requested access of a stored request. */
+export const requestOf = ({ request }: Pick<ApprovalRow, 'request'>) => request as unknown as ApprovalRequest;
+
+/** Returns the audit event of a request. */
+export function approvalEvent(
+  row: ApprovalRow,
+  by: string | AuditActor,
+  organizationId: string,
+  meta: RequestMeta,
+): AuditEvent {
+  const { id, agentId: clientId, accountId } = row;
+  const { resource, scopes, actions } = requestOf(row);
+  const detail = { approval: id, resource, scopes, actions: actions.flatMap((action) => action.actions) };
+  return { by, accountId, clientId, organizationId, meta, detail };
+}
+
+/** Returns a stored request as the user sees it. */
+export const toApproval = (row: ApprovalRow & { agent: Approval['agent'] }): Approval => ({
+  id: row.id,
+  agent: row.agent,
+  bindingMessage: row.bindingMessage,
+  requested: requestOf(row),
+  createdAt: row.createdAt,
+  expiresAt: row.expiresAt,
+});

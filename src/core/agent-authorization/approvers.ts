@@ -1,0 +1,52 @@
+/** Decides which users an agent can ask for an approval. */
+import type { Base } from '../../base/base.js';
+import { HOUR_SECONDS } from '../../base/clock.js';
+import type { Prisma, Queryable } from '../../base/db/open.js';
+import type { Limit } from '../../base/rate-limiter.js';
+import { isStorable } from '../../base/text.js';
+import { normalizeEmail } from '../accounts/fields.js';
+import type { Agent } from '../agents/active-agents.js';
+
+/** Limits the look-ups of users. */
+const BY_AGENT: Limit = { name: 'approval-agent', points: 120, seconds: HOUR_SECONDS };
+
+export type Approvers = ReturnType<typeof createApprovers>;
+
+export function createApprovers({ db, rateLimiter }: Pick<Base, 'db' | 'rateLimiter'>) {
+  return { findApprover, canRequest };
+
+  /**
+   * Returns the id of the user with this e-mail address or account id, if the agent can ask them.
+   * One query serves known and unknown users, so that timing reveals no accounts. Throws
+   * `rate_limited`.
+   */
+  async function findApprover(agent: Agent, hint: string): Promise<string | undefined> {
+    await rateLimiter.consume(BY_AGENT, agent.id);
+    if (!isStorable(hint)) return undefined; // the database would reject the query
+    return related(agent, { OR: [{ id: hint }, { email: normalizeEmail(hint) }] });
+  }
+
+  /** Reports whether the agent can ask this user. */
+  async function canRequest(agent: Agent, accountId: string, tx: Queryable = db): Promise<boolean> {
+    return (await related(agent, { id: accountId }, tx)) !== undefined;
+  }
+
+  /**
+   * Returns the id of the matching user if they own the agent and are in its organization, or if
+   * they have given it a consent.
+   */
+  async function related(
+    { id: clientId, claimed, owner, organizationId }: Agent,
+    user: Prisma.AccountWhereInput,
+    tx: Queryable = db,
+  ): Promise<string | undefined> {
+    if (!claimed) return undefined;
+    const isOwner = { id: owner?.id ?? '', memberships: { some: { organizationId } } };
+    const hasConsented = { consents: { some: { clientId } } };
+    const found = await tx.account.findFirst({
+      where: { AND: [user, { OR: [isOwner, hasConsented] }], status: 'active' },
+      select: { id: true },
+    });
+    return found?.id;
+  }
+}
