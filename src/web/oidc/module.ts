@@ -8,6 +8,7 @@ import type { Csrf } from '../pages/csrf.js';
 import type { LoginRedirects } from '../pages/login-redirect.js';
 import type { Views } from '../pages/views.js';
 import { createClientAuthThrottle } from './client-auth-throttle.js';
+import { createConsentPage } from './interactions/consent-page.js';
 import { createInteractions } from './interactions/interactions.js';
 import { createProviderPages } from './pages/provider-pages.js';
 import type { OidcPages } from './pages/view-models.js';
@@ -39,7 +40,8 @@ export async function createOidcModule(base: Base, core: Core, deps: Deps) {
   await providers.current();
 
   const wellKnown = createWellKnown({ ...core, issuer, providers });
-  const interactions = createInteractions({ ...core, ...deps, clock, providers });
+  const consentPage = createConsentPage({ ...core, ...deps });
+  const interactions = createInteractions({ ...core, ...deps, clock, providers, consentPage });
   const processRateLimiter = createRateLimiter({ kind: 'memory' });
   const clientAuthThrottle = createClientAuthThrottle({ processRateLimiter });
   const endpoints = createProviderEndpoints({ providers, clientAuthThrottle });

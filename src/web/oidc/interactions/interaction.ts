@@ -1,0 +1,21 @@
+/** One interaction, as oidc-provider stores it. */
+import { formTarget } from '../../http/security-headers.js';
+import type { LoginRedirect } from '../../pages/login-redirect.js';
+import type { Providers } from '../provider/provider.js';
+
+export type Provider = Awaited<ReturnType<Providers['current']>>['main'];
+export type Interaction = Awaited<ReturnType<Provider['interactionDetails']>>;
+export type Client = NonNullable<Awaited<ReturnType<Provider['Client']['find']>>>;
+
+/** Returns the redirect to the sign-in page, which leads back to this interaction. */
+export function loginRedirectFor(
+  uid: string,
+  { redirect_uri: uri }: Interaction['params'],
+  { clientName }: Client,
+): LoginRedirect {
+  return {
+    returnTo: `/interaction/${uid}`,
+    appName: clientName,
+    formTarget: typeof uri === 'string' ? formTarget(uri) : undefined,
+  };
+}
