@@ -8,15 +8,15 @@ import { AppError } from '../../base/app-error.js';
 import type { Core } from '../../core/core.js';
 import { accountMismatch } from '../../core/federation/federation.js';
 import type { PendingLogin } from '../../core/federation/login-state.js';
-import type { AuthResult } from '../../core/sign-in/complete-authentication.js';
 import { callbackPath, type FederationCookie } from '../cookies/federation-cookie.js';
 import type { LoginCookie } from '../cookies/login-cookie.js';
 import { field, parseForm, queryParam, readForm } from '../http/body.js';
-import type { Context, Handler, State } from '../http/context.js';
+import type { Context, State } from '../http/context.js';
 import { seeOther } from '../http/see-other.js';
 import type { Csrf } from '../pages/csrf.js';
 import { renderFormErrors } from '../pages/form-errors.js';
 import { type LoginRedirect, type LoginRedirects, safeReturnTo } from '../pages/login-redirect.js';
+import { allowPopupOpener, type BrowserSignIn } from './browser-sign-in.js';
 import type { FederatedProvider } from './view-models.js';
 
 interface Deps extends Pick<Core, 'federation' | 'links'> {
@@ -25,9 +25,7 @@ interface Deps extends Pick<Core, 'federation' | 'links'> {
   loginCookie: LoginCookie;
   csrf: Csrf;
   loginRedirects: LoginRedirects;
-  /** The first middleware of each page of a sign-in. */
-  allowPopupOpener: Handler;
-  continueSignIn(ctx: Context, loginRedirect: LoginRedirect, authResult: AuthResult): Promise<void>;
+  browserSignIn: BrowserSignIn;
   renderLogin(ctx: Context, loginRedirect: LoginRedirect, values: { email?: string; error?: string }): void;
 }
 
@@ -37,18 +35,8 @@ const NO_REDIRECT: LoginRedirect = { returnTo: safeReturnTo(undefined) };
 const LINK_NOTICES: Record<string, string> = { conflict: 'link-taken', access_denied: 'link-canceled' };
 
 export function addFederation(router: Router<State>, deps: Deps): void {
-  const {
-    issuer,
-    federation,
-    links,
-    federationCookie,
-    loginCookie,
-    csrf,
-    loginRedirects,
-    continueSignIn,
-    renderLogin,
-  } = deps;
-  const { allowPopupOpener } = deps;
+  const { issuer, federation, links, federationCookie, loginCookie, csrf, loginRedirects } = deps;
+  const { browserSignIn, renderLogin } = deps;
   if (federation.offered.length === 0) return;
   router.post('/login/with/:provider', allowPopupOpener, parseForm, begin);
   router.get(callbackPath(':provider'), allowPopupOpener, callback);
@@ -82,7 +70,11 @@ export function addFederation(router: Router<State>, deps: Deps): void {
     try {
       const externalLogin = await federation.completeCallback(flow, ctx.querystring, ctx.state.meta);
       if (await federation.needsRefreshConsent(flow, externalLogin)) return await restartWithConsent(ctx, flow);
-      await continueSignIn(ctx, loginRedirect, await federation.authenticate(externalLogin, undefined, ctx.state.meta));
+      await browserSignIn.proceed(
+        ctx,
+        loginRedirect,
+        await federation.authenticate(externalLogin, undefined, ctx.state.meta),
+      );
     } catch (error) {
       refuse(ctx, loginRedirect, error);
     }
