@@ -1,8 +1,6 @@
 /** The HTTP application: the pipeline, then the direct routes, then the routers, in order. */
-import { setTimeout as sleep } from 'node:timers/promises';
 import Router from '@koa/router';
 import Koa from 'koa';
-import { serviceUnavailable } from './base/app-error.js';
 import type { Base } from './base/base.js';
 import { VERSION } from './base/version.js';
 import type { Core } from './core/core.js';
@@ -29,11 +27,9 @@ import { createOutboxPage } from './web/outbox.js';
 import { createCsrf } from './web/pages/csrf.js';
 import { createLoginRedirects } from './web/pages/login-redirect.js';
 import { createViews } from './web/pages/views.js';
+import { createReadiness } from './web/readiness.js';
 import { createSignInRouter } from './web/sign-in/sign-in.js';
 import { createToolsModule } from './web/tools/tools.js';
-
-/** Short, because a load balancer waits for the result of the readiness check. */
-const STORE_TIMEOUT_MS = 2000;
 
 export type App = Awaited<ReturnType<typeof createApp>>;
 
@@ -67,7 +63,7 @@ export async function createApp(base: Base, core: Core) {
 
   const router = new Router<State>({ sensitive: true });
   for (const each of [
-    createHome({ issuer, signup, ...shared, isReady: () => checkStores(base) }),
+    createHome({ issuer, signup, ...shared, readiness: createReadiness(base) }),
     oidc.router,
     createSignInRouter({ ...core, ...shared, issuer, signup }),
     createAccountRouter({ ...core, ...shared, issuer, clock, defaultKeyLifetimeSeconds: config.apiKeySeconds }),
@@ -97,19 +93,4 @@ export async function createApp(base: Base, core: Core) {
   const directRoutes = [...oidc.directRoutes, ...tools.directRoutes];
   const handle = pipeline.listener(directRoutes, koa.callback());
   return { handle, routes: router.stack, directRoutes };
-}
-
-/** Throws `AppError` 503 if a store does not respond in time. */
-async function checkStores({ db, redis }: Pick<Base, 'db' | 'redis'>): Promise<void> {
-  await respondsInTime('database', () => db.$queryRaw`SELECT 1`);
-  if (redis) await respondsInTime('Redis', () => redis.ping());
-}
-
-async function respondsInTime(name: string, query: () => Promise<unknown>): Promise<void> {
-  const timeout = sleep(STORE_TIMEOUT_MS, undefined, { ref: false }).then(() => Promise.reject(new Error('timeout')));
-  try {
-    await Promise.race([query(), timeout]);
-  } catch (cause) {
-    throw serviceUnavailable(`The ${name} does not respond.`, cause);
-  }
 }

@@ -4,18 +4,18 @@ import type { LoginCookie } from './cookies/login-cookie.js';
 import type { Context, State } from './http/context.js';
 import { DISCOVERY } from './oidc/paths.js';
 import type { Views } from './pages/views.js';
+import type { Readiness } from './readiness.js';
 
 interface Deps {
   issuer: string;
   signup: 'open' | 'closed';
   loginCookie: LoginCookie;
   views: Views;
-  /** Rejects with the name of the store that does not respond. */
-  isReady: () => Promise<void>;
+  readiness: Readiness;
 }
 
-export function createHome({ issuer, signup, loginCookie, views, isReady }: Deps): Router<State> {
-  return new Router<State>({ sensitive: true }).get('/', home).get('/healthz', health).get('/readyz', readiness);
+export function createHome({ issuer, signup, loginCookie, views, readiness }: Deps): Router<State> {
+  return new Router<State>({ sensitive: true }).get('/', home).get('/healthz', health).get('/readyz', ready);
 
   async function home(ctx: Context): Promise<void> {
     const login = await loginCookie.read(ctx);
@@ -32,8 +32,8 @@ export function createHome({ issuer, signup, loginCookie, views, isReady }: Deps
   }
 
   /** Reports that its stores respond too. */
-  async function readiness(ctx: Context): Promise<void> {
-    await isReady();
+  async function ready(ctx: Context): Promise<void> {
+    await readiness.check();
     ctx.body = { status: 'ready' };
   }
 }
