@@ -90,6 +90,59 @@ describe('redirect URIs', () => {
     expect(taken).toBeGreaterThan(100);
   });
 
+  it.each([
+    'http://app.example/cb',
+    'http://localhost.evil.example/cb',
+    'http://127.0.0.1.evil.example/cb',
+    'http://user@localhost/cb',
+    'http://localhost@evil.example/cb',
+    ' https://app.example/cb',
+    'https://app.example/cb ',
+    'https://app.example/cb\r\nLocation: https://evil.example',
+    'https://app.example/\tcb',
+    'https://app.example\\@evil.example/cb',
+    'https://*.example/cb',
+    'https://app.example/*',
+    'https://app.example/cb#fragment',
+    'https://app.example/cb#',
+    'https://user:password@app.example/cb',
+    'https://user@app.example/cb',
+    'https://@app.example/cb',
+    'javascript:alert(1)',
+    'JavaScript:alert(1)',
+    'java\nscript:alert(1)',
+    'data:text/html,<script>alert(1)</script>',
+    'vbscript:x',
+    'blob:https://app.example/1',
+    'file:///etc/passwd',
+    'ftp://app.example/cb',
+    'urn:ietf:wg:oauth:2.0:oob',
+    'about:blank',
+    '/cb',
+    '//app.example/cb',
+    'app.example/cb',
+    '',
+    `https://app.example/${'x'.repeat(2050)}`,
+  ])('cannot be %j, also after a valid one and after logout', (uri) => {
+    expect(errorOf({ redirect_uris: [uri] })).toBe('invalid_redirect_uri');
+    expect(errorOf({ redirect_uris: [...GOOD.redirect_uris, uri] })).toBe('invalid_redirect_uri');
+    expect(errorOf({ post_logout_redirect_uris: [uri] })).toBe('invalid_redirect_uri');
+  });
+
+  it.each([
+    'http://localhost/cb',
+    'http://localhost:1234/cb',
+    'http://127.0.0.1/cb',
+    'http://[::1]/cb',
+    'com.example.app:/cb',
+  ])('can be %j', (uri) => {
+    expect(errorOf({ redirect_uris: [uri] })).toBeUndefined();
+  });
+
+  it.each([[undefined], [[]], ['https://app.example/cb'], [[{}]], [[null]]])('cannot be %j', (redirectUris) => {
+    expect(errorOf({ redirect_uris: redirectUris })).toBe('invalid_redirect_uri');
+  });
+
   it('are limited to 20', () => {
     const many = (count: number) => ({
       redirect_uris: Array.from({ length: count }, (_, n) => `https://app.example/${n}`),
@@ -136,6 +189,14 @@ describe('loopback redirect URIs', () => {
     ['http://LOCALHOST:1/cb', 'http://localhost/cb', false],
     ['http://127.1:1/cb', 'http://127.0.0.1/cb', false],
     ['http://localhost:1/a/../cb', 'http://localhost:1/cb', false],
+    ['http://localhost:1/cb/../cb', 'http://localhost/cb', false],
+    ['http://localhost:1/%63b', 'http://localhost/cb', false],
+    ['https://localhost:1/cb', 'http://localhost/cb', false],
+    ['http://127.0.0.1:1/cb', 'http://localhost/cb', false],
+    ['http://127.0.0.2:1/cb', 'http://127.0.0.1/cb', false],
+    ['http://[::1]:1/cb', 'http://127.0.0.1/cb', false],
+    ['http://localhost.evil.example/cb', 'http://localhost/cb', false],
+    ['http://localhost:1@evil.example/cb', 'http://localhost/cb', false],
     ['http://localhost:/cb', 'http://localhost/cb', false],
     ['http://localhost:1\\@evil.example/cb', 'http://localhost/cb', false],
     ['garbage', 'http://localhost/cb', false],
@@ -195,6 +256,22 @@ describe('other metadata', () => {
     );
     expect(errorOf({ scope: 'root' })).toBe('invalid_client_metadata');
     expect(normalizeMetadata(GOOD, ANONYMOUS)).not.toHaveProperty('scope');
+  });
+
+  it.each<[string, object]>([
+    ['a name of more than 100 characters', { client_name: 'x'.repeat(101) }],
+    ['a name with a control character', { client_name: 'App\u0000' }],
+    ['a name with a bidirectional override', { client_name: 'App\u202e' }],
+    ['a name that is not a string', { client_name: ['App'] }],
+    ['a logo with a script URL', { logo_uri: 'javascript:alert(1)' }],
+    ['a policy over http', { policy_uri: 'http://app.example/policy' }],
+    ['a home page with a line break', { client_uri: 'https://app.example/\r\n' }],
+    ['a hundred contacts', { contacts: Array(100).fill('a@example.com') }],
+    ['no usable grant type', { grant_types: ['password'] }],
+    ['only refresh tokens', { grant_types: ['refresh_token'] }],
+    ['grant types that are not an array', { grant_types: 'authorization_code' }],
+  ])('cannot have %s', (_case, metadata) => {
+    expect(errorOf(metadata)).toBe('invalid_client_metadata');
   });
 
   it.each(['jwks_uri', 'backchannel_logout_uri', 'sector_identifier_uri'])(

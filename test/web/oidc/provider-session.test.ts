@@ -1,4 +1,4 @@
-// The session of oidc-provider follows ours, and is stored only when it has changed.
+// The session of oidc-provider follows our session, and is stored only when it has changed.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { DAY_SECONDS } from '../../../src/base/clock.js';
@@ -27,7 +27,8 @@ describe.each(stores)('the provider session on $name', (store) => {
   });
   afterAll(() => server.close());
 
-  async function signedIn(): Promise<{ browser: Browser; id: string }> {
+  /** Signs in and authorizes. Returns the browser and the id of its provider session. */
+  async function signIn(): Promise<{ browser: Browser; id: string }> {
     const browser = new Browser(server.origin);
     await authorize(browser);
     const id = stored.at(-1)!;
@@ -41,38 +42,34 @@ describe.each(stores)('the provider session on $name', (store) => {
   }
 
   it('is not stored again by an authorization that does not change it', async () => {
-    const { browser } = await signedIn();
+    const { browser } = await signIn();
     await authorize(browser);
     await authorize(browser);
     expect(stored).toEqual([]);
   });
 
   it('is stored again when the user has signed in again', async () => {
-    const { browser } = await signedIn();
+    const { browser } = await signIn();
     await sleep(1000); // the authentication time has a resolution of seconds
     await authorize(browser, { prompt: 'login' });
     expect(stored.length).toBeGreaterThan(0);
   });
 
   it('is stored again after a tenth of its lifetime', async () => {
-    const { browser, id } = await signedIn();
-    const found = await server.core.oauthStorage.store.get('Session', id);
-    const exp = Number(found?.payload.exp) - 2 * DAY_SECONDS;
-    await server.core.oauthStorage.store.put(
-      'Session',
-      id,
-      { ...found?.payload, exp },
-      { expiresAt: new Date(exp * 1000) },
-    );
+    const { browser, id } = await signIn();
+    const { store: artifacts } = server.core.oauthStorage;
+    const { payload } = (await artifacts.get('Session', id))!;
+    const exp = Number(payload.exp) - 2 * DAY_SECONDS;
+    await artifacts.put('Session', id, { ...payload, exp }, { expiresAt: new Date(exp * 1000) });
     stored.length = 0; // ignore the write above
     await authorize(browser);
     expect(stored).toEqual([id]);
-    const prolonged = await server.core.oauthStorage.store.get('Session', id);
-    expect(Number(prolonged?.payload.exp)).toBeGreaterThan(exp);
+    const extended = await artifacts.get('Session', id);
+    expect(Number(extended?.payload.exp)).toBeGreaterThan(exp);
   });
 
-  it('is created again when it was lost', async () => {
-    const { browser, id } = await signedIn();
+  it('is created again if it was deleted from the store', async () => {
+    const { browser, id } = await signIn();
     await server.core.oauthStorage.store.remove('Session', id);
     await authorize(browser);
     expect(stored).toHaveLength(1);
