@@ -2,7 +2,7 @@
 // With --check it writes nothing, and exits with 1 if a file is not up to date.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { OLD_MEMBERS, OLD_NAMES } from '../dist/base/config/old-names.js';
+import { DEPRECATED_MEMBERS, DEPRECATED_NAMES } from '../dist/base/config/old-names.js';
 import { describeSettings } from '../dist/base/config/topics.js';
 
 const ROOT = join(import.meta.dirname, '..');
@@ -29,7 +29,7 @@ function envExample() {
   return `${[head.join('\n'), ...sections].join('\n\n')}\n`;
 
   function lines(setting) {
-    return `# ${describe(setting)}\n${setting.variable}=${setting.defaultText}`;
+    return `# ${describe(setting)}\n${setting.variable}=${setting.defaultValue}`;
   }
 }
 
@@ -48,8 +48,8 @@ This page is generated from \`src/base/config\` by \`npm run docs:settings\`.
 `;
   const sections = topics.map(({ title, settings }) => `## ${title}\n\n${table(settings)}`);
   const renamed = [
-    ...Object.entries(OLD_NAMES).map(([old, current]) => [old, current]),
-    ...Object.entries(OLD_MEMBERS).flatMap(([variable, members]) =>
+    ...Object.entries(DEPRECATED_NAMES).map(([old, current]) => [old, current]),
+    ...Object.entries(DEPRECATED_MEMBERS).flatMap(([variable, members]) =>
       Object.entries(members).map(([old, current]) => [`${variable} \`${old}\``, `${variable} \`${current}\``]),
     ),
   ].map(([old, current]) => `| ${code(old)} | ${code(current)} |`);
@@ -58,8 +58,12 @@ This page is generated from \`src/base/config\` by \`npm run docs:settings\`.
 
   function table(settings) {
     const rows = settings.map((setting) => {
-      const { variable, defaultText, isSecret } = setting;
-      const cells = [`${code(variable)}${isSecret ? ' 🔑' : ''}`, defaultText && code(defaultText), describe(setting)];
+      const { variable, defaultValue, isSecret } = setting;
+      const cells = [
+        `${code(variable)}${isSecret ? ' 🔑' : ''}`,
+        defaultValue && code(defaultValue),
+        describe(setting),
+      ];
       return `| ${cells.map((cell) => cell.replaceAll('|', '\\|').replaceAll('<', '&lt;')).join(' | ')} |`;
     });
     return `| Setting | Default | Description |\n| --- | --- | --- |\n${rows.join('\n')}\n`;

@@ -35,7 +35,7 @@ export type App = Awaited<ReturnType<typeof createApp>>;
 
 /** Creates the request listener. */
 export async function createApp(base: Base, core: Core) {
-  const { config, log, clock, secrets, mail } = base;
+  const { config, log, clock, secrets, mailer } = base;
   const { issuer, signup, brandName } = config;
 
   const files = createStaticFiles();
@@ -70,7 +70,7 @@ export async function createApp(base: Base, core: Core) {
     createDevelopersRouter({ views, assetUrl: files.urlOf, described }),
     api,
     tools,
-    createOutboxPage({ config, mail, views }),
+    createOutboxPage({ config, mailer, views }),
   ])
     router.use(each.routes());
 

@@ -6,7 +6,7 @@ export type Background = ReturnType<typeof createBackground>;
 export function createBackground({ log }: { log: Pick<Log, 'error'> }) {
   const running = new Set<Promise<void>>();
 
-  return { run, settle };
+  return { run, waitUntilIdle };
 
   /** Starts a task without waiting for it. An error is logged under `name`. */
   function run(name: string, task: () => Promise<unknown>): void {
@@ -19,7 +19,7 @@ export function createBackground({ log }: { log: Pick<Log, 'error'> }) {
   }
 
   /** Resolves when no task is running, including those that running tasks started. */
-  async function settle(): Promise<void> {
+  async function waitUntilIdle(): Promise<void> {
     while (running.size > 0) await Promise.all(running);
   }
 }

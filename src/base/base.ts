@@ -8,12 +8,12 @@ import { createBackground } from './background.js';
 import { type Clock, systemClock } from './clock.js';
 import type { Config } from './config.js';
 import { migrate } from './db/migrate.js';
-import { openDatabase, parseUrl } from './db/open.js';
+import { openDatabase, parseDatabaseUrl } from './db/open.js';
 import type { Prepared } from './db/prepared.js';
 import { createTransact } from './db/transaction.js';
 import { openInvalidationBus } from './invalidation-bus.js';
 import type { Log } from './log.js';
-import { openMail } from './mail.js';
+import { createMailer } from './mailer.js';
 import { loadSecrets } from './master-secret.js';
 import { createRateLimiter, type RateLimitStore } from './rate-limiter.js';
 import type { Redis } from './redis.js';
@@ -49,8 +49,8 @@ export async function openBase(config: Config, { log, clock = systemClock }: { l
       privateHosts: config.fetchPrivateHosts,
       allowLoopback: isLoopback(new URL(config.issuer).hostname),
     });
-    const mail = openMail({ config, log, clock });
-    closers.unshift(() => mail.close());
+    const mailer = createMailer({ config, log, clock });
+    closers.unshift(() => mailer.close());
     return {
       config,
       log,
@@ -64,7 +64,7 @@ export async function openBase(config: Config, { log, clock = systemClock }: { l
       invalidationBus,
       rateLimiter,
       fetch,
-      mail,
+      mailer,
       close,
     };
   } catch (error) {
@@ -74,7 +74,7 @@ export async function openBase(config: Config, { log, clock = systemClock }: { l
 
   /** Only on PostgreSQL. The driver is not loaded for SQLite. */
   async function connectPrepared(poolSize: number): Promise<Prepared | undefined> {
-    if (parseUrl(config.databaseUrl).provider === 'sqlite') return undefined;
+    if (parseDatabaseUrl(config.databaseUrl).provider === 'sqlite') return undefined;
     const { openPrepared } = await import('./db/prepared.js');
     const prepared = openPrepared(config.databaseUrl, { poolSize });
     closers.unshift(() => prepared.close());
@@ -104,7 +104,7 @@ export async function openBase(config: Config, { log, clock = systemClock }: { l
 function unreachableMessage(databaseUrl: string, error: Error): string {
   const { code } = error as { code?: string };
   if (!code) return error.message;
-  const target = parseUrl(databaseUrl);
+  const target = parseDatabaseUrl(databaseUrl);
   const place = target.provider === 'sqlite' ? target.path : new URL(target.url).host;
   const advice = /malformed|not a database/.test(error.message)
     ? `remove ${place}, ${place}-wal and ${place}-shm, and restore a backup`

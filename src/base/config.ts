@@ -3,7 +3,7 @@
  * of its topic in config/. All problems are reported at once, by the names of the variables.
  */
 import { existsSync } from 'node:fs';
-import { type Report, readValues } from './config/read.js';
+import { type ConfigDiagnostics, readValues } from './config/read.js';
 import { resolveTopics } from './config/topics.js';
 
 export type Config = ReturnType<typeof readConfig>;
@@ -26,15 +26,15 @@ export function loadEnvFile(): void {
 
 /** Returns the configuration. Throws a `ConfigError` with all problems. */
 export function readConfig(environment: Record<string, string | undefined> = process.env) {
-  const report: Report = { problems: [], warnings: [] };
+  const report: ConfigDiagnostics = { errors: [], warnings: [] };
   const config = resolveTopics((topic, context) => {
     const values = readValues(topic.settings, environment, report);
     const resolved = topic.resolve(values, context);
     const problems = topic.check?.(values, { ...context, ...resolved }) ?? [];
-    report.problems.push(...problems.filter((problem): problem is string => Boolean(problem)));
+    report.errors.push(...problems.filter((problem): problem is string => Boolean(problem)));
     return resolved;
   });
-  if (report.problems.length > 0) throw new ConfigError(report.problems);
+  if (report.errors.length > 0) throw new ConfigError(report.errors);
   /** `warnings` names settings that will stop working. */
   return { ...config, warnings: report.warnings };
 }

@@ -5,7 +5,7 @@ import type { Writable } from 'node:stream';
  * Buffers writes to this socket until the next turn of the event loop, and then sends them
  * together.
  */
-export function corkUntilNextTick(socket: Writable): void {
+export function corkUntilNextTurn(socket: Writable): void {
   if (socket.writableCorked > 0) return;
   socket.cork();
   setImmediate(() => socket.uncork());

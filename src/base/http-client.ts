@@ -27,7 +27,7 @@ export interface HttpResponse {
  */
 export type HttpClient = (url: string, request?: HttpRequest) => Promise<HttpResponse>;
 
-export const RESPONSE_TIMEOUT_MS = 5000;
+export const REQUEST_TIMEOUT_MS = 5000;
 const NEXT_ADDRESS_DELAY_MS = 1000;
 const MAX_BYTES = 64 * 1024;
 const TOO_LONG = 'UND_ERR_RES_EXCEEDED_MAX_SIZE';
@@ -35,7 +35,7 @@ const NO_HTTP = /^HPE_|^UND_ERR_(HEADERS_OVERFLOW|RES_CONTENT_LENGTH_MISMATCH)$/
 /** Statuses of responses without a body. */
 const WITHOUT_BODY = new Set([101, 103, 204, 205, 304]);
 
-export function createHttpClient({ timeoutMs = RESPONSE_TIMEOUT_MS, maxBytes = MAX_BYTES } = {}): HttpClient {
+export function createHttpClient({ timeoutMs = REQUEST_TIMEOUT_MS, maxBytes = MAX_BYTES } = {}): HttpClient {
   let client: ReturnType<typeof load> | undefined;
 
   return async function send(url, { method = 'GET', headers = {}, body, signal } = {}) {

@@ -3,7 +3,7 @@
  * PostgreSQL, or a polled SQLite table. A message only invalidates caches; it never carries data.
  */
 
-import { type Database, parseUrl } from './db/open.js';
+import { type Database, parseDatabaseUrl } from './db/open.js';
 import type { Subscriber, Transport } from './invalidation-bus/transport.js';
 import type { Log } from './log.js';
 
@@ -37,7 +37,7 @@ export async function openInvalidationBus(deps: Deps): Promise<InvalidationBus> 
   const { log } = deps;
   const listeners = new Map<string, Set<Listener>>();
   const pending = new Set<string>();
-  const transport = await openTransport(deps, { onMessage, onGap });
+  const transport = await openTransport(deps, { onMessage, onMissedMessages });
   const retrying = setInterval(retryPending, RETRY_AFTER_MS).unref();
   return { publish, on, close };
 
@@ -85,7 +85,7 @@ export async function openInvalidationBus(deps: Deps): Promise<InvalidationBus> 
     }
   }
 
-  function onGap(): void {
+  function onMissedMessages(): void {
     for (const topic of listeners.keys()) onMessage(topic, undefined);
   }
 }
@@ -99,7 +99,7 @@ async function openTransport(
     const { createRedisTransport } = await import('./invalidation-bus/redis.js');
     return createRedisTransport({ redisUrl, redisPrefix, subscriber, log });
   }
-  if (parseUrl(databaseUrl).provider === 'postgresql') {
+  if (parseDatabaseUrl(databaseUrl).provider === 'postgresql') {
     const { createPostgresqlTransport } = await import('./invalidation-bus/postgresql.js');
     return createPostgresqlTransport({ databaseUrl, subscriber, log });
   }

@@ -2,7 +2,7 @@
  * The log: one JSON object per line on standard output. Members that can hold secrets are redacted.
  */
 import { type Logger, pino } from 'pino';
-import { createLineWriter } from './log-destination.js';
+import { createLineWriter } from './line-writer.js';
 
 export type Log = Logger;
 

@@ -1,6 +1,6 @@
 /** A connection to Redis whose commands fail soon instead of blocking requests. */
 import { Redis } from 'ioredis';
-import { corkUntilNextTick } from './cork.js';
+import { corkUntilNextTurn } from './cork.js';
 import type { Log } from './log.js';
 
 export type { Redis } from 'ioredis';
@@ -50,7 +50,7 @@ export async function openRedis(url: string, { log, keyPrefix = '' }: RedisOptio
 /** Sends the commands of one turn of the event loop in one system call. */
 class CorkedRedis extends Redis {
   override sendCommand(...command: Parameters<Redis['sendCommand']>): unknown {
-    if (this.stream) corkUntilNextTick(this.stream);
+    if (this.stream) corkUntilNextTurn(this.stream);
     return super.sendCommand(...command);
   }
 }

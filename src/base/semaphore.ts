@@ -3,14 +3,14 @@
  * with one more below it for these lines.
  */
 
-export function createSemaphore(width: number) {
+export function createSemaphore(maxConcurrent: number) {
   const queue: (() => void)[] = [];
   let running = 0;
 
-  return { run, waiting: () => queue.length };
+  return { run, queueLength: () => queue.length };
 
   async function run<Result>(job: () => Promise<Result>): Promise<Result> {
-    if (running >= width) await new Promise<void>((resolve) => queue.push(resolve));
+    if (running >= maxConcurrent) await new Promise<void>((resolve) => queue.push(resolve));
     else running += 1;
     try {
       return await job();

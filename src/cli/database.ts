@@ -1,6 +1,6 @@
 /** signet db …: the database. */
 import type { Command } from 'commander';
-import { move } from '../base/db/copy.js';
+import { copyDatabase } from '../base/db/copy.js';
 import { type Cli, rejectUsage, table, withExamples } from './command.js';
 
 /** Stands for the URL in this setting, which can contain a password. */
@@ -30,7 +30,7 @@ export function addDatabaseCommands(program: Command, cli: Cli): void {
           ),
         );
         const urlOf = (word: string) => (word === FROM_SETTINGS ? cli.config().databaseUrl : word);
-        const models = await move(urlOf(from), urlOf(to));
+        const models = await copyDatabase(urlOf(from), urlOf(to));
         const copied = models.filter(({ rows }) => rows > 0);
         return {
           json: models,

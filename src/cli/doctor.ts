@@ -8,8 +8,8 @@ import { type Command, Option } from 'commander';
 import type { Config } from '../base/config.js';
 import { ConfigError } from '../base/config.js';
 import { pendingMigrations } from '../base/db/migrate.js';
-import { type Database, openDatabase, Prisma, parseUrl } from '../base/db/open.js';
-import { createSmtp, deliveryError } from '../base/mail/smtp.js';
+import { type Database, openDatabase, Prisma, parseDatabaseUrl } from '../base/db/open.js';
+import { createSmtp, toLoggableError } from '../base/mail/smtp.js';
 import { isLoopback } from '../kit/loopback.js';
 import { type Cli, table, withExamples } from './command.js';
 import { stageOf } from './keys.js';
@@ -97,7 +97,7 @@ function checkSecret({ secret, dataDir }: Config): CheckResult {
 }
 
 function checkDisk({ dataDir, databaseUrl }: Config): CheckResult {
-  const target = parseUrl(databaseUrl);
+  const target = parseDatabaseUrl(databaseUrl);
   let folder = target.provider === 'sqlite' ? dirname(target.path) : dataDir;
   while (!existsSync(folder)) folder = dirname(folder);
   const { bavail, bsize } = statfsSync(folder);
@@ -108,7 +108,7 @@ function checkDisk({ dataDir, databaseUrl }: Config): CheckResult {
 }
 
 async function checkDatabase({ databaseUrl }: Config): Promise<CheckResult[]> {
-  const target = parseUrl(databaseUrl);
+  const target = parseDatabaseUrl(databaseUrl);
   const place = target.provider === 'sqlite' ? `SQLite at ${target.path}` : `PostgreSQL at ${new URL(target.url).host}`;
   if (target.provider === 'sqlite' && !existsSync(target.path))
     return [warn('database', `${place} does not exist yet: the first start creates it`)];
@@ -175,7 +175,7 @@ async function checkClock(db: Database, provider: 'sqlite' | 'postgresql'): Prom
 
 async function checkRedis({ redisUrl, databaseUrl, processes }: Config): Promise<CheckResult[]> {
   if (!redisUrl) {
-    const alone = parseUrl(databaseUrl).provider === 'sqlite' || processes === 1;
+    const alone = parseDatabaseUrl(databaseUrl).provider === 'sqlite' || processes === 1;
     return [ok('redis', alone ? 'not used, and not needed' : 'not used: short-lived state is stored in PostgreSQL')];
   }
   const warnings: string[] = [];
@@ -197,14 +197,17 @@ async function checkMail({ smtp: server, mailFrom: from, issuer, production, dat
   const place = `${server.host}:${server.port}`;
   const slow = sleep(RESPONSE_TIMEOUT_MS, 'ETIMEDOUT', { ref: false });
   try {
-    const late = await Promise.race([createSmtp({ server, from, hostname: new URL(issuer).hostname }).check(), slow]);
+    const late = await Promise.race([
+      createSmtp({ server, from, hostname: new URL(issuer).hostname }).verifyConnection(),
+      slow,
+    ]);
     if (late) return fail('mail', `${place} does not respond: check SMTP_URL and the firewall`);
     return ok('mail', `${place} accepts mail from ${from.address}`);
   } catch (error) {
-    const { reason, status } = deliveryError(error);
+    const { reason, smtpCode } = toLoggableError(error);
     return fail(
       'mail',
-      `${place} does not accept mail (${[reason, status].filter(Boolean).join(' ')}); check SMTP_URL`,
+      `${place} does not accept mail (${[reason, smtpCode].filter(Boolean).join(' ')}); check SMTP_URL`,
     );
   }
 }

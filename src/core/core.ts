@@ -111,13 +111,13 @@ export async function createCore(base: Base) {
     ...signIn,
     ...federation,
     ...accountManagement,
-    settle,
+    waitUntilIdle,
     close,
   };
 
   /** Resolves when no work that continues after responses is running. */
-  async function settle(): Promise<void> {
-    await base.background.settle();
+  async function waitUntilIdle(): Promise<void> {
+    await base.background.waitUntilIdle();
   }
 
   /**
@@ -125,7 +125,7 @@ export async function createCore(base: Base) {
    */
   async function close(): Promise<void> {
     await cleanup.stop();
-    await settle();
+    await waitUntilIdle();
     await Promise.all([apiKeys.keyUsage.flush(), clients.clientUsage.flush(), audit.flush()]);
   }
 }

@@ -5,20 +5,20 @@
 import Router from '@koa/router';
 import { notFound } from '../base/app-error.js';
 import type { Config } from '../base/config.js';
-import type { Mail } from '../base/mail.js';
+import type { Mailer } from '../base/mailer.js';
 import { isLoopback } from '../kit/loopback.js';
 import type { Context, Handler, State } from './http/context.js';
 import type { Views } from './pages/views.js';
 
 interface Deps {
   config: Pick<Config, 'development' | 'issuer'>;
-  mail: Mail;
+  mailer: Mailer;
   views: Views;
 }
 
-export function createOutboxPage({ config, mail, views }: Deps): Router<State> {
+export function createOutboxPage({ config, mailer, views }: Deps): Router<State> {
   const router = new Router<State>({ sensitive: true });
-  const { outbox } = mail;
+  const { outbox } = mailer;
   if (!outbox || !config.development || !isLoopback(new URL(config.issuer).hostname)) return router;
   return router.get('/dev/outbox', fromThisMachine, show);
 

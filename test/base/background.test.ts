@@ -12,7 +12,7 @@ it('waits for running tasks and for those that they start', async () => {
     await step('outer')();
     background.run('inner', step('inner'));
   });
-  await background.settle();
+  await background.waitUntilIdle();
   expect(finished).toEqual(['outer', 'inner']);
 });
 
@@ -20,6 +20,6 @@ it('logs the error of a task under its name', async () => {
   const logged: unknown[] = [];
   const background = createBackground({ log: { error: (entry: unknown) => void logged.push(entry) } });
   background.run('mail', async () => Promise.reject(new Error('no answer')));
-  await background.settle();
+  await background.waitUntilIdle();
   expect(logged).toEqual([{ error: new Error('no answer'), task: 'mail' }]);
 });

@@ -5,7 +5,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { OLD_NAMES } from '../../src/base/config/old-names.js';
+import { DEPRECATED_NAMES } from '../../src/base/config/deprecated-names.js';
 import { describeSettings } from '../../src/base/config/topics.js';
 import { ConfigError, readConfig } from '../../src/base/config.js';
 import { isLoopback } from '../../src/kit/loopback.js';
@@ -234,7 +234,7 @@ describe('old names of settings', () => {
   };
   const provider = { id: 'acme', name: 'Acme', issuer: 'https://acme.example', client_id: 'x' };
 
-  it.each(Object.entries(OLD_NAMES))('accepts %s for %s, with a warning', (old, current) => {
+  it.each(Object.entries(DEPRECATED_NAMES))('accepts %s for %s, with a warning', (old, current) => {
     const rest = { OIDC_PROVIDERS: JSON.stringify([provider]) };
     const { warnings, ...config } = readConfig({ ...rest, [old]: values[old] });
     expect(warnings).toEqual([expect.stringMatching(`^${old} is the old name of ${current} `)]);

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
-import { move } from '../../src/base/db/copy.js';
+import { copyDatabase } from '../../src/base/db/copy.js';
 import { type Database, openDatabase, Prisma } from '../../src/base/db/open.js';
 import { databases, type OpenStore } from '../support/stores.js';
 
@@ -21,7 +21,7 @@ describe.each(pairs)('db copy from $from.name to $to.name', ({ from, to }) => {
     const [source, target] = [await prepare(from.open), await prepare(to.openBlank)];
     const original = await open(source);
     await fill(original);
-    const moved = await move(source.databaseUrl, target.databaseUrl);
+    const moved = await copyDatabase(source.databaseUrl, target.databaseUrl);
     expect(moved.map(({ model }) => model).sort()).toEqual(Object.keys(Prisma.ModelName).sort());
     expect(moved.filter(({ rows }) => rows === 0)).toEqual([]);
     expect(moved).toContainEqual({ model: 'AuditEvent', rows: AUDIT_EVENTS });
@@ -34,21 +34,25 @@ describe.each(pairs)('db copy from $from.name to $to.name', ({ from, to }) => {
     await fill(await open(source));
     const copy = await open(target);
     await copy.rateLimit.create({ data: { key: 'in the way' } });
-    await expect(move(source.databaseUrl, target.databaseUrl)).rejects.toThrow('The target is not empty');
+    await expect(copyDatabase(source.databaseUrl, target.databaseUrl)).rejects.toThrow('The target is not empty');
     expect(await copy.account.count()).toBe(0);
     expect(await copy.rateLimit.count()).toBe(1);
   });
 
   test('rejects a source with missing migrations', async () => {
     const [source, target] = [await prepare(from.openBlank), await prepare(to.open)];
-    await expect(move(source.databaseUrl, target.databaseUrl)).rejects.toThrow('The source is older than this version');
+    await expect(copyDatabase(source.databaseUrl, target.databaseUrl)).rejects.toThrow(
+      'The source is older than this version',
+    );
   });
 });
 
 test('db copy rejects a source file that does not exist', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'signet-move-'));
   opened.push({ close: async () => rmSync(folder, { recursive: true }) });
-  await expect(move(`file:${folder}/nothing.db`, `file:${folder}/new.db`)).rejects.toThrow('There is no database at');
+  await expect(copyDatabase(`file:${folder}/nothing.db`, `file:${folder}/new.db`)).rejects.toThrow(
+    'There is no database at',
+  );
 });
 
 async function prepare(make: () => Promise<OpenStore>): Promise<OpenStore> {

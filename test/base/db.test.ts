@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { migrate, pendingMigrations } from '../../src/base/db/migrate.js';
-import { type Database, openDatabase, parseUrl } from '../../src/base/db/open.js';
+import { type Database, openDatabase, parseDatabaseUrl } from '../../src/base/db/open.js';
 import { databases, type OpenStore } from '../support/stores.js';
 
 const SHIPPED = 'prisma/migrations';
@@ -289,12 +289,12 @@ test('rebuilding an SQLite table deletes no children, and is rolled back if it o
 
 describe('a database URL', () => {
   test('names a relative or absolute file, and the synchronous mode', () => {
-    expect(parseUrl('file:./data/signet.db')).toEqual({
+    expect(parseDatabaseUrl('file:./data/signet.db')).toEqual({
       provider: 'sqlite',
       path: './data/signet.db',
       synchronous: 'FULL',
     });
-    expect(parseUrl('file:///var/lib/signet.db?synchronous=normal')).toEqual({
+    expect(parseDatabaseUrl('file:///var/lib/signet.db?synchronous=normal')).toEqual({
       provider: 'sqlite',
       path: '/var/lib/signet.db',
       synchronous: 'NORMAL',
@@ -303,14 +303,14 @@ describe('a database URL', () => {
 
   test('can start with postgres: or postgresql:', () => {
     for (const url of ['postgres://host/name', 'postgresql://host/name']) {
-      expect(parseUrl(url)).toEqual({ provider: 'postgresql', url });
+      expect(parseDatabaseUrl(url)).toEqual({ provider: 'postgresql', url });
     }
   });
 
   test.each(['mysql://host/name', 'file:', 'file::memory:', 'file:a.db?synchronous=off', ''])(
     'may not be "%s"',
     (url) => {
-      expect(() => parseUrl(url)).toThrow(/^The database URL m/);
+      expect(() => parseDatabaseUrl(url)).toThrow(/^The database URL m/);
     },
   );
 });

@@ -7,7 +7,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { systemClock } from '../../src/base/clock.js';
 import { readConfig } from '../../src/base/config.js';
 import { createLog } from '../../src/base/log.js';
-import { type Mail, openMail } from '../../src/base/mail.js';
+import { createMailer, type Mailer } from '../../src/base/mailer.js';
 import { type MailServer, openMailServer, openUnresponsiveServer } from '../support/mail-server.js';
 import { waitUntil } from '../support/server-process.js';
 
@@ -28,10 +28,15 @@ afterEach(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-function open(settings: Record<string, string>, pausesMs = [10, 10]): Mail {
+function open(settings: Record<string, string>, pausesMs = [10, 10]): Mailer {
   const own = lines; // what an earlier test left waiting may still fail, and say so
   const log = createLog('trace', { write: (line) => own.push(line) });
-  const mail = openMail({ config: readConfig({ DATA_DIR: folder, ...settings }), log, clock: systemClock, pausesMs });
+  const mail = createMailer({
+    config: readConfig({ DATA_DIR: folder, ...settings }),
+    log,
+    clock: systemClock,
+    pausesMs,
+  });
   closers.push(() => mail.close());
   return mail;
 }
@@ -52,7 +57,7 @@ describe('a mail', () => {
     const { mails, url } = await server();
     const mail = open({ ...PRODUCTION, SMTP_URL: url, BRAND_NAME: 'Ångström & Søn 東京' });
     mail.send({ name: 'Мария "Mara" Lindqvist', address: TO.address }, 'reset-password', { token: TOKEN });
-    await mail.settle();
+    await mail.waitUntilIdle();
     const [arrived] = mails;
     expect(arrived).toMatchObject({ from: 'no-reply@id.example.com', to: [TO.address] });
     const headers = Object.fromEntries(arrived!.headers);
@@ -76,7 +81,7 @@ describe('a mail', () => {
     const { mails, url } = await server();
     const mail = open({ SMTP_URL: url, MAIL_FROM: 'Acme Accounts <accounts@acme.example>' });
     mail.send(TO, 'verify-email', { token: TOKEN });
-    await mail.settle();
+    await mail.waitUntilIdle();
     expect(mails[0]!.from).toBe('accounts@acme.example');
     expect(mails[0]!.headers.get('from')).toBe('Acme Accounts <accounts@acme.example>');
   });
@@ -86,7 +91,7 @@ describe('a mail', () => {
     const mail = open({ SMTP_URL: url });
     const evil = 'x\r\nBcc: evil@example.com\r\n\r\n<evil@example.com>, evil@example.com';
     mail.send({ name: evil, address: TO.address }, 'new-device', { device: evil, address: evil, at: evil });
-    await mail.settle();
+    await mail.waitUntilIdle();
     expect(mails).toHaveLength(1);
     expect(mails[0]!.to).toEqual([TO.address]);
     expect([...mails[0]!.headers.keys()]).not.toContain('bcc');
@@ -105,7 +110,7 @@ describe('a mail', () => {
     const { mails, url } = await server();
     const mail = open({ SMTP_URL: url });
     mail.send({ address }, 'verify-email', { token: TOKEN });
-    await mail.settle();
+    await mail.waitUntilIdle();
     expect(mails).toEqual([]);
     expect(lines.join()).toContain('no address');
     expectCleanLog();
@@ -123,7 +128,7 @@ describe('a mail server that', () => {
     const { mails, url } = await server(busy);
     const mail = open({ SMTP_URL: url });
     mail.send(TO, 'reset-password', { token: TOKEN });
-    await mail.settle();
+    await mail.waitUntilIdle();
     expect(mails).toHaveLength(1);
     expect(lines.filter((line) => line.includes('tried again'))).toHaveLength(2);
     expectCleanLog();
@@ -141,7 +146,7 @@ describe('a mail server that', () => {
     });
     const mail = open({ SMTP_URL: url });
     mail.send(TO, 'reset-password', { token: TOKEN });
-    await mail.settle();
+    await mail.waitUntilIdle();
     expect(asked).toBe(1);
     expect(JSON.parse(lines[0]!)).toMatchObject({ level: 'error', letter: 'reset-password', status: 554, attempts: 1 });
     expectCleanLog();
@@ -154,7 +159,7 @@ describe('a mail server that', () => {
       lines = [];
       const mail = open({ SMTP_URL });
       mail.send(TO, 'reset-password', { token: TOKEN });
-      await mail.settle();
+      await mail.waitUntilIdle();
       expect(JSON.parse(lines.at(-1)!)).toMatchObject({ level: 'error', attempts: 3 });
       expectCleanLog();
     }
@@ -186,13 +191,13 @@ describe('a mail server that', () => {
       lines = [];
       const mail = open({ SMTP_URL: nonLoopback(url) }, []);
       mail.send(TO, 'verify-email', { token: TOKEN });
-      await mail.settle();
+      await mail.waitUntilIdle();
       expect(JSON.parse(lines[0]!)).toMatchObject({ level: 'error', reason: expect.stringMatching(/TLS|SOCKET/) });
     }
     expect([...own.mails, ...selfSigned.mails]).toEqual([]);
     const mail = open({ SMTP_URL: `${nonLoopback(own.url)}?tls=off` }, []);
     mail.send(TO, 'verify-email', { token: TOKEN });
-    await mail.settle();
+    await mail.waitUntilIdle();
     expect(own.mails).toHaveLength(1);
   });
 
@@ -209,7 +214,7 @@ describe('a mail server that', () => {
     for (const credentials of ['mara%40x:p%3Ass%2Fw%25rd', 'mara:hunter22']) {
       const mail = open({ SMTP_URL: url.replace('//', `//${credentials}@`) });
       mail.send(TO, 'verify-email', { token: TOKEN });
-      await mail.settle();
+      await mail.waitUntilIdle();
     }
     expect(mails).toHaveLength(1);
     expect(JSON.parse(lines[0]!)).toMatchObject({ level: 'error', reason: 'EAUTH', attempts: 1 });
@@ -236,10 +241,10 @@ describe('the outbox', () => {
     const mail = open({ NODE_ENV: 'development' });
     for (let n = 0; n < 203; n += 1) {
       mail.send({ address: `n${n}@example.com` }, 'verify-email', { token: TOKEN });
-      if (n % 50 === 0 || n > 199) await mail.settle();
+      if (n % 50 === 0 || n > 199) await mail.waitUntilIdle();
       if (n > 199) await sleep(2); // mails of one millisecond have no order
     }
-    await mail.settle();
+    await mail.waitUntilIdle();
     const files = readdirSync(join(folder, 'outbox'));
     expect(files).toHaveLength(200);
     expect(statSync(join(folder, 'outbox', files[0]!)).mode & 0o777).toBe(0o600);
@@ -254,9 +259,9 @@ describe('the outbox', () => {
     for (const settings of [PRODUCTION, { ...PRODUCTION, SMTP_URL: url }, { SMTP_URL: url }]) {
       const mail = open(settings);
       mail.send(TO, 'reset-password', { token: TOKEN });
-      await mail.settle();
+      await mail.waitUntilIdle();
       expect(mail.outbox).toBeUndefined();
-      expect(mail.isConfigured).toBe('SMTP_URL' in settings);
+      expect(mail.canSend).toBe('SMTP_URL' in settings);
       expect(existsSync(join(folder, 'outbox'))).toBe(false);
     }
     expectCleanLog();

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { migrate } from '../../src/base/db/migrate.js';
 import { openMigrationSession } from '../../src/base/db/migration-session.js';
-import { type Database, openDatabase, parseUrl } from '../../src/base/db/open.js';
+import { type Database, openDatabase, parseDatabaseUrl } from '../../src/base/db/open.js';
 import { databases, type OpenStore } from '../support/stores.js';
 
 const MIGRATIONS = join(import.meta.dirname, '../../prisma/migrations');
@@ -35,7 +35,7 @@ describe.each(databases)('a database of an earlier version on $name', (store) =>
       for (const name of later) rmSync(join(folder, provider, name), { recursive: true });
     }
     await migrate(data.databaseUrl, folder);
-    const session = await openMigrationSession(parseUrl(data.databaseUrl));
+    const session = await openMigrationSession(parseDatabaseUrl(data.databaseUrl));
     for (const row of OLD_ROWS) await session.run(row);
     await session.close();
     expect(await migrate(data.databaseUrl)).toContain(RENAMING);

@@ -53,7 +53,7 @@ describe.each(stores)('back-channel logout, with the server on $name', (store) =
 
   /** Returns the requests that the app received. */
   async function notifications() {
-    await server.core.settle();
+    await server.core.waitUntilIdle();
     return received;
   }
 

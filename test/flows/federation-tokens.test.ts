@@ -147,7 +147,7 @@ describe.each(stores)('a token of a provider elsewhere, on $name', (store) => {
     const gone = await browser.submit(chosen, {}, remove);
     expect(gone.html).toContain('The sign-in method was removed');
     expect(gone.html).not.toContain('Apps can act');
-    await server.core.settle();
+    await server.core.waitUntilIdle();
     expect(await whoIs(json.access_token)).toBe(401);
   });
 

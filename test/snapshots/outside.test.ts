@@ -96,7 +96,7 @@ test('the settings', () => {
   const settings = describeSettings().flatMap((topic) => topic.settings);
   const suffix = ({ isSecret }: { isSecret: boolean }) => (isSecret ? ', secret' : '');
   return pin(
-    lines(settings.map((s) => `${s.variable}=${s.defaultText}  # ${s.type ?? 'text'}${suffix(s)}`)),
+    lines(settings.map((s) => `${s.variable}=${s.defaultValue}  # ${s.type ?? 'text'}${suffix(s)}`)),
     'settings.txt',
   );
 });

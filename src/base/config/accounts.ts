@@ -1,6 +1,6 @@
 /** Accounts: who can create one, the first administrator, and the rules for passwords. */
 
-import { defineTopic } from './instance.js';
+import { defineTopic } from './base-config.js';
 import { integer, oneOf, optional, secret, string } from './setting.js';
 
 const MIN_HASH_COST = 10;

@@ -1,6 +1,6 @@
 /** Certificates: TLS without a proxy, client certificates, and SPIFFE. */
 
-import { defineTopic } from './instance.js';
+import { defineTopic } from './base-config.js';
 import { list, optional, string } from './setting.js';
 
 export interface CertificateConfig {

@@ -1,8 +1,8 @@
 /** Federation: the external providers with which users can sign in. */
 import { z } from 'zod';
 import { isSecureUrl } from '../../kit/loopback.js';
-import { defineTopic } from './instance.js';
-import { renameOldMembers } from './old-names.js';
+import { defineTopic } from './base-config.js';
+import { renameDeprecatedMembers } from './deprecated-names.js';
 import { list, optional, parsed, secret, string } from './setting.js';
 import type { Values } from './topic.js';
 
@@ -141,7 +141,7 @@ function parseOidcProviders(text: string): OidcProvider[] {
   } catch {
     throw new Error('is not JSON');
   }
-  const entries = Array.isArray(value) ? value.map((entry) => renameOldMembers('OIDC_PROVIDERS', entry)) : value;
+  const entries = Array.isArray(value) ? value.map((entry) => renameDeprecatedMembers('OIDC_PROVIDERS', entry)) : value;
   const result = z.array(OidcProvider).safeParse(entries);
   if (result.success) return result.data;
   const { path, message } = result.error.issues[0]!;

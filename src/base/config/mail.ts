@@ -1,6 +1,6 @@
 /** Mail: the server that sends it, and the sender. */
 import { INVISIBLE } from '../text.js';
-import { defineTopic } from './instance.js';
+import { defineTopic } from './base-config.js';
 import { parsed } from './setting.js';
 
 export interface SmtpServer {
@@ -9,7 +9,7 @@ export interface SmtpServer {
   /** TLS from the first byte (smtps). */
   secure: boolean;
   /** `?tls=off`: without encryption, for a mail server in your own network. */
-  plain: boolean;
+  allowPlaintext: boolean;
   auth: { user: string; pass: string } | undefined;
 }
 
@@ -62,7 +62,7 @@ function parseSmtpUrl(text: string): SmtpServer {
     host: url.hostname.replace(/^\[|\]$/g, ''),
     port: Number(url.port) || usual,
     secure,
-    plain: url.search !== '',
+    allowPlaintext: url.search !== '',
     auth: url.username ? { user: decoded(url.username), pass: decoded(url.password) } : undefined,
   };
 }

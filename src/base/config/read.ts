@@ -1,14 +1,14 @@
 /** Reads the settings of a topic from environment variables and from files that they name. */
 import { readFileSync } from 'node:fs';
-import { OLD_MEMBERS, OLD_NAMES } from './old-names.js';
-import { type Setting, type SettingInfo, settingInfo } from './setting.js';
+import { DEPRECATED_MEMBERS, DEPRECATED_NAMES } from './deprecated-names.js';
+import { type Setting, type SettingDefinition, settingDefinitions } from './setting.js';
 import type { Settings, Values } from './topic.js';
 
-export type Environment = Record<string, string | undefined>;
+export type EnvironmentVariables = Record<string, string | undefined>;
 
-export interface Report {
+export interface ConfigDiagnostics {
   /** Messages that stop the start. */
-  problems: string[];
+  errors: string[];
   /** Messages about names that will stop working. */
   warnings: string[];
 }
@@ -17,28 +17,36 @@ export interface Report {
  * Returns the values of all settings of a topic. A setting with a problem gets its default, so that
  * the problems of the others are found too.
  */
-export function readValues<S extends Settings>(settings: S, environment: Environment, report: Report): Values<S> {
+export function readValues<S extends Settings>(
+  settings: S,
+  environment: EnvironmentVariables,
+  report: ConfigDiagnostics,
+): Values<S> {
   const values = Object.entries(settings).map(([name, setting]) => [name, readValue(setting, environment, report)]);
   return Object.fromEntries(values) as Values<S>;
 }
 
-function readValue(setting: Setting, environment: Environment, report: Report): unknown {
-  const info = settingInfo.get(setting)!;
-  const result = setting.safeParse(textOf(info, environment, report) || info.defaultText);
+function readValue(setting: Setting, environment: EnvironmentVariables, report: ConfigDiagnostics): unknown {
+  const info = settingDefinitions.get(setting)!;
+  const result = setting.safeParse(textOf(info, environment, report) || info.defaultValue);
   if (result.success) return result.data;
   const { message } = result.error.issues[0]!;
-  report.problems.push(`${info.variable} ${message}${info.type ? `; allowed: ${info.type}` : ''}`);
-  return setting.parse(info.defaultText);
+  report.errors.push(`${info.variable} ${message}${info.type ? `; allowed: ${info.type}` : ''}`);
+  return setting.parse(info.defaultValue);
 }
 
 /** Returns the text of a setting, or undefined when it is not set. An empty one is not set. */
-function textOf({ variable, isSecret }: SettingInfo, environment: Environment, report: Report): string | undefined {
+function textOf(
+  { variable, isSecret }: SettingDefinition,
+  environment: EnvironmentVariables,
+  report: ConfigDiagnostics,
+): string | undefined {
   const get = (name: string) => environment[name]?.trim() || undefined;
   const file = isSecret ? get(`${variable}_FILE`) : undefined;
-  if (file && get(variable)) report.problems.push(`${variable} and ${variable}_FILE are both set; set one of them`);
+  if (file && get(variable)) report.errors.push(`${variable} and ${variable}_FILE are both set; set one of them`);
   const text = file ? readSecretFile(`${variable}_FILE`, file, report) : get(variable);
   warnOfOldMembers(variable, text, report);
-  const old = Object.keys(OLD_NAMES).find((name) => OLD_NAMES[name] === variable);
+  const old = Object.keys(DEPRECATED_NAMES).find((name) => DEPRECATED_NAMES[name] === variable);
   const oldText = old && get(old);
   if (!oldText) return text;
   report.warnings.push(
@@ -49,8 +57,8 @@ function textOf({ variable, isSecret }: SettingInfo, environment: Environment, r
   return text ?? oldText;
 }
 
-function warnOfOldMembers(variable: string, text: string | undefined, { warnings }: Report): void {
-  for (const [old, current] of Object.entries(OLD_MEMBERS[variable] ?? {}))
+function warnOfOldMembers(variable: string, text: string | undefined, { warnings }: ConfigDiagnostics): void {
+  for (const [old, current] of Object.entries(DEPRECATED_MEMBERS[variable] ?? {}))
     if (text?.includes(`"${old}"`))
       warnings.push(
         `${variable}: "${old}" is the old name of "${current}" and will stop working in the next release: rename it`,
@@ -58,13 +66,13 @@ function warnOfOldMembers(variable: string, text: string | undefined, { warnings
 }
 
 /** Reads a secret that Docker or Kubernetes mounted as a file, without its trailing newline. */
-function readSecretFile(variable: string, path: string, { problems }: Report): string | undefined {
+function readSecretFile(variable: string, path: string, { errors }: ConfigDiagnostics): string | undefined {
   try {
     const text = readFileSync(path, 'utf8').replace(/[\r\n]+$/, '');
-    if (text.trim() === '') problems.push(`${variable}: ${path} is empty`);
+    if (text.trim() === '') errors.push(`${variable}: ${path} is empty`);
     return text;
   } catch (error) {
-    problems.push(`${variable} cannot be read: ${(error as Error).message}`);
+    errors.push(`${variable} cannot be read: ${(error as Error).message}`);
     return undefined;
   }
 }

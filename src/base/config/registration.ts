@@ -1,6 +1,6 @@
 /** Registration: who can register OAuth clients and agents, and when unused ones are deleted. */
 import { isHost } from '../host.js';
-import { defineTopic } from './instance.js';
+import { defineTopic } from './base-config.js';
 import { readScopePreset } from './scope-preset.js';
 import { duration, list, oneOf, optional, parsed, secret } from './setting.js';
 

@@ -3,11 +3,11 @@ import { isIP } from 'node:net';
 import { isLoopback } from '../../kit/loopback.js';
 import { isHost } from '../host.js';
 import { integer, list, oneOf, optional, string } from './setting.js';
-import { type ResolvedBy, topicDefiner } from './topic.js';
+import { createTopicDefiner, type ResolvedBy } from './topic.js';
 
 export type ServerConfig = ResolvedBy<typeof server>;
 
-export const server = topicDefiner<unknown>()({
+export const server = createTopicDefiner<unknown>()({
   title: 'Server',
   settings: {
     environment: oneOf(

@@ -5,7 +5,7 @@
 import { z } from 'zod';
 import { parseDuration } from '../../kit/duration.js';
 
-export interface SettingInfo {
+export interface SettingDefinition {
   /** The name of the environment variable. */
   variable: string;
   /** One or more sentences for operators. */
@@ -13,18 +13,18 @@ export interface SettingInfo {
   /** A phrase for the values that the variable can hold. Undefined for free text. */
   type: string | undefined;
   /** The text that an unset variable stands for. */
-  defaultText: string;
+  defaultValue: string;
   /** Never logged or repeated in messages. Can also be given as a file, by `<variable>_FILE`. */
   isSecret: boolean;
 }
 
 export type Setting<Value = unknown> = z.ZodType<Value, string>;
 
-export const settingInfo = z.registry<SettingInfo>();
+export const settingDefinitions = z.registry<SettingDefinition>();
 
 /** Text with a default. */
-export function string(variable: string, defaultText: string, description: string): Setting<string> {
-  return define(z.string(), { variable, defaultText, description });
+export function string(variable: string, defaultValue: string, description: string): Setting<string> {
+  return define(z.string(), { variable, defaultValue, description });
 }
 
 /** Text; undefined when the variable is not set. */
@@ -61,25 +61,25 @@ export function integer(
     return number;
   };
   const type = `an integer from ${min} to ${max}`;
-  return parsed(parse, { variable, description, type, defaultText: String(defaultValue) });
+  return parsed(parse, { variable, description, type, defaultValue: String(defaultValue) });
 }
 
 /** One of several words. */
 export function oneOf<const Value extends string>(
   variable: string,
   values: readonly Value[],
-  defaultText: Value,
+  defaultValue: Value,
   description: string,
 ): Setting<Value> {
   const schema = z.enum(values, { error: ({ input }) => `is "${input}"` }) as unknown as Setting<Value>;
   const type = values.length === 1 ? values[0] : `${values.slice(0, -1).join(', ')} or ${values.at(-1)}`;
-  return define(schema, { variable, description, type, defaultText });
+  return define(schema, { variable, description, type, defaultValue });
 }
 
 /** A duration, in seconds. `zero` says whether 0s is accepted. */
 export function duration(
   variable: string,
-  defaultText: string,
+  defaultValue: string,
   description: string,
   { zero = false } = {},
 ): Setting<number> {
@@ -89,10 +89,10 @@ export function duration(
     return seconds;
   };
   const type = `a duration such as 30s, 15m, 8h, 7d or 2w${zero ? '' : ', longer than 0s'}`;
-  return parsed(parse, { variable, description, type, defaultText });
+  return parsed(parse, { variable, description, type, defaultValue });
 }
 
-type Details = Pick<SettingInfo, 'variable' | 'description'> & Partial<SettingInfo>;
+type Details = Pick<SettingDefinition, 'variable' | 'description'> & Partial<SettingDefinition>;
 
 /**
  * A value with a parser of its own. `parse` throws an `Error` whose message continues the name of
@@ -114,10 +114,10 @@ const orUndefined = z.string().transform((text) => text || undefined);
 
 function define<Value>(
   schema: Setting<Value>,
-  { type, defaultText = '', isSecret = false, ...names }: Details,
+  { type, defaultValue = '', isSecret = false, ...names }: Details,
 ): Setting<Value> {
   // A copy, because a schema can be registered only once.
   const copy = schema.clone() as Setting<Value>;
-  settingInfo.add(copy, { type, defaultText, isSecret, ...names });
+  settingDefinitions.add(copy, { type, defaultValue, isSecret, ...names });
   return copy;
 }

@@ -2,13 +2,13 @@
 import { join } from 'node:path';
 import type { ServerConfig } from './server.js';
 import { integer, secret, string } from './setting.js';
-import { type ResolvedBy, topicDefiner } from './topic.js';
+import { createTopicDefiner, type ResolvedBy } from './topic.js';
 
 export type StoresConfig = ResolvedBy<typeof stores>;
 
 const MIN_SECRET_LENGTH = 32;
 
-export const stores = topicDefiner<ServerConfig>()({
+export const stores = createTopicDefiner<ServerConfig>()({
   title: 'Storage and secrets',
   settings: {
     dataDir: string('DATA_DIR', './data', 'Folder for the embedded database and the master secret.'),

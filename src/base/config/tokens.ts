@@ -1,6 +1,6 @@
 /** Tokens and sessions: how long they are valid, and the cookies that carry them. */
 
-import { defineTopic } from './instance.js';
+import { defineTopic } from './base-config.js';
 import { duration, string } from './setting.js';
 
 const COOKIE_NAME = /^[\w-]{1,40}$/;

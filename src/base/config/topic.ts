@@ -26,7 +26,7 @@ export interface Topic<S extends Settings = Settings, Resolved = unknown, Contex
  * Returns a function that infers the types of a topic. `Context` is the part of the configuration
  * that its topics depend on.
  */
-export const topicDefiner =
+export const createTopicDefiner =
   <Context>() =>
   <S extends Settings, Resolved>(topic: Topic<S, Resolved, Context>): Topic<S, Resolved, Context> =>
     topic;

@@ -2,11 +2,11 @@
 import { accounts } from './accounts.js';
 import { certificates } from './certificates.js';
 import { federation } from './federation.js';
-import { limits } from './limits.js';
 import { mail } from './mail.js';
+import { rateLimits } from './rate-limits.js';
 import { registration } from './registration.js';
 import { server } from './server.js';
-import { type Setting, type SettingInfo, settingInfo } from './setting.js';
+import { type Setting, type SettingDefinition, settingDefinitions } from './setting.js';
 import { stores } from './stores.js';
 import { tokens } from './tokens.js';
 import type { Settings, Topic } from './topic.js';
@@ -21,7 +21,7 @@ const TOPICS = [
   accounts,
   tokens,
   registration,
-  limits,
+  rateLimits,
   federation,
   upstream,
   trustedIssuers,
@@ -44,7 +44,7 @@ export function resolveTopics(use: UseTopic) {
     ...use(accounts, instance),
     ...use(tokens, instance),
     ...use(registration, instance),
-    ...use(limits, instance),
+    ...use(rateLimits, instance),
     ...use(federation, instance),
     ...use(upstream, instance),
     ...use(trustedIssuers, instance),
@@ -52,9 +52,9 @@ export function resolveTopics(use: UseTopic) {
 }
 
 /** Returns the documentation of all settings, by topic. */
-export function describeSettings(): { title: string; settings: SettingInfo[] }[] {
+export function describeSettings(): { title: string; settings: SettingDefinition[] }[] {
   return TOPICS.map(({ title, settings }) => ({
     title,
-    settings: Object.values<Setting>(settings).map((setting) => settingInfo.get(setting)!),
+    settings: Object.values<Setting>(settings).map((setting) => settingDefinitions.get(setting)!),
   }));
 }

@@ -4,7 +4,7 @@
  */
 import { createPublicKey, createSecretKey, type KeyObject } from 'node:crypto';
 import { isSecureUrl } from '../../kit/loopback.js';
-import { defineTopic } from './instance.js';
+import { defineTopic } from './base-config.js';
 import { optional, secret } from './setting.js';
 
 export interface TrustedIssuer {

@@ -1,6 +1,6 @@
 /** Proxy login: another server whose accounts can sign in here with their password. */
 import { isLoopback, isSecureUrl } from '../../kit/loopback.js';
-import { defineTopic } from './instance.js';
+import { defineTopic } from './base-config.js';
 import { optional, string } from './setting.js';
 
 export interface UpstreamConfig {

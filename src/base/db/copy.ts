@@ -5,7 +5,7 @@
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { migrate, pendingMigrations } from './migrate.js';
-import { openDatabase, type Prisma, parseUrl, type Queryable } from './open.js';
+import { openDatabase, type Prisma, parseDatabaseUrl, type Queryable } from './open.js';
 
 /**
  * All models with their primary keys, parents before children. A missing model is a compile error.
@@ -45,12 +45,12 @@ const PAGE_SIZE = 500;
 const PATIENCE = { maxWait: 10_000, timeout: 3_600_000 } as const;
 
 type Row = Record<string, unknown>;
-export type Moved = { model: string; rows: number };
+export type CopiedModel = { model: string; rows: number };
 
 /**
  * Returns the number of copied rows per model. On any error it throws, and the target stays empty.
  */
-export async function move(from: string, to: string): Promise<Moved[]> {
+export async function copyDatabase(from: string, to: string): Promise<CopiedModel[]> {
   await requireCurrentSchema(from);
   await migrate(to);
   const [source, target] = [await openDatabase(from), await openDatabase(to)];
@@ -68,19 +68,19 @@ export async function move(from: string, to: string): Promise<Moved[]> {
 
 /** Rejects a missing source: SQLite would create the file, and copying nothing would succeed. */
 async function requireCurrentSchema(from: string): Promise<void> {
-  const target = parseUrl(from);
+  const target = parseDatabaseUrl(from);
   if (target.provider === 'sqlite' && !existsSync(target.path))
     throw new Error(`There is no database at ${target.path}.`);
   const pending = await pendingMigrations(from);
   if (pending.length > 0) throw new Error('The source is older than this version: start the server on it once.');
 }
 
-async function copyAll(read: Queryable, write: Queryable): Promise<Moved[]> {
+async function copyAll(read: Queryable, write: Queryable): Promise<CopiedModel[]> {
   const models = Object.entries(MODELS);
   for (const [model] of models) {
     if ((await table(write, model).count()) > 0) throw new Error(`The target is not empty: it has rows in ${model}.`);
   }
-  const moved: Moved[] = [];
+  const moved: CopiedModel[] = [];
   for (const [model, key] of models) moved.push({ model, rows: await copy(read, write, model, key) });
   return moved;
 }

@@ -8,7 +8,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type MigrationSession, openMigrationSession } from './migration-session.js';
-import { parseUrl } from './open.js';
+import { parseDatabaseUrl } from './open.js';
 
 const FOLDER = fileURLToPath(new URL('../../../prisma/migrations', import.meta.url));
 
@@ -24,7 +24,7 @@ interface Migration {
  */
 export async function migrate(url: string, folder = FOLDER): Promise<string[]> {
   const migrations = read(url, folder);
-  const session = await openMigrationSession(parseUrl(url));
+  const session = await openMigrationSession(parseDatabaseUrl(url));
   try {
     if ((await missing(session, migrations)).length === 0) return []; // the usual start: no lock, nothing written
     const applied: string[] = [];
@@ -37,7 +37,7 @@ export async function migrate(url: string, folder = FOLDER): Promise<string[]> {
 
 /** Returns the names of missing migrations, without changes. Throws like `migrate`. */
 export async function pendingMigrations(url: string, folder = FOLDER): Promise<string[]> {
-  const session = await openMigrationSession(parseUrl(url));
+  const session = await openMigrationSession(parseDatabaseUrl(url));
   try {
     return (await missing(session, read(url, folder))).map(({ name }) => name);
   } finally {
@@ -46,7 +46,7 @@ export async function pendingMigrations(url: string, folder = FOLDER): Promise<s
 }
 
 function read(url: string, folder: string): Migration[] {
-  const ours = join(folder, parseUrl(url).provider);
+  const ours = join(folder, parseDatabaseUrl(url).provider);
   const names = readdirSync(ours, { withFileTypes: true }).filter((entry) => entry.isDirectory());
   return names
     .map(({ name }) => ({ name, sql: readFileSync(join(ours, name, 'migration.sql'), 'utf8') }))
@@ -56,7 +56,7 @@ function read(url: string, folder: string): Migration[] {
 
 /** Returns the missing migrations. Throws if the applied ones are not those of this version. */
 async function missing(session: MigrationSession, migrations: Migration[]): Promise<Migration[]> {
-  const rows = await session.history();
+  const rows = await session.appliedMigrations();
   for (const row of rows) {
     const migration = migrations.find(({ name }) => name === row.name);
     if (!row.finished) throw new Error(`Migration ${row.name} failed half-way in another tool: repair it by hand.`);
@@ -71,11 +71,11 @@ async function apply(session: MigrationSession, migration: Migration, migrations
   const { name, sql, checksum } = migration;
   try {
     await session.begin();
-    await session.createHistory();
+    await session.createHistoryTable();
     const due = (await missing(session, migrations)).includes(migration); // asked again, now under the lock
     if (due) {
       await session.run(sql);
-      await session.verify();
+      await session.checkForeignKeys();
       await session.record({ id: randomUUID(), name, checksum });
     }
     await session.run('COMMIT');

@@ -5,13 +5,13 @@ import { isBusy } from './sqlite-errors.js';
 
 export interface MigrationSession {
   /** Returns the applied migrations; none for a new database. */
-  history(): Promise<{ name: string; checksum: string; finished: boolean | number }[]>;
+  appliedMigrations(): Promise<{ name: string; checksum: string; finished: boolean | number }[]>;
   /** Starts a transaction that blocks other migrators. */
   begin(): Promise<void>;
-  createHistory(): Promise<void>;
+  createHistoryTable(): Promise<void>;
   run(script: string): Promise<void>;
   /** Throws if the script left dangling foreign keys. */
-  verify(): Promise<void>;
+  checkForeignKeys(): Promise<void>;
   record(migration: { id: string; name: string; checksum: string }): Promise<void>;
   close(): Promise<void>;
 }
@@ -36,7 +36,7 @@ async function sqlite(target: SqliteTarget): Promise<MigrationSession> {
   const run = async (script: string) => db.exec(script);
   return {
     run,
-    async history() {
+    async appliedMigrations() {
       const known = db.prepare("SELECT 1 FROM sqlite_master WHERE name = '_prisma_migrations'").get();
       return known ? (db.prepare(HISTORY).all() as never) : [];
     },
@@ -52,8 +52,8 @@ async function sqlite(target: SqliteTarget): Promise<MigrationSession> {
         }
       }
     },
-    createHistory: () => run(historyTable('TEXT', 'DATETIME')),
-    async verify() {
+    createHistoryTable: () => run(historyTable('TEXT', 'DATETIME')),
+    async checkForeignKeys() {
       const orphans = db.prepare('PRAGMA foreign_key_check').all();
       if (orphans.length > 0) throw new Error('it breaks foreign keys');
     },
@@ -76,13 +76,13 @@ async function postgresql({ url }: PostgresqlTarget): Promise<MigrationSession> 
   const run = async (script: string) => void (await client.query(script));
   return {
     run,
-    async history() {
+    async appliedMigrations() {
       const known = await client.query("SELECT to_regclass('_prisma_migrations') AS name");
       return known.rows[0].name === null ? [] : (await client.query(HISTORY)).rows;
     },
     begin: () => run(`BEGIN; SELECT pg_advisory_xact_lock(${PRISMA_LOCK})`),
-    createHistory: () => run(historyTable('VARCHAR(255)', 'TIMESTAMPTZ')),
-    verify: async () => {}, // PostgreSQL did while the script ran
+    createHistoryTable: () => run(historyTable('VARCHAR(255)', 'TIMESTAMPTZ')),
+    checkForeignKeys: async () => {}, // PostgreSQL did while the script ran
     async record({ id, checksum, name }) {
       await client.query(recordInto('$1, $2, $3, $4, $5'), [id, checksum, name, new Date(), new Date()]);
     },

@@ -19,7 +19,7 @@ const CONNECT_TIMEOUT_MS = 5000;
 const RESPONSE_TIMEOUT_MS = 10_000;
 
 /** Parses `file:<path>[?synchronous=full|normal]` or `postgresql://…`. Throws for anything else. */
-export function parseUrl(url: string): Target {
+export function parseDatabaseUrl(url: string): Target {
   if (/^postgres(ql)?:\/\//.test(url)) return { provider: 'postgresql', url };
   if (!url.startsWith('file:')) throw new Error('The database URL must start with file: or postgresql://.');
   const [path = '', query] = url.slice('file:'.length).split('?', 2);
@@ -36,7 +36,7 @@ export function parseUrl(url: string): Target {
  * PostgreSQL connections.
  */
 export async function openDatabase(url: string, { poolSize = POOL_SIZE } = {}): Promise<Database> {
-  const target = parseUrl(url);
+  const target = parseDatabaseUrl(url);
   return target.provider === 'sqlite' ? openSqlite(target) : openPostgresql(target, poolSize);
 }
 

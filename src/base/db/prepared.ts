@@ -7,7 +7,7 @@
  * Prisma transaction that holds a lock which an earlier statement needs.
  */
 import pg from 'pg';
-import { corkUntilNextTick } from '../cork.js';
+import { corkUntilNextTurn } from '../cork.js';
 
 export interface Statement {
   /** The name under which each connection prepares it. */
@@ -52,7 +52,7 @@ export function openPrepared(connectionString: string, { poolSize }: { poolSize:
     line.waiting += 1;
     try {
       await line.connected;
-      corkUntilNextTick(line.client.connection.stream);
+      corkUntilNextTurn(line.client.connection.stream);
       return await line.client.query(statement);
     } finally {
       line.waiting -= 1;

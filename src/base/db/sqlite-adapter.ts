@@ -14,7 +14,7 @@ import {
   type SqlResultSet,
   type Transaction,
 } from '@prisma/driver-adapter-utils';
-import { Connection } from './sqlite-connection.js';
+import { SqliteConnection } from './sqlite-connection.js';
 import { checkpoint, openConnection, type SqliteOptions } from './sqlite-driver.js';
 import { isBusy } from './sqlite-errors.js';
 
@@ -43,13 +43,13 @@ export class PrismaSqlite implements SqlMigrationAwareDriverAdapterFactory {
 class SqliteAdapter implements SqlDriverAdapter {
   readonly provider = INFO.provider;
   readonly adapterName = INFO.adapterName;
-  readonly #writer: Connection;
-  readonly #reader: Connection | undefined;
+  readonly #writer: SqliteConnection;
+  readonly #reader: SqliteConnection | undefined;
   readonly #lock = new Lock();
 
   constructor(options: SqliteOptions) {
-    this.#writer = new Connection(openConnection(options));
-    if (options.path !== ':memory:') this.#reader = new Connection(openConnection(options, true));
+    this.#writer = new SqliteConnection(openConnection(options));
+    if (options.path !== ':memory:') this.#reader = new SqliteConnection(openConnection(options, true));
   }
 
   async queryRaw(query: SqlQuery): Promise<SqlResultSet> {
@@ -112,11 +112,11 @@ class SqliteTransaction implements Transaction {
   readonly provider = INFO.provider;
   readonly adapterName = INFO.adapterName;
   readonly options = { usePhantomQuery: true }; // COMMIT and ROLLBACK are ours to send
-  readonly #connection: Connection;
+  readonly #connection: SqliteConnection;
   readonly #release: () => void;
   #open = true;
 
-  constructor(connection: Connection, release: () => void) {
+  constructor(connection: SqliteConnection, release: () => void) {
     this.#connection = connection;
     this.#release = release;
   }
@@ -165,7 +165,7 @@ class SqliteTransaction implements Transaction {
     }
   }
 
-  #whileOpen(): Connection {
+  #whileOpen(): SqliteConnection {
     if (this.#open) return this.#connection;
     throw new DriverAdapterError({
       kind: 'TransactionAlreadyClosed',

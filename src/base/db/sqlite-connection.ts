@@ -4,7 +4,7 @@
  */
 import { type ColumnType, ColumnTypeEnum, type SqlQuery, type SqlResultSet } from '@prisma/driver-adapter-utils';
 import type { Sqlite, Statement } from './sqlite-driver.js';
-import { guard } from './sqlite-errors.js';
+import { withPrismaErrors } from './sqlite-errors.js';
 import { declaredType, fromSqlite, inferredType, toSqlite } from './sqlite-values.js';
 
 const CACHED_STATEMENTS = 500;
@@ -15,7 +15,7 @@ interface Prepared {
   types: (ColumnType | undefined)[];
 }
 
-export class Connection {
+export class SqliteConnection {
   readonly db: Sqlite;
   readonly #prepared = new Map<string, Prepared>();
 
@@ -24,7 +24,7 @@ export class Connection {
   }
 
   query({ sql, args, argTypes }: SqlQuery): SqlResultSet {
-    return guard(() => {
+    return withPrismaErrors(() => {
       const { statement, names, types } = this.#prepare(sql);
       const parameters = args.map((arg, i) => toSqlite(arg, argTypes[i]));
       if (names.length === 0) {
@@ -39,14 +39,14 @@ export class Connection {
   }
 
   execute({ sql, args, argTypes }: SqlQuery): number {
-    return guard(() => {
+    return withPrismaErrors(() => {
       const parameters = args.map((arg, i) => toSqlite(arg, argTypes[i]));
       return Number(this.#prepare(sql).statement.run(...parameters).changes);
     });
   }
 
   exec(sql: string): void {
-    guard(() => this.db.exec(sql));
+    withPrismaErrors(() => this.db.exec(sql));
   }
 
   close(): void {

@@ -6,8 +6,8 @@ import { closeSync, mkdirSync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { isBusy } from './sqlite-errors.js';
 
-type Driver = typeof import('@photostructure/sqlite');
-export type Sqlite = InstanceType<Driver['DatabaseSync']>;
+type SqliteModule = typeof import('@photostructure/sqlite');
+export type Sqlite = InstanceType<SqliteModule['DatabaseSync']>;
 export type Statement = ReturnType<Sqlite['prepare']>;
 
 export interface SqliteOptions {
@@ -23,14 +23,14 @@ export interface SqliteOptions {
 const OPEN_TIMEOUT_MS = 5000;
 const WAL_SIZE_LIMIT_BYTES = 16_777_216;
 const CACHE_KIB = 8000;
-const { DatabaseSync } = builtIn() ?? (await import('@photostructure/sqlite'));
+const { DatabaseSync } = loadBuiltInSqlite() ?? (await import('@photostructure/sqlite'));
 
 /**
  * Opens a connection. It throws SQLITE_BUSY almost at once if another process writes, because
  * waiting would block the event loop.
  */
 export function openConnection({ path, synchronous = 'FULL' }: SqliteOptions, readOnly = false): Sqlite {
-  if (path !== ':memory:' && !readOnly) createFile(path);
+  if (path !== ':memory:' && !readOnly) ensureFile(path);
   const db = new DatabaseSync(path, { readOnly, timeout: OPEN_TIMEOUT_MS });
   if (!readOnly) {
     switchToWal(db);
@@ -55,7 +55,7 @@ export function checkpoint(db: Sqlite): void {
  * opened: closing any descriptor would release the locks of other connections in this process
  * (fcntl(2)), and another program could then delete the -wal file with its data.
  */
-function createFile(path: string): void {
+function ensureFile(path: string): void {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
   try {
     closeSync(openSync(path, 'wx', 0o600));
@@ -80,11 +80,11 @@ function switchToWal(db: Sqlite): void {
   }
 }
 
-function builtIn(): Driver | undefined {
+function loadBuiltInSqlite(): SqliteModule | undefined {
   const { emitWarning } = process;
   process.emitWarning = () => {}; // loading it emits an ExperimentalWarning and nothing else
   try {
-    const sqlite = process.getBuiltinModule('node:sqlite') as unknown as Driver | undefined;
+    const sqlite = process.getBuiltinModule('node:sqlite') as unknown as SqliteModule | undefined;
     const complete = sqlite && 'setReturnArrays' in sqlite.StatementSync.prototype; // since 22.16
     return complete ? sqlite : undefined;
   } finally {

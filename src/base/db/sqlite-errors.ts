@@ -12,7 +12,7 @@ const CONSTRAINT_TRIGGER = 1811; // what a deferred foreign key reports
 const CONSTRAINT_UNIQUE = 2067;
 
 /** Runs a driver action and converts what it throws. */
-export function guard<T>(action: () => T): T {
+export function withPrismaErrors<T>(action: () => T): T {
   try {
     return action();
   } catch (error) {

@@ -75,7 +75,7 @@ export async function createPostgresqlTransport({ databaseUrl, subscriber, log }
       if (closed) return void next.end();
       client = next;
       log.info('Listening to PostgreSQL again');
-      return subscriber.onGap();
+      return subscriber.onMissedMessages();
     }
   }
 

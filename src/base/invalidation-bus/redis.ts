@@ -37,7 +37,7 @@ export async function createRedisTransport({ redisUrl, redisPrefix, subscriber, 
   async function resubscribe(): Promise<void> {
     try {
       await connection.subscribe(channel);
-      subscriber.onGap();
+      subscriber.onMissedMessages();
     } catch {
       if (connection.status === 'ready') connection.disconnect(true); // which makes it `ready` once more
     }

@@ -10,7 +10,7 @@ export interface Transport {
 export interface Subscriber {
   onMessage(topic: string, id: string | undefined): void;
   /** Called when messages can have been lost during an interruption. */
-  onGap(): void;
+  onMissedMessages(): void;
 }
 
 interface Message {
@@ -27,7 +27,7 @@ export function encode(message: Message): string {
 /** Delivers a message, unless this process sent it. An unknown message counts as a change, too. */
 export function deliver(text: string, me: string, subscriber: Subscriber): void {
   const message = decode(text);
-  if (!message) subscriber.onGap();
+  if (!message) subscriber.onMissedMessages();
   else if (message.from !== me) subscriber.onMessage(message.topic, message.id);
 }
 

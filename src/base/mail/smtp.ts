@@ -6,12 +6,12 @@ import { createTransport } from 'nodemailer';
 import { isLoopback } from '../../kit/loopback.js';
 import { SECOND_MS } from '../clock.js';
 import type { Mailbox, SmtpServer } from '../config/mail.js';
-import type { ComposedLetter } from './templates.js';
+import type { RenderedMessage } from './templates.js';
 
 const CONNECT_TIMEOUT_MS = 10 * SECOND_MS;
 const RESPONSE_TIMEOUT_MS = 20 * SECOND_MS;
 
-export interface OutgoingMail extends ComposedLetter {
+export interface OutgoingMessage extends RenderedMessage {
   to: Mailbox;
 }
 
@@ -24,7 +24,7 @@ interface Deps {
 
 export function createSmtp({ server, from, hostname }: Deps) {
   const { host, port, secure, auth } = server;
-  const plain = server.plain || isLoopback(host);
+  const plain = server.allowPlaintext || isLoopback(host);
   const transport = createTransport({
     host,
     port,
@@ -41,9 +41,9 @@ export function createSmtp({ server, from, hostname }: Deps) {
     disableUrlAccess: true,
   });
 
-  return { deliver, check };
+  return { deliver, verifyConnection };
 
-  async function deliver({ to, subject, text, html }: OutgoingMail): Promise<void> {
+  async function deliver({ to, subject, text, html }: OutgoingMessage): Promise<void> {
     // As objects, so that no part of a name or an address is read as a list or a header.
     await transport.sendMail({
       from: { name: from.name ?? '', address: from.address },
@@ -56,7 +56,7 @@ export function createSmtp({ server, from, hostname }: Deps) {
   }
 
   /** Connects and authenticates without sending. Rejects if the server would not accept mail. */
-  async function check(): Promise<void> {
+  async function verifyConnection(): Promise<void> {
     await transport.verify();
   }
 }
@@ -65,10 +65,10 @@ export function createSmtp({ server, from, hostname }: Deps) {
  * Returns the part of an error that can be logged. Responses of the server can repeat the mail and
  * its links.
  */
-export function deliveryError(error: unknown): { reason: string; status?: number } {
+export function toLoggableError(error: unknown): { reason: string; smtpCode?: number } {
   const { code, responseCode } = error as { code?: string; responseCode?: number };
-  return { reason: code ?? (error as Error).name, ...(responseCode && { status: responseCode }) };
+  return { reason: code ?? (error as Error).name, ...(responseCode && { smtpCode: responseCode }) };
 }
 
 /** Reports whether the server rejected the mail permanently (RFC 5321, section 4.2.1). */
-export const isRefused = (error: unknown) => ((error as { responseCode?: number }).responseCode ?? 0) >= 500;
+export const isPermanentFailure = (error: unknown) => ((error as { responseCode?: number }).responseCode ?? 0) >= 500;

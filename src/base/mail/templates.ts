@@ -43,7 +43,7 @@ export interface SecurityEvent {
   at: string;
 }
 
-export interface ComposedLetter {
+export interface RenderedMessage {
   subject: string;
   text: string;
   html: string;
@@ -68,7 +68,7 @@ export function createMailTemplates({ brandName, issuer }: { brandName: string; 
 
   return { compose };
 
-  function compose<Name extends keyof MailTemplates>(name: Name, values: MailTemplates[Name]): ComposedLetter {
+  function compose<Name extends keyof MailTemplates>(name: Name, values: MailTemplates[Name]): RenderedMessage {
     const { text, html } = templates.get(name)!;
     const subject = SUBJECTS[name];
     const letter = { ...values, brandName, issuer, subject };

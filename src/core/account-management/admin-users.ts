@@ -8,7 +8,7 @@ import type { Clock } from '../../base/clock.js';
 import type { Database, Prisma, Queryable } from '../../base/db/open.js';
 import type { Transact, UnitOfWork } from '../../base/db/transaction.js';
 import type { InvalidationBus } from '../../base/invalidation-bus.js';
-import type { Mail } from '../../base/mail.js';
+import type { Mailer } from '../../base/mailer.js';
 import {
   type Account,
   type AccountRole,
@@ -52,7 +52,7 @@ interface Deps {
   memberRemoval: MemberRemoval;
   tokenRevocation: Pick<TokenRevocation, 'revokeAllFor'>;
   sessions: Pick<Sessions, 'revokeAll'>;
-  mail: Mail;
+  mailer: Mailer;
 }
 
 export type AdminUsers = ReturnType<typeof createAdminUsers>;
@@ -71,7 +71,7 @@ export function createAdminUsers(deps: Deps) {
     memberRemoval,
     tokenRevocation,
     sessions,
-    mail,
+    mailer,
   } = deps;
 
   return { create, change, remove };
@@ -117,7 +117,7 @@ export function createAdminUsers(deps: Deps) {
       afterCommit(() => invalidationBus.publish('accounts', id));
       if (input.password) {
         const event = describeSecurityEvent(meta, clock.now());
-        afterCommit(() => mail.send(mailAddressOf(before), 'password-changed', event));
+        afterCommit(() => mailer.send(mailAddressOf(before), 'password-changed', event));
       }
     }).catch((error) => {
       throw isUniqueViolation(error) ? addressTaken() : error;

@@ -7,7 +7,7 @@ import type { Transact, UnitOfWork } from '../../base/db/transaction.js';
 import type { InvalidationBus } from '../../base/invalidation-bus.js';
 import { rateLimitKey } from '../../base/ip-address.js';
 import type { Log } from '../../base/log.js';
-import type { Mail } from '../../base/mail.js';
+import type { Mailer } from '../../base/mailer.js';
 import type { Limit, RateLimiter } from '../../base/rate-limiter.js';
 import type { Account, Accounts } from '../accounts/accounts.js';
 import { isEmail, mailAddressOf, normalizeEmail } from '../accounts/fields.js';
@@ -40,7 +40,7 @@ interface Deps {
   signIn: SignIn;
   rateLimiter: RateLimiter;
   audit: Audit;
-  mail: Mail;
+  mailer: Mailer;
 }
 
 const FORGOT_BY_ADDRESS: Limit = { name: 'forgot-address', points: 30, seconds: HOUR_SECONDS };
@@ -68,12 +68,12 @@ export function createPasswordReset(deps: Deps) {
     signIn,
     rateLimiter,
     audit,
-    mail,
+    mailer,
   } = deps;
   const { identities, apiKeys, agents, mfa } = deps;
   let pending = 0;
 
-  return { isOffered: mail.isConfigured, requestReset, isValid, reset, changePassword, setFirstPassword };
+  return { isOffered: mailer.canSend, requestReset, isValid, reset, changePassword, setFirstPassword };
 
   /**
    * Mails a reset link if there is an active account with this e-mail address. Does not reveal
@@ -81,7 +81,7 @@ export function createPasswordReset(deps: Deps) {
    */
   async function requestReset(email: string, meta: RequestMeta): Promise<void> {
     await rateLimiter.consume(FORGOT_BY_ADDRESS, rateLimitKey(meta.address));
-    if (!mail.isConfigured) return;
+    if (!mailer.canSend) return;
     if (pending >= MAX_PENDING) {
       log.error('too many password resets at once: one was not mailed');
       return;
@@ -106,7 +106,7 @@ export function createPasswordReset(deps: Deps) {
     await transact(async (uow) => {
       await audit.record(uow, 'password.reset_requested', { by: ANONYMOUS, accountId: account.id, meta });
       const token = await oneTimeTokens.create('reset', { account, seconds: HOUR_SECONDS }, uow.tx);
-      uow.afterCommit(() => mail.send(mailAddressOf(account), 'reset-password', { token }));
+      uow.afterCommit(() => mailer.send(mailAddressOf(account), 'reset-password', { token }));
     });
   }
 
@@ -207,7 +207,7 @@ export function createPasswordReset(deps: Deps) {
 
   function notifyAfterCommit({ afterCommit }: UnitOfWork, account: Account, meta: RequestMeta): void {
     const event = describeSecurityEvent(meta, clock.now());
-    afterCommit(() => mail.send(mailAddressOf(account), 'password-changed', event));
+    afterCommit(() => mailer.send(mailAddressOf(account), 'password-changed', event));
     afterCommit(() => invalidationBus.publish('accounts', account.id));
   }
 }

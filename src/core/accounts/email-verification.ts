@@ -3,7 +3,7 @@
 import { type Clock, DAY_SECONDS, HOUR_SECONDS } from '../../base/clock.js';
 import type { Transact, UnitOfWork } from '../../base/db/transaction.js';
 import type { InvalidationBus } from '../../base/invalidation-bus.js';
-import type { Mail } from '../../base/mail.js';
+import type { Mailer } from '../../base/mailer.js';
 import type { Limit, RateLimiter } from '../../base/rate-limiter.js';
 import type { Audit } from '../audit/audit.js';
 import type { RequestMeta } from '../request-meta.js';
@@ -18,7 +18,7 @@ interface Deps {
   invalidationBus: InvalidationBus;
   rateLimiter: RateLimiter;
   oneTimeTokens: OneTimeTokens;
-  mail: Mail;
+  mailer: Mailer;
 }
 
 const BY_ACCOUNT: Limit = { name: 'verification-account', points: 3, seconds: HOUR_SECONDS };
@@ -26,18 +26,18 @@ const BY_ACCOUNT: Limit = { name: 'verification-account', points: 3, seconds: HO
 export type EmailVerification = ReturnType<typeof createEmailVerification>;
 
 export function createEmailVerification(deps: Deps) {
-  const { transact, clock, audit, invalidationBus, rateLimiter, oneTimeTokens, mail } = deps;
+  const { transact, clock, audit, invalidationBus, rateLimiter, oneTimeTokens, mailer } = deps;
 
-  return { isOffered: mail.isConfigured, begin, request, isValid, verify };
+  return { isOffered: mailer.canSend, begin, request, isValid, verify };
 
   /**
    * Creates a link, valid for a day, and mails it after the commit. Earlier links become invalid.
    * Does nothing if the server sends no mail.
    */
   async function begin({ tx, afterCommit }: UnitOfWork, account: Account): Promise<void> {
-    if (!mail.isConfigured) return;
+    if (!mailer.canSend) return;
     const token = await oneTimeTokens.create('email', { account, seconds: DAY_SECONDS }, tx);
-    afterCommit(() => mail.send(mailAddressOf(account), 'verify-email', { token }));
+    afterCommit(() => mailer.send(mailAddressOf(account), 'verify-email', { token }));
   }
 
   /** Mails another link. Throws `AppError` `rate_limited`. */

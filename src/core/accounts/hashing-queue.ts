@@ -25,7 +25,7 @@ export function createHashingQueue(width: number, maxWaiting = MAX_WAITING) {
   return { run };
 
   async function run<Result>(job: () => Promise<Result>): Promise<Result> {
-    if (semaphore.waiting() >= maxWaiting) throw serviceUnavailable('Too many sign-ins at once. Please try again.');
+    if (semaphore.queueLength() >= maxWaiting) throw serviceUnavailable('Too many sign-ins at once. Please try again.');
     return semaphore.run(job);
   }
 }

@@ -57,7 +57,7 @@ const BY_PAIR: Limit = { name: 'approval-pair', points: 10, seconds: HOUR_SECOND
 export type Approvals = ReturnType<typeof createApprovals>;
 
 export function createApprovals(base: Base, { audit, accounts, oauthStorage }: Deps) {
-  const { db, transact, clock, rateLimiter, mail } = base;
+  const { db, transact, clock, rateLimiter, mailer } = base;
 
   const approvers = createApprovers(base);
   const { findApprover, canRequest } = approvers;
@@ -94,7 +94,7 @@ export function createApprovals(base: Base, { audit, accounts, oauthStorage }: D
         await audit.record(uow, 'approval.requested', approvalEvent(row, by, agent.organizationId, meta));
         // An unverified address may belong to someone else, who must not learn about the agents.
         if (account.emailVerified) {
-          afterCommit(() => mail.send(mailAddressOf(account), 'approval-requested', { agent: agent.name }));
+          afterCommit(() => mailer.send(mailAddressOf(account), 'approval-requested', { agent: agent.name }));
         }
       });
     } catch (error) {

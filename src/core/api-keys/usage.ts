@@ -4,8 +4,8 @@
  */
 import type { Clock } from '../../base/clock.js';
 import type { ApiKey, Database } from '../../base/db/open.js';
-import { createFlushTimer } from '../../base/flush-timer.js';
 import type { Log } from '../../base/log.js';
+import { createWriteBatcher } from '../../base/write-batcher.js';
 
 interface Count {
   uses: number;
@@ -18,7 +18,7 @@ export type KeyUsage = ReturnType<typeof createKeyUsage>;
 
 export function createKeyUsage({ db, clock, log }: { db: Database; clock: Clock; log: Log }) {
   let counts = new Map<string, Count>();
-  const flushTimer = createFlushTimer(FLUSH_AFTER_MS, write);
+  const flushTimer = createWriteBatcher(FLUSH_AFTER_MS, write);
 
   return { count, flush: flushTimer.flush, withLatest };
 

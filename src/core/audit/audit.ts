@@ -7,9 +7,9 @@ import type { Clock } from '../../base/clock.js';
 import { uuidv7 } from '../../base/crypto.js';
 import type { Database, Prisma } from '../../base/db/open.js';
 import type { UnitOfWork } from '../../base/db/transaction.js';
-import { createFlushTimer } from '../../base/flush-timer.js';
 import type { Log } from '../../base/log.js';
 import { clip } from '../../base/text.js';
+import { createWriteBatcher } from '../../base/write-batcher.js';
 import type { RequestMeta } from '../request-meta.js';
 import type { AuditAction } from './events.js';
 
@@ -45,7 +45,7 @@ export type Audit = ReturnType<typeof createAudit>;
 
 export function createAudit({ db, clock, log }: Deps) {
   let buffer: Prisma.AuditEventCreateManyInput[] = [];
-  const flushTimer = createFlushTimer(FLUSH_AFTER_MS, write);
+  const flushTimer = createWriteBatcher(FLUSH_AFTER_MS, write);
 
   return { record, recordSoon, flush: flushTimer.flush, list };
 

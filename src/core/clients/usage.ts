@@ -4,9 +4,9 @@
  */
 import { type Clock, MINUTE_SECONDS, SECOND_MS } from '../../base/clock.js';
 import type { Database } from '../../base/db/open.js';
-import { createFlushTimer } from '../../base/flush-timer.js';
 import type { Log } from '../../base/log.js';
 import { createTtlCache } from '../../base/ttl-cache.js';
+import { createWriteBatcher } from '../../base/write-batcher.js';
 
 const USAGE_INTERVAL_MS = 10 * MINUTE_SECONDS * SECOND_MS;
 const FLUSH_AFTER_MS = 5000;
@@ -17,7 +17,7 @@ export function createClientUsage({ db, clock, log }: { db: Database; clock: Clo
   const recordedAt = new Map<string, number>();
   const authorized = createTtlCache<true>({ clock, maxAgeMs: USAGE_INTERVAL_MS });
   let pending = new Map<string, Date>();
-  const flushTimer = createFlushTimer(FLUSH_AFTER_MS, write);
+  const flushTimer = createWriteBatcher(FLUSH_AFTER_MS, write);
 
   return { record, flush: flushTimer.flush, recordAuthorization };
 

@@ -2,7 +2,7 @@
 import { type Clock, DAY_SECONDS } from '../../base/clock.js';
 import type { Log } from '../../base/log.js';
 import type { MailTemplates } from '../../base/mail/templates.js';
-import type { Mail } from '../../base/mail.js';
+import type { Mailer } from '../../base/mailer.js';
 import type { Limit, RateLimiter } from '../../base/rate-limiter.js';
 import type { Account } from '../accounts/accounts.js';
 import { mailAddressOf } from '../accounts/fields.js';
@@ -13,7 +13,7 @@ interface Deps {
   clock: Clock;
   rateLimiter: RateLimiter;
   log: Log;
-  mail: Mail;
+  mailer: Mailer;
 }
 
 type LinkedBy = MailTemplates['provider-linked']['by'];
@@ -23,7 +23,7 @@ const BY_ACCOUNT: Limit = { name: 'provider-linked-account', points: 20, seconds
 
 export type LinkNotifications = ReturnType<typeof createLinkNotifications>;
 
-export function createLinkNotifications({ clock, rateLimiter, log, mail }: Deps) {
+export function createLinkNotifications({ clock, rateLimiter, log, mailer }: Deps) {
   return { notify };
 
   /**
@@ -35,7 +35,7 @@ export function createLinkNotifications({ clock, rateLimiter, log, mail }: Deps)
     try {
       if (!(await rateLimiter.tryConsume(BY_ACCOUNT, account.id))) return;
       const event = describeSecurityEvent(meta, clock.now());
-      mail.send(mailAddressOf(account), 'provider-linked', { ...event, provider, by });
+      mailer.send(mailAddressOf(account), 'provider-linked', { ...event, provider, by });
     } catch (error) {
       log.error({ error }, 'the notification of a linked provider could not be sent');
     }

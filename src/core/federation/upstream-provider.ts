@@ -7,7 +7,7 @@ import { AppError, upstreamInvalid, upstreamUnavailable } from '../../base/app-e
 import type { Background } from '../../base/background.js';
 import type { UpstreamConfig } from '../../base/config/upstream.js';
 import type { JsonClient, JsonResponse } from '../../base/http-client.js';
-import { RESPONSE_TIMEOUT_MS } from '../../base/http-client.js';
+import { REQUEST_TIMEOUT_MS } from '../../base/http-client.js';
 import type { Log } from '../../base/log.js';
 import { isEmail, isName, normalizeEmail } from '../accounts/fields.js';
 import { isSubject } from '../identities/identities.js';
@@ -59,7 +59,7 @@ export function createUpstreamProvider({ upstream, ask, log, background }: Deps)
    * @param headers describe the original request
    */
   async function authenticate(credentials: Credentials, headers: Record<string, string>): Promise<UpstreamUser> {
-    const signal = AbortSignal.timeout(RESPONSE_TIMEOUT_MS);
+    const signal = AbortSignal.timeout(REQUEST_TIMEOUT_MS);
     const token = await logIn(credentials, headers, signal);
     try {
       return await readProfile(token, signal);

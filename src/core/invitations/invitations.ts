@@ -46,7 +46,7 @@ const BY_ADDRESS: Limit = { name: 'invitation-address', points: 30, seconds: DAY
 export type Invitations = ReturnType<typeof createInvitations>;
 
 export function createInvitations(base: Base, { audit, organizations, accounts }: Deps) {
-  const { db, transact, clock, rateLimiter, mail } = base;
+  const { db, transact, clock, rateLimiter, mailer } = base;
   const { find, obstacleOf, accept } = createAcceptance(base, { audit, organizations, accounts });
 
   return { create, list, revoke, find, obstacleOf, accept };
@@ -66,7 +66,7 @@ export function createInvitations(base: Base, { audit, organizations, accounts }
     if (!isEmail(email)) throw invalidRequest('Some values are invalid.', { email: 'Enter an e-mail address.' });
     await requireCanInvite(inviter.id, organizationId, input.role);
     if (!inviter.emailVerified) throw forbidden('insufficient_role', 'Verify your own e-mail address first.');
-    if (!mail.isConfigured) throw conflict('This server sends no mail, so it cannot send invitations.');
+    if (!mailer.canSend) throw conflict('This server sends no mail, so it cannot send invitations.');
     await rateLimiter.consume(BY_INVITER, inviter.id);
     await rateLimiter.consume(BY_PAIR, `${inviter.id} ${email}`);
     await rateLimiter.consume(BY_ADDRESS, email);
@@ -93,7 +93,7 @@ export function createInvitations(base: Base, { audit, organizations, accounts }
       await audit.record(uow, 'invitation.created', invitationEvent(invitation, inviter.id, meta));
       // The mail contains no names: an attacker could choose words that we mail to a stranger.
       const values = { token, inviter: inviter.email, role: input.role };
-      uow.afterCommit(() => mail.send({ address: email }, 'invitation', values));
+      uow.afterCommit(() => mailer.send({ address: email }, 'invitation', values));
       return { ...invitation, invitedBy: inviter };
     });
   }

@@ -2,7 +2,7 @@
 import { type Clock, DAY_SECONDS } from '../../base/clock.js';
 import type { Database } from '../../base/db/open.js';
 import type { Log } from '../../base/log.js';
-import type { Mail } from '../../base/mail.js';
+import type { Mailer } from '../../base/mailer.js';
 import type { Limit, RateLimiter } from '../../base/rate-limiter.js';
 import type { Account } from '../accounts/accounts.js';
 import { mailAddressOf } from '../accounts/fields.js';
@@ -14,7 +14,7 @@ interface Deps {
   clock: Clock;
   rateLimiter: RateLimiter;
   log: Log;
-  mail: Mail;
+  mailer: Mailer;
 }
 
 /** A browser without cookies is new each time, and users stop reading repeated mails. */
@@ -22,7 +22,7 @@ const BY_ACCOUNT: Limit = { name: 'new-device-account', points: 5, seconds: DAY_
 
 export type NewDevice = ReturnType<typeof createNewDevice>;
 
-export function createNewDevice({ db, clock, rateLimiter, log, mail }: Deps) {
+export function createNewDevice({ db, clock, rateLimiter, log, mailer }: Deps) {
   return { isNew, notify };
 
   /**
@@ -30,7 +30,7 @@ export function createNewDevice({ db, clock, rateLimiter, log, mail }: Deps) {
    * session is created.
    */
   async function isNew({ id: accountId }: Account, meta: RequestMeta): Promise<boolean> {
-    if (!mail.isConfigured) return false;
+    if (!mailer.canSend) return false;
     const select = { id: true };
     const known = { accountId, deviceHash: deviceHash(accountId, meta) };
     if (await db.session.findFirst({ where: known, select })) return false;
@@ -41,7 +41,7 @@ export function createNewDevice({ db, clock, rateLimiter, log, mail }: Deps) {
   async function notify(account: Account, meta: RequestMeta): Promise<void> {
     try {
       if (await rateLimiter.tryConsume(BY_ACCOUNT, account.id))
-        mail.send(mailAddressOf(account), 'new-device', describeSecurityEvent(meta, clock.now()));
+        mailer.send(mailAddressOf(account), 'new-device', describeSecurityEvent(meta, clock.now()));
     } catch (error) {
       log.error({ error }, 'the notification of a new device could not be sent');
     }

@@ -440,7 +440,7 @@ describe.each(stores)('stored provider tokens on $name', (store) => {
       expect((await callApi(server, 'DELETE', `/auth/links/${linkId}`, { token })).status).toBe(200);
       expect(await rowOf(linkId)).toBeNull();
       expect((await read(linkId, token)).status).toBe(404);
-      await server.core.settle();
+      await server.core.waitUntilIdle();
       expect(external.google.revoked).toEqual([refresh]);
     });
 
@@ -452,13 +452,13 @@ describe.each(stores)('stored provider tokens on $name', (store) => {
         const token = await tokenOf(accountId);
         google.overrides['/token'] = async (res) => {
           expect((await callApi(server, 'DELETE', `/auth/links/${linkId}`, { token })).status).toBe(200);
-          await server.core.settle();
+          await server.core.waitUntilIdle();
           google.revoked = [];
           json(res, 200, { access_token: 'google-late', refresh_token: 'google-r-late', token_type: 'bearer' });
         };
         expect((await read(linkId, token)).json.error).toBe('provider_sign_in_required');
       });
-      await server.core.settle();
+      await server.core.waitUntilIdle();
       expect(await rowOf(linkId)).toBeNull();
       expect(google.revoked).toEqual(['google-r-late']);
     });
@@ -473,7 +473,7 @@ describe.each(stores)('stored provider tokens on $name', (store) => {
         await db().account.update({ where: { id: accountId }, data: { passwordHash: 'one' } });
         const token = await tokenOf(accountId);
         expect((await callApi(server, 'DELETE', `/auth/links/${linkId}`, { token })).status).toBe(200);
-        await server.core.settle();
+        await server.core.waitUntilIdle();
         expect(await rowOf(linkId)).toBeNull();
       }
     });
@@ -487,7 +487,7 @@ describe.each(stores)('stored provider tokens on $name', (store) => {
       await db().account.update({ where: { id: admin.id }, data: { role: 'admin' } });
       await server.core.adminUsers.remove(accountId, admin, systemMeta);
       expect(await rowOf(linkId)).toBeNull();
-      await server.core.settle();
+      await server.core.waitUntilIdle();
       expect(external.google.revoked).toEqual([refresh]);
     });
 

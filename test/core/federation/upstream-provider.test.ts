@@ -55,7 +55,7 @@ beforeAll(async () => {
   });
 });
 afterEach(async () => {
-  await server.core.settle();
+  await server.core.waitUntilIdle();
   asked.length = 0;
 });
 afterAll(async () => {
@@ -96,7 +96,7 @@ describe('an upstream provider', () => {
     for (const answer of [good[ME]!, html]) {
       answers = { ...good, [ME]: answer };
       await logIn();
-      await server.core.settle();
+      await server.core.waitUntilIdle();
       expect(asked.at(-1)).toMatchObject({
         method: 'POST',
         path: '/api/v1/auth/logout',
@@ -287,7 +287,7 @@ describe('an upstream provider', () => {
     const { user } = await logIn({ email: 'jane@example.com' });
     const known = String(user!.email);
     answers = { ...good, [LOGIN]: json({ error: 'invalid_credentials' }, 401) };
-    await server.core.settle();
+    await server.core.waitUntilIdle();
     asked.length = 0;
     // Compares the fastest of each, because other load only adds time. A machine that is busy
     // throughout gets another attempt.

@@ -191,7 +191,7 @@ describe('an app on express-openid-connect', () => {
     await signInAt(visitor, '/login', server, email, browser);
     expect(await read(visitor)).toMatchObject({ email });
     await browser.submit(await browser.open('/logout'));
-    await server.core.settle();
+    await server.core.waitUntilIdle();
     expect(await read(visitor)).toBeNull();
     await signInAt(visitor, '/login', server, email, browser);
     expect(await read(visitor)).toMatchObject({ email });

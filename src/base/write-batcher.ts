@@ -6,7 +6,7 @@
 /**
  * Creates a timer. `write` must not reject: it keeps what it could not store and schedules again.
  */
-export function createFlushTimer(afterMs: number, write: () => Promise<void>) {
+export function createWriteBatcher(afterMs: number, write: () => Promise<void>) {
   let timer: NodeJS.Timeout | undefined;
   let writing: Promise<void> = Promise.resolve();
 

@@ -10,7 +10,7 @@ import { isMailable, type Mailbox } from './config/mail.js';
 import type { Config } from './config.js';
 import type { Log } from './log.js';
 import { createOutbox } from './mail/outbox.js';
-import { createSmtp, deliveryError, isRefused, type OutgoingMail } from './mail/smtp.js';
+import { createSmtp, isPermanentFailure, type OutgoingMessage, toLoggableError } from './mail/smtp.js';
 import { createMailTemplates, type MailTemplates } from './mail/templates.js';
 import { createSemaphore } from './semaphore.js';
 
@@ -29,9 +29,9 @@ const MAX_CONCURRENT = 4;
 const PAUSES_MS = [1, 10, 60, 300].map((seconds) => seconds * SECOND_MS);
 const DRAIN_MS = 3 * SECOND_MS;
 
-export type Mail = ReturnType<typeof openMail>;
+export type Mailer = ReturnType<typeof createMailer>;
 
-export function openMail({ config, log, clock, pausesMs = PAUSES_MS }: Deps) {
+export function createMailer({ config, log, clock, pausesMs = PAUSES_MS }: Deps) {
   const { issuer, brandName, production, dataDir, smtp: server, mailFrom: from } = config;
   const templates = createMailTemplates({ brandName, issuer });
   const smtp = server && createSmtp({ server, from, hostname: new URL(issuer).hostname });
@@ -43,7 +43,7 @@ export function openMail({ config, log, clock, pausesMs = PAUSES_MS }: Deps) {
   const closing = new AbortController();
   const running = new Set<Promise<void>>();
 
-  return { isConfigured: transport !== undefined, outbox, send, settle, close };
+  return { canSend: transport !== undefined, outbox, send, waitUntilIdle, close };
 
   /**
    * Sends a mail in the background. Call it after the commit. Never throws, and does not report
@@ -63,15 +63,15 @@ export function openMail({ config, log, clock, pausesMs = PAUSES_MS }: Deps) {
     void sending.finally(() => running.delete(sending));
   }
 
-  async function deliver(letter: string, compose: () => OutgoingMail): Promise<void> {
+  async function deliver(letter: string, compose: () => OutgoingMessage): Promise<void> {
     await soon(); // the caller continues first
     for (let attempt = 0; ; attempt += 1) {
       try {
         return await semaphore.run(async () => transport!.deliver(compose()));
       } catch (error) {
         const pause = pausesMs[attempt];
-        const reason = deliveryError(error);
-        if (isRefused(error) || pause === undefined || closing.signal.aborted) {
+        const reason = toLoggableError(error);
+        if (isPermanentFailure(error) || pause === undefined || closing.signal.aborted) {
           log.error({ letter, ...reason, attempts: attempt + 1 }, 'a mail could not be sent');
           return;
         }
@@ -82,14 +82,14 @@ export function openMail({ config, log, clock, pausesMs = PAUSES_MS }: Deps) {
   }
 
   /** Resolves when every mail is sent or given up. */
-  async function settle(): Promise<void> {
+  async function waitUntilIdle(): Promise<void> {
     await Promise.all(running);
   }
 
   /** Retries waiting mails once, for a few seconds, and gives up. */
   async function close(): Promise<void> {
     closing.abort();
-    await Promise.race([settle(), sleep(DRAIN_MS, undefined, { ref: false })]);
+    await Promise.race([waitUntilIdle(), sleep(DRAIN_MS, undefined, { ref: false })]);
     if (running.size > 0) log.error({ mails: running.size }, 'stopped before all mails were sent');
   }
 }

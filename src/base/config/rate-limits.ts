@@ -1,11 +1,11 @@
 /** Rate limits, in requests per minute. */
 
-import { defineTopic } from './instance.js';
+import { defineTopic } from './base-config.js';
 import { integer } from './setting.js';
 
 const RANGE: [number, number] = [0, 1_000_000];
 
-export const limits = defineTopic({
+export const rateLimits = defineTopic({
   title: 'Rate limits',
   settings: {
     anonymous: integer(
