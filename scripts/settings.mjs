@@ -2,7 +2,7 @@
 // With --check it writes nothing, and exits with 1 if a file is not up to date.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { DEPRECATED_MEMBERS, DEPRECATED_NAMES } from '../dist/base/config/old-names.js';
+import { DEPRECATED_MEMBERS, DEPRECATED_NAMES } from '../dist/base/config/deprecated-names.js';
 import { describeSettings } from '../dist/base/config/topics.js';
 
 const ROOT = join(import.meta.dirname, '..');

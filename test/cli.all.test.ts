@@ -189,7 +189,7 @@ describe('doctor', () => {
 
   test('warns about old names of settings', async () => {
     settings.REFRESH_RETRY_WINDOW = '5s';
-    expect((await cli('doctor')).stdout).toMatch(/^warn +settings +REFRESH_RETRY_WINDOW is the old name of /m);
+    expect((await cli('doctor')).stdout).toMatch(/^warn +settings +REFRESH_RETRY_WINDOW is deprecated /m);
   });
 
   test('says how to fix a problem, and exits with 1', async () => {

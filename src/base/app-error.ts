@@ -1,14 +1,14 @@
 /**
- * Expected errors: a name, an HTTP status and a message for the caller. Any other exception is a
+ * Expected errors: a code, an HTTP status and a message for the caller. Any other exception is a
  * bug.
  */
 
 /** The state of a rate limit. */
 export interface LimitState {
-  /** Events in a window. */
+  /** Allowed events per window. */
   limit: number;
   remaining: number;
-  /** Until the window ends. */
+  /** Seconds until the window ends. */
   resetSeconds: number;
 }
 
@@ -24,7 +24,7 @@ export interface AppErrorOptions {
   limit?: LimitState;
   /** The error and the nonce for a retry with a DPoP proof (401). */
   dpop?: { error: DpopError; nonce: string };
-  /** More members of the response. */
+  /** Additional members of the JSON response. */
   members?: Record<string, unknown>;
   /** The scope that the token lacks (403 `insufficient_scope`). */
   scope?: string;
@@ -70,7 +70,7 @@ export const forbidden = (code: string, message: string) => new AppError(403, co
 export const insufficientScope = (scope: string) =>
   new AppError(403, 'insufficient_scope', `The token lacks the scope ${scope}.`, { scope });
 /** Creates the error for a resource that does not exist. */
-export const notFound = (message = 'There is nothing here.') => new AppError(404, 'not_found', message);
+export const notFound = (message = 'Not found.') => new AppError(404, 'not_found', message);
 /** Creates the error for a conflict with stored data. */
 export const conflict = (message: string, fields?: Record<string, string>) =>
   new AppError(409, 'conflict', message, { fields });
@@ -94,7 +94,7 @@ export const upstreamInvalid = (message: string, cause?: unknown) =>
   new AppError(502, 'upstream_invalid_response', message, { cause });
 
 /**
- * Reports whether the error says that a store is unavailable, by the codes of Prisma and of the
+ * Reports whether the error means that a store is unavailable, by the codes of Prisma and of the
  * drivers. A retry can help.
  */
 export function isStoreUnavailable(error: unknown): boolean {
@@ -108,13 +108,13 @@ const OUTAGE_CODES = /^(P1\d{3}|P2024|P2028|P2034|ECONNREFUSED|ECONNRESET|ETIMED
 const OUTAGE_MESSAGES =
   /^(Command timed out|Connection is closed|Connection terminated|Query read timeout|Client has encountered a connection error|timeout exceeded when trying to connect|timeout expired)/;
 
-/** Reports whether the error says that a unique value exists already. */
+/** Reports whether the error means that a unique value exists already. */
 export function isUniqueViolation(error: unknown): boolean {
   return (error as { code?: unknown } | undefined)?.code === 'P2002';
 }
 
 /**
- * Reports whether the error says that a text contains NUL characters, which neither database can
+ * Reports whether the error means that a text contains NUL characters, which neither database can
  * store.
  */
 export function isInvalidText(error: unknown): boolean {

@@ -3,6 +3,7 @@ import type { Log } from './log.js';
 
 export type Background = ReturnType<typeof createBackground>;
 
+/** Creates the tracker. One instance serves the whole process. */
 export function createBackground({ log }: { log: Pick<Log, 'error'> }) {
   const running = new Set<Promise<void>>();
 

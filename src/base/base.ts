@@ -29,10 +29,10 @@ export async function openBase(config: Config, { log, clock = systemClock }: { l
   const closers: (() => Promise<unknown>)[] = [];
   try {
     const secrets = loadSecrets(config);
-    const applied = await migrate(config.databaseUrl).catch((error) => {
-      throw new Error(unreachableMessage(config.databaseUrl, error), { cause: error });
+    const migrations = await migrate(config.databaseUrl).catch((error) => {
+      throw new Error(databaseErrorMessage(config.databaseUrl, error), { cause: error });
     });
-    if (applied.length > 0) log.info({ applied }, 'migrations applied');
+    if (migrations.length > 0) log.info({ applied: migrations }, 'applied migrations');
     // Prisma and the prepared statements share the configured number of connections.
     const poolSize = Math.ceil(config.databasePool / 2);
     const db = await openDatabase(config.databaseUrl, { poolSize });
@@ -72,7 +72,7 @@ export async function openBase(config: Config, { log, clock = systemClock }: { l
     throw error;
   }
 
-  /** Only on PostgreSQL. The driver is not loaded for SQLite. */
+  /** Returns undefined on SQLite, for which the PostgreSQL driver is not loaded. */
   async function connectPrepared(poolSize: number): Promise<Prepared | undefined> {
     if (parseDatabaseUrl(config.databaseUrl).provider === 'sqlite') return undefined;
     const { openPrepared } = await import('./db/prepared.js');
@@ -81,13 +81,13 @@ export async function openBase(config: Config, { log, clock = systemClock }: { l
     return prepared;
   }
 
-  /** Chooses a store that all processes share, if there can be more than one. */
+  /** Returns a store that all processes share. One process on SQLite needs only its memory. */
   function rateLimitStore(redis: Redis | undefined, prepared: Prepared | undefined): RateLimitStore {
     if (redis) return { kind: 'redis', redis, prefix: config.redisPrefix };
     return prepared ? { kind: 'postgresql', pool: prepared.pool } : { kind: 'memory' };
   }
 
-  /** Loads the driver only if Redis is configured. */
+  /** Connects to Redis, and loads its driver only now. */
   async function connectRedis(url: string): Promise<Redis> {
     const { closeRedis, openRedis } = await import('./redis.js');
     const redis = await openRedis(url, { log });
@@ -100,14 +100,14 @@ export async function openBase(config: Config, { log, clock = systemClock }: { l
   }
 }
 
-/** Returns a message with the location of the database, never with the password in its URL. */
-function unreachableMessage(databaseUrl: string, error: Error): string {
+/** Returns a message with the location of the database, but without the password in its URL. */
+function databaseErrorMessage(databaseUrl: string, error: Error): string {
   const { code } = error as { code?: string };
   if (!code) return error.message;
   const target = parseDatabaseUrl(databaseUrl);
-  const place = target.provider === 'sqlite' ? target.path : new URL(target.url).host;
+  const location = target.provider === 'sqlite' ? target.path : new URL(target.url).host;
   const advice = /malformed|not a database/.test(error.message)
-    ? `remove ${place}, ${place}-wal and ${place}-shm, and restore a backup`
+    ? `remove ${location}, ${location}-wal and ${location}-shm, and restore a backup`
     : 'check DATABASE_URL';
-  return `the database at ${place} cannot be used: ${error.message || code}; ${advice}`;
+  return `the database at ${location} cannot be used: ${error.message || code}; ${advice}`;
 }

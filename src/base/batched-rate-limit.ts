@@ -1,7 +1,7 @@
 /**
- * A rate limit for thousands of events a minute. It reserves events in batches from the shared
- * counters, so most events need no store. The limit is never exceeded; events that a process
- * reserved and does not use are lost to the others.
+ * A rate limit for thousands of events per minute. Each process reserves events in batches from the
+ * shared counter, so most events need no request to the store. The limit is never exceeded, but it
+ * can be reached early: no other process can use the events that a process reserved.
  */
 
 import { AppError, type LimitState, rateLimited } from './app-error.js';
@@ -10,19 +10,23 @@ import type { Limit, RateLimiter } from './rate-limiter.js';
 
 /** The events that this process has reserved for one key. */
 interface Reservation {
-  left: number;
-  /** Left for all other processes. */
-  remaining: number;
-  endsAt: number;
-  reserving: Promise<void> | undefined;
-  /** Whether the limit is exceeded until `endsAt`. */
+  /** Reserved events that are not used yet. */
+  unused: number;
+  /** Events that no process has reserved yet. */
+  unreserved: number;
+  /** The end of the window, on the clock of `performance.now()`. */
+  windowEndsAtMs: number;
+  /** The reservation of the next batch, while it is in progress. */
+  pendingBatch: Promise<void> | undefined;
+  /** Whether the limit is exceeded until the window ends. */
   isExhausted: boolean;
 }
 
-/** A batch of a limit per minute is what one second needs. */
-const BATCHES = 60;
+/** A batch is the share of one second, if the window is one minute. */
+const BATCHES_PER_WINDOW = 60;
 const MAX_RESERVATIONS = 10_000;
 
+/** Creates a rate limit that counts in the shared store of `rateLimiter`. */
 export function createBatchedRateLimit({
   rateLimiter,
   limit,
@@ -30,7 +34,7 @@ export function createBatchedRateLimit({
   rateLimiter: Pick<RateLimiter, 'consume'>;
   limit: Limit;
 }) {
-  const batch = Math.max(1, Math.floor(limit.points / BATCHES));
+  const batchSize = Math.max(1, Math.floor(limit.points / BATCHES_PER_WINDOW));
   const reservations = new Map<string, Reservation>();
 
   return { consume };
@@ -38,41 +42,47 @@ export function createBatchedRateLimit({
   /** Consumes an event, like `rateLimiter.consume`. */
   async function consume(key: string): Promise<LimitState> {
     const reservation = reservationFor(key);
-    while (reservation.left === 0) {
+    while (reservation.unused === 0) {
       if (reservation.isExhausted) throw rateLimited(stateOf(reservation), limit.code);
-      reservation.reserving ??= reserve(key, reservation).finally(() => {
-        reservation.reserving = undefined;
+      reservation.pendingBatch ??= reserveBatch(key, reservation).finally(() => {
+        reservation.pendingBatch = undefined;
       });
-      await reservation.reserving;
+      await reservation.pendingBatch;
     }
-    reservation.left -= 1;
+    reservation.unused -= 1;
     return stateOf(reservation);
   }
 
   function reservationFor(key: string): Reservation {
-    const known = reservations.get(key);
-    if (known && known.endsAt > performance.now()) return known;
+    const current = reservations.get(key);
+    if (current && current.windowEndsAtMs > performance.now()) return current;
     if (reservations.size >= MAX_RESERVATIONS) reservations.clear(); // clients choose the keys
-    const fresh = { left: 0, remaining: 0, endsAt: Number.POSITIVE_INFINITY, reserving: undefined, isExhausted: false };
-    reservations.set(key, fresh);
-    return fresh;
+    const created: Reservation = {
+      unused: 0,
+      unreserved: 0,
+      windowEndsAtMs: Number.POSITIVE_INFINITY,
+      pendingBatch: undefined,
+      isExhausted: false,
+    };
+    reservations.set(key, created);
+    return created;
   }
 
-  async function reserve(key: string, reservation: Reservation): Promise<void> {
+  async function reserveBatch(key: string, reservation: Reservation): Promise<void> {
     try {
-      const { remaining, resetSeconds } = await rateLimiter.consume(limit, key, batch);
-      Object.assign(reservation, { left: batch, remaining, endsAt: performance.now() + resetSeconds * SECOND_MS });
+      const { remaining, resetSeconds } = await rateLimiter.consume(limit, key, batchSize);
+      reservation.unused = batchSize;
+      reservation.unreserved = remaining;
+      reservation.windowEndsAtMs = performance.now() + resetSeconds * SECOND_MS;
     } catch (error) {
       if (!(error instanceof AppError) || !error.limit) throw error;
-      Object.assign(reservation, {
-        isExhausted: true,
-        endsAt: performance.now() + error.limit.resetSeconds * SECOND_MS,
-      });
+      reservation.isExhausted = true;
+      reservation.windowEndsAtMs = performance.now() + error.limit.resetSeconds * SECOND_MS;
     }
   }
 
-  function stateOf({ left, remaining, endsAt }: Reservation): LimitState {
-    const resetSeconds = Math.max(1, Math.ceil((endsAt - performance.now()) / SECOND_MS));
-    return { limit: limit.points, remaining: left + remaining, resetSeconds };
+  function stateOf({ unused, unreserved, windowEndsAtMs }: Reservation): LimitState {
+    const resetSeconds = Math.max(1, Math.ceil((windowEndsAtMs - performance.now()) / SECOND_MS));
+    return { limit: limit.points, remaining: unused + unreserved, resetSeconds };
   }
 }

@@ -1,28 +1,28 @@
 /**
- * Runs several server processes on one port: starts them, replaces one that exits, stops them all.
- * pm2 would also
- * manage logs and restarts, which systemd and containers do.
+ * Runs several server processes on one port: starts them, replaces a process that exits, and stops
+ * them all. pm2 would also manage logs and restarts, which systemd and containers do.
  */
 import cluster, { type Worker } from 'node:cluster';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Log } from './log.js';
 
-interface Deps {
+interface Options {
+  /** The number of server processes. */
   count: number;
-  /** Variables for the processes, in addition to our own environment. */
+  /** Environment variables for the processes, in addition to those of this process. */
   environment: Record<string, string>;
   /** Time after which a stopping process is killed. */
   stopTimeoutMs: number;
   log: Pick<Log, 'info' | 'warn' | 'error'>;
 }
 
-const RETRY_FIRST_MS = 100;
-const RETRY_LAST_MS = 5000;
+const MIN_RETRY_DELAY_MS = 100;
+const MAX_RETRY_DELAY_MS = 5000;
 const SIGNALS = ['SIGTERM', 'SIGINT'] as const;
 
 /**
- * Reports whether this is the only process, or the one that runs tasks that only one process
- * should. The other processes start when it listens.
+ * Reports whether this process runs the tasks that must run only once: it is the only process, or
+ * the first server process. The others start when it listens.
  */
 export const isFirstProcess = () => cluster.isPrimary || cluster.worker?.id === 1;
 
@@ -30,7 +30,7 @@ export const isFirstProcess = () => cluster.isPrimary || cluster.worker?.id === 
  * Starts the first process alone, so that a configuration error is printed once, and then the
  * others. Resolves to false if one cannot start; the others are stopped then.
  */
-export async function superviseProcesses({ count, environment, stopTimeoutMs, log }: Deps): Promise<boolean> {
+export async function superviseProcesses({ count, environment, stopTimeoutMs, log }: Options): Promise<boolean> {
   let stopping = false;
   for (const signal of SIGNALS) process.on(signal, () => stopAll(signal));
 
@@ -51,16 +51,18 @@ export async function superviseProcesses({ count, environment, stopTimeoutMs, lo
     });
   }
 
-  async function replace(dead: Worker, reason: string | number): Promise<void> {
+  async function replace(exited: Worker, reason: string | number): Promise<void> {
     if (stopping) return;
-    log.error({ pid: dead.process.pid, reason }, 'process exited; starting another one');
-    for (let waitMs = RETRY_FIRST_MS; !stopping && !(await start()); waitMs = Math.min(2 * waitMs, RETRY_LAST_MS)) {
-      log.warn('process could not start; retrying');
-      await sleep(waitMs);
+    log.error({ pid: exited.process.pid, reason }, 'a server process exited; starting another one');
+    let delayMs = MIN_RETRY_DELAY_MS;
+    while (!stopping && !(await start())) {
+      log.warn('the server process could not start; retrying');
+      await sleep(delayMs);
+      delayMs = Math.min(2 * delayMs, MAX_RETRY_DELAY_MS);
     }
   }
 
-  /** Stops all processes once. A terminal and npm can both send the signal. */
+  /** Ignores a second call, because a terminal and npm can both send the signal. */
   function stopAll(reason: string): void {
     if (stopping) return;
     stopping = true;

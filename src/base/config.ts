@@ -1,9 +1,9 @@
 /**
- * The configuration: the only place that reads the environment. A setting is one line in the file
- * of its topic in config/. All problems are reported at once, by the names of the variables.
+ * Reads the configuration. No other file reads the environment. Each setting is defined in the file
+ * of its topic in config/. All errors are reported at once, each with the name of its variable.
  */
 import { existsSync } from 'node:fs';
-import { type ConfigDiagnostics, readValues } from './config/read.js';
+import { type ConfigDiagnostics, type EnvironmentVariables, readValues } from './config/read.js';
 import { resolveTopics } from './config/topics.js';
 
 export type Config = ReturnType<typeof readConfig>;
@@ -12,29 +12,31 @@ export type Config = ReturnType<typeof readConfig>;
 export class ConfigError extends Error {
   override readonly name = 'ConfigError';
   constructor(readonly errors: string[]) {
-    super(`The settings are not valid:\n${errors.map((problem) => `  - ${problem}`).join('\n')}`);
+    super(`The settings are not valid:\n${errors.map((message) => `  - ${message}`).join('\n')}`);
   }
 }
 
 /**
- * Loads the file `.env` of the working directory, if there is one. Variables that are already set
- * are kept.
+ * Loads the file `.env` of the working directory, if it exists. It does not replace variables that
+ * are already set.
  */
 export function loadEnvFile(): void {
   if (existsSync('.env')) process.loadEnvFile('.env');
 }
 
-/** Returns the configuration. Throws a `ConfigError` with all problems. */
-export function readConfig(environment: Record<string, string | undefined> = process.env) {
-  const report: ConfigDiagnostics = { errors: [], warnings: [] };
+/**
+ * Returns the configuration, with `warnings` about deprecated names. Throws a `ConfigError` with
+ * all errors.
+ */
+export function readConfig(environment: EnvironmentVariables = process.env) {
+  const diagnostics: ConfigDiagnostics = { errors: [], warnings: [] };
   const config = resolveTopics((topic, context) => {
-    const values = readValues(topic.settings, environment, report);
+    const values = readValues(topic.settings, environment, diagnostics);
     const resolved = topic.resolve(values, context);
-    const problems = topic.check?.(values, { ...context, ...resolved }) ?? [];
-    report.errors.push(...problems.filter((problem): problem is string => Boolean(problem)));
+    const errors = topic.check?.(values, { ...context, ...resolved }) ?? [];
+    diagnostics.errors.push(...errors.filter((error): error is string => Boolean(error)));
     return resolved;
   });
-  if (report.errors.length > 0) throw new ConfigError(report.errors);
-  /** `warnings` names settings that will stop working. */
-  return { ...config, warnings: report.warnings };
+  if (diagnostics.errors.length > 0) throw new ConfigError(diagnostics.errors);
+  return { ...config, warnings: diagnostics.warnings };
 }

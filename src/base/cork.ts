@@ -1,4 +1,7 @@
-/** Saves system calls on sockets that many requests share: those to the stores. */
+/**
+ * Combines small writes into one system call, for the sockets that all requests share: those to
+ * Redis and PostgreSQL.
+ */
 import type { Writable } from 'node:stream';
 
 /**

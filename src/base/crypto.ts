@@ -41,19 +41,20 @@ export interface Secrets {
   open(purpose: string, sealed: string, boundTo?: string): Promise<string>;
 }
 
+/** Derives keys from the current and the previous master secret (HKDF, RFC 5869). */
 export function createSecrets(secret: string, previous?: string): Secrets {
-  const masters = previous ? [secret, previous] : [secret];
-  const derived = new Map<string, Buffer[]>();
+  const masterSecrets = previous ? [secret, previous] : [secret];
+  const derivedKeys = new Map<string, Buffer[]>();
 
   return { key: (purpose) => keys(purpose)[0]!, keys, seal, open };
 
   function keys(purpose: string): Buffer[] {
-    let list = derived.get(purpose);
-    if (!list) {
-      list = masters.map((master) => Buffer.from(hkdfSync('sha256', master, 'signet', purpose, KEY_BYTES)));
-      derived.set(purpose, list);
+    let derived = derivedKeys.get(purpose);
+    if (!derived) {
+      derived = masterSecrets.map((master) => Buffer.from(hkdfSync('sha256', master, 'signet', purpose, KEY_BYTES)));
+      derivedKeys.set(purpose, derived);
     }
-    return list;
+    return derived;
   }
 
   async function seal(purpose: string, text: string, boundTo?: string): Promise<string> {
@@ -63,25 +64,21 @@ export function createSecrets(secret: string, previous?: string): Secrets {
   }
 
   async function open(purpose: string, sealed: string, boundTo?: string): Promise<string> {
-    let failure: unknown;
+    let lastError: unknown;
     for (const key of keys(purpose)) {
       try {
         const { plaintext, protectedHeader } = await compactDecrypt(sealed, key, {
           keyManagementAlgorithms: ['dir'],
           contentEncryptionAlgorithms: ['A256GCM'],
         });
-        if (protectedHeader.for !== boundTo) throw new Error('it was sealed for something else');
+        if (protectedHeader.for !== boundTo) throw new Error('the value is bound to something else');
         return Buffer.from(plaintext).toString();
       } catch (error) {
-        failure = error;
+        lastError = error;
       }
     }
-    throw new Error(
-      `What was stored for "${purpose}" cannot be opened: SECRET is not the one that it was sealed with`,
-      {
-        cause: failure,
-      },
-    );
+    const message = `cannot decrypt a stored value (${purpose}): it was encrypted with another SECRET`;
+    throw new Error(message, { cause: lastError });
   }
 }
 

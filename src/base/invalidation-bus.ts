@@ -1,13 +1,16 @@
 /**
- * Tells other processes and the command line which cached data has changed: through Redis,
- * PostgreSQL, or a polled SQLite table. A message only invalidates caches; it never carries data.
+ * Publishes changes of cached data to the other server processes and the command line: through
+ * Redis, PostgreSQL, or a polled SQLite table. A message only invalidates caches; it carries no
+ * data.
  */
-
 import { type Database, parseDatabaseUrl } from './db/open.js';
 import type { Subscriber, Transport } from './invalidation-bus/transport.js';
 import type { Log } from './log.js';
 
-/** `id` is undefined if it is not known what changed: everything of the topic is invalid. */
+/**
+ * Receives the id of the record that changed. Undefined if the record is unknown: all cached
+ * records of the topic are invalid.
+ */
 export type Listener = (id: string | undefined) => void;
 
 export interface InvalidationBus {
@@ -30,48 +33,49 @@ interface Deps {
   log: Pick<Log, 'info' | 'warn' | 'error'>;
 }
 
-const RETRY_AFTER_MS = 1000;
+const RETRY_INTERVAL_MS = 1000;
 
 /** Opens the bus. Call `publish` after the commit, never inside a transaction. */
 export async function openInvalidationBus(deps: Deps): Promise<InvalidationBus> {
   const { log } = deps;
   const listeners = new Map<string, Set<Listener>>();
-  const pending = new Set<string>();
+  const undeliveredTopics = new Set<string>();
   const transport = await openTransport(deps, { onMessage, onMissedMessages });
-  const retrying = setInterval(retryPending, RETRY_AFTER_MS).unref();
+  const retryTimer = setInterval(retryUndelivered, RETRY_INTERVAL_MS).unref();
   return { publish, on, close };
 
   async function publish(topic: string, id?: string): Promise<void> {
     onMessage(topic, id);
-    await tell(topic, id);
+    await sendToOthers(topic, id);
   }
 
   function on(topic: string, listener: Listener): () => void {
-    const ofTopic = listeners.get(topic) ?? new Set();
-    listeners.set(topic, ofTopic.add(listener));
-    return () => void ofTopic.delete(listener);
+    const topicListeners = listeners.get(topic) ?? new Set();
+    listeners.set(topic, topicListeners.add(listener));
+    return () => void topicListeners.delete(listener);
   }
 
   async function close(): Promise<void> {
-    clearInterval(retrying);
-    await retryPending();
+    clearInterval(retryTimer);
+    await retryUndelivered();
     await transport.close();
     listeners.clear();
   }
 
-  async function tell(topic: string, id?: string): Promise<void> {
+  async function sendToOthers(topic: string, id?: string): Promise<void> {
     try {
       await transport.send(topic, id);
     } catch (error) {
-      log.error({ error, topic }, 'The other processes could not be told of a change; trying again');
-      pending.add(topic);
+      log.error({ error, topic }, 'could not publish a cache invalidation; will retry');
+      undeliveredTopics.add(topic);
     }
   }
 
-  async function retryPending(): Promise<void> {
-    for (const topic of [...pending]) {
-      pending.delete(topic);
-      await tell(topic);
+  /** Sends without an id, because many records of a topic can have changed meanwhile. */
+  async function retryUndelivered(): Promise<void> {
+    for (const topic of [...undeliveredTopics]) {
+      undeliveredTopics.delete(topic);
+      await sendToOthers(topic);
     }
   }
 
@@ -80,7 +84,7 @@ export async function openInvalidationBus(deps: Deps): Promise<InvalidationBus> 
       try {
         listener(id);
       } catch (error) {
-        log.error({ error, topic }, 'A listener failed');
+        log.error({ error, topic }, 'an invalidation listener failed');
       }
     }
   }
@@ -90,7 +94,7 @@ export async function openInvalidationBus(deps: Deps): Promise<InvalidationBus> 
   }
 }
 
-/** Loads only the driver that is used. */
+/** Opens the transport that the configuration selects, and loads only its driver. */
 async function openTransport(
   { db, databaseUrl, redisUrl, redisPrefix = '', log }: Deps,
   subscriber: Subscriber,

@@ -1,27 +1,27 @@
-/** IP addresses as keys of rate limits and known locations. */
+/** Derives keys for rate limits and known locations from IP addresses. */
 import ipaddr from 'ipaddr.js';
 
-const MAX_REMEMBERED = 10_000;
+const MAX_CACHED_ADDRESSES = 10_000;
 
 /**
- * Memoizes a function of an IP address, because parsing costs more than the rest of many requests.
- * Only for results that never change.
+ * Memoizes a function of an IP address, because parsing the address costs more than the rest of
+ * many requests. The result for an address must never change.
  */
-export function memoizeByIp<Answer>(findOut: (address: string) => Answer): (address: string) => Answer {
-  const known = new Map<string, Answer>();
-  return function remembered(address) {
-    const before = known.get(address);
-    if (before !== undefined) return before;
-    const answer = findOut(address);
-    if (known.size >= MAX_REMEMBERED) known.clear(); // clients choose the addresses
-    known.set(address, answer);
-    return answer;
+export function memoizeByIp<Result>(compute: (address: string) => Result): (address: string) => Result {
+  const results = new Map<string, Result>();
+  return function memoized(address) {
+    const cached = results.get(address);
+    if (cached !== undefined) return cached;
+    const result = compute(address);
+    if (results.size >= MAX_CACHED_ADDRESSES) results.clear(); // clients choose the addresses
+    results.set(address, result);
+    return result;
   };
 }
 
 /**
- * Returns the key for an address. All addresses of an IPv6 /64 share one key, because one customer
- * owns them all.
+ * Returns the rate-limit key of an address. All addresses of an IPv6 /64 share one key, because
+ * they usually belong to one customer.
  */
 export const rateLimitKey = memoizeByIp(function rateLimitKey(address: string): string {
   if (!ipaddr.isValid(address)) return address;

@@ -1,69 +1,73 @@
 /**
  * Writes log lines to a file descriptor, once per turn of the event loop, because a system call per
- * line costs more than the line itself. Lines stay whole and in order, also when several processes
- * share a pipe. Only a kill or a crash of the engine loses lines of the current turn. sonic-boom
- * either makes a system call per line or, with `sync: false`, buffers without a limit on a full
- * pipe.
+ * line costs more than formatting the line. Processes that share a pipe do not interleave their
+ * lines, unless a line is longer than `MAX_ATOMIC_WRITE_BYTES`.
+ *
+ * Lines are lost if the process is killed or crashes in the same turn, or if a write fails.
+ *
+ * sonic-boom does not fit: it makes a system call per line or, with `sync: false`, buffers without
+ * a limit while the pipe is full.
  */
 import { writeSync } from 'node:fs';
 
-/**
- * PIPE_BUF on Linux: a write up to this size is atomic. Parts of a larger write could be
- * interleaved with lines of another process.
- */
-const MAX_BYTES = 4096;
-const BUSY_MS = 5;
+/** PIPE_BUF on Linux: a larger write can be interleaved with the lines of another process. */
+const MAX_ATOMIC_WRITE_BYTES = 4096;
+const FULL_PIPE_RETRY_MS = 5;
 
 export interface LineWriter {
   write(line: string): void;
-  /** Called by pino with a line that can be the last one. */
+  /** Writes all buffered lines. pino calls it when the process is about to end. */
   flushSync(): void;
 }
 
+/** Creates a writer for an open file descriptor. It flushes when the process exits. */
 export function createLineWriter(fd: number): LineWriter {
-  let lines = '';
-  let bytes = 0;
-  let isUsed = false;
-  let isGone = false;
+  let buffer = '';
+  let bufferedBytes = 0;
+  let flushesOnExit = false;
+  let isClosed = false;
   return { write, flushSync };
 
   function write(line: string): void {
-    if (isGone) return;
-    if (!isUsed) process.on('exit', flushSync);
-    isUsed = true;
-    const length = Buffer.byteLength(line);
-    if (bytes + length > MAX_BYTES) flushSync();
-    if (lines === '') setImmediate(flushSync);
-    lines += line;
-    bytes += length;
+    if (isClosed) return;
+    if (!flushesOnExit) process.on('exit', flushSync);
+    flushesOnExit = true;
+    const bytes = Buffer.byteLength(line);
+    if (bufferedBytes + bytes > MAX_ATOMIC_WRITE_BYTES) flushSync();
+    if (buffer === '') setImmediate(flushSync);
+    buffer += line;
+    bufferedBytes += bytes;
   }
 
   function flushSync(): void {
-    if (lines === '') return;
-    const all = Buffer.from(lines);
-    lines = '';
-    bytes = 0;
+    if (buffer === '') return;
+    const bytes = Buffer.from(buffer);
+    buffer = '';
+    bufferedBytes = 0;
     try {
-      writeAll(fd, all);
+      writeAllSync(fd, bytes);
     } catch (error) {
-      // A log that cannot be written (a full disk, a closed pipe) must not stop the server.
-      isGone = (error as NodeJS.ErrnoException).code === 'EPIPE';
+      // A log that cannot be written must not stop the server: a full disk loses these lines. After
+      // EPIPE, further lines are dropped, because the reader is gone.
+      isClosed = (error as NodeJS.ErrnoException).code === 'EPIPE';
     }
   }
 }
 
-/**
- * Writes everything, and waits while the pipe is full. Buffering in memory instead could exhaust
- * it.
- */
-function writeAll(fd: number, bytes: Buffer): void {
+/** Writes everything. Waits while the pipe is full, because a buffer could exhaust the memory. */
+function writeAllSync(fd: number, bytes: Buffer): void {
   let written = 0;
   while (written < bytes.length) {
     try {
       written += writeSync(fd, bytes, written);
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error;
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, BUSY_MS);
+      sleepSync(FULL_PIPE_RETRY_MS);
     }
   }
+}
+
+/** Sleeps without returning to the event loop. */
+function sleepSync(ms: number): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
 }

@@ -31,24 +31,24 @@ export function createLog(level: string, destination?: { write(line: string): vo
     timestamp: pino.stdTimeFunctions.isoTime,
     formatters: { level: (label: string) => ({ level: label }) },
     redact: { paths, censor: '[secret]' },
-    serializers: { error: describeError },
+    serializers: { error: serializeError },
   };
   return pino(options, destination ?? createLineWriter(1));
 }
 
 /**
- * Keeps what helps to find a bug, without members that libraries add to errors: requests, tokens,
- * SQL parameters.
+ * Omits members that libraries add to errors, because they can hold secrets: requests, tokens, SQL
+ * parameters.
  */
-function describeError(error: unknown): unknown {
+function serializeError(error: unknown): unknown {
   if (!(error instanceof Error)) return String(error);
   const { name, message, stack, cause } = error;
   const { code } = error as { code?: unknown };
   return {
     name,
     message,
-    ...(code !== undefined && { errorCode: code }), // `code` alone is cut out
+    ...(code !== undefined && { errorCode: code }), // not `code`, which is redacted
     stack,
-    ...(cause !== undefined && { cause: describeError(cause) }),
+    ...(cause !== undefined && { cause: serializeError(cause) }),
   };
 }

@@ -1,10 +1,12 @@
 /**
- * Sends mail by SMTP, or writes it to a folder in development. Sending runs in the background with
- * retries, and a crash loses unsent mail; users can request links again. Not run by background.ts:
- * it limits the number of waiting mails and gives up soon when the process stops.
+ * Sends e-mail by SMTP, or writes it to a folder in development. Sending runs in the background
+ * with retries. A crash loses unsent messages; users can request links again.
+ *
+ * It does not use background.ts, because its queue is bounded and shutdown waits at most a few
+ * seconds.
  */
 import { join } from 'node:path';
-import { setTimeout as sleep, setImmediate as soon } from 'node:timers/promises';
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import { type Clock, SECOND_MS } from './clock.js';
 import { isMailable, type Mailbox } from './config/mail.js';
 import type { Config } from './config.js';
@@ -19,77 +21,79 @@ interface Deps {
   log: Log;
   clock: Clock;
   /** Milliseconds before each retry. */
-  pausesMs?: number[];
+  retryDelaysMs?: number[];
 }
 
-/** A waiting mail takes a few kilobytes. */
-const MAX_WAITING = 1000;
-const FULL = 'too many mails are waiting: one was dropped';
+/** A pending message takes a few kilobytes. */
+const MAX_PENDING = 1000;
+const QUEUE_FULL = 'the mail queue is full; the message was dropped';
+const INVALID_ADDRESS = 'the e-mail address is invalid; the message was dropped';
 const MAX_CONCURRENT = 4;
-const PAUSES_MS = [1, 10, 60, 300].map((seconds) => seconds * SECOND_MS);
-const DRAIN_MS = 3 * SECOND_MS;
+const RETRY_DELAYS_MS = [1, 10, 60, 300].map((seconds) => seconds * SECOND_MS);
+const SHUTDOWN_TIMEOUT_MS = 3 * SECOND_MS;
 
 export type Mailer = ReturnType<typeof createMailer>;
 
-export function createMailer({ config, log, clock, pausesMs = PAUSES_MS }: Deps) {
+/** Creates the mailer. Throws if a template is broken. */
+export function createMailer({ config, log, clock, retryDelaysMs = RETRY_DELAYS_MS }: Deps) {
   const { issuer, brandName, production, dataDir, smtp: server, mailFrom: from } = config;
   const templates = createMailTemplates({ brandName, issuer });
   const smtp = server && createSmtp({ server, from, hostname: new URL(issuer).hostname });
-  // In production, the outbox would only expose links to everyone who can read the disk.
+  // No outbox in production: it would expose password reset links to everyone who can read the
+  // disk.
   const outbox = server || production ? undefined : createOutbox({ folder: join(dataDir, 'outbox'), clock });
   const transport = smtp ?? outbox;
-  if (!transport) log.warn('SMTP_URL is not set: no mail is sent, so users cannot reset their passwords');
+  if (!transport) log.warn('SMTP_URL is not set: no e-mail is sent, so users cannot reset their passwords');
   const semaphore = createSemaphore(MAX_CONCURRENT);
   const closing = new AbortController();
-  const running = new Set<Promise<void>>();
+  const pending = new Set<Promise<void>>();
 
   return { canSend: transport !== undefined, outbox, send, waitUntilIdle, close };
 
   /**
-   * Sends a mail in the background. Call it after the commit. Never throws, and does not report
-   * whether the mail arrived.
+   * Sends a message in the background. Call it after the commit, because a message cannot be rolled
+   * back. Never throws, and does not report whether the message arrived.
    */
-  function send<Name extends keyof MailTemplates>(to: Mailbox, name: Name, values: MailTemplates[Name]): void {
+  function send<Name extends keyof MailTemplates>(to: Mailbox, template: Name, values: MailTemplates[Name]): void {
     if (!transport) return;
-    const problem = !isMailable(to.address)
-      ? 'no address that a mail could be sent to'
-      : running.size >= MAX_WAITING && FULL;
-    if (problem) {
-      log.error({ letter: name }, problem);
+    const rejection = isMailable(to.address) ? pending.size >= MAX_PENDING && QUEUE_FULL : INVALID_ADDRESS;
+    if (rejection) {
+      log.error({ template }, rejection);
       return;
     }
-    const sending = deliver(name, () => ({ to, ...templates.compose(name, values) }));
-    running.add(sending);
-    void sending.finally(() => running.delete(sending));
+    const sending = deliver(template, () => ({ to, ...templates.render(template, values) }));
+    pending.add(sending);
+    void sending.finally(() => pending.delete(sending));
   }
 
-  async function deliver(letter: string, compose: () => OutgoingMessage): Promise<void> {
-    await soon(); // the caller continues first
-    for (let attempt = 0; ; attempt += 1) {
+  async function deliver(template: string, render: () => OutgoingMessage): Promise<void> {
+    await nextTurn(); // rendering must not delay the caller
+    for (let attempt = 1; ; attempt += 1) {
       try {
-        return await semaphore.run(async () => transport!.deliver(compose()));
+        return await semaphore.run(async () => transport!.deliver(render()));
       } catch (error) {
-        const pause = pausesMs[attempt];
+        const delayMs = retryDelaysMs[attempt - 1];
         const reason = toLoggableError(error);
-        if (isPermanentFailure(error) || pause === undefined || closing.signal.aborted) {
-          log.error({ letter, ...reason, attempts: attempt + 1 }, 'a mail could not be sent');
+        if (isPermanentFailure(error) || delayMs === undefined || closing.signal.aborted) {
+          log.error({ template, ...reason, attempts: attempt }, 'could not send the message; giving up');
           return;
         }
-        log.warn({ letter, ...reason }, 'a mail could not be sent yet; it is tried again');
-        await sleep(pause, undefined, { signal: closing.signal, ref: false }).catch(() => {}); // closing: at once
+        log.warn({ template, ...reason }, 'could not send the message; will retry');
+        // Closing interrupts the delay, so that the last retry starts immediately.
+        await sleep(delayMs, undefined, { signal: closing.signal, ref: false }).catch(() => {});
       }
     }
   }
 
-  /** Resolves when every mail is sent or given up. */
+  /** Resolves when every message was sent or given up. */
   async function waitUntilIdle(): Promise<void> {
-    await Promise.all(running);
+    await Promise.all(pending);
   }
 
-  /** Retries waiting mails once, for a few seconds, and gives up. */
+  /** Retries each pending message once, for a few seconds at most. */
   async function close(): Promise<void> {
     closing.abort();
-    await Promise.race([waitUntilIdle(), sleep(DRAIN_MS, undefined, { ref: false })]);
-    if (running.size > 0) log.error({ mails: running.size }, 'stopped before all mails were sent');
+    await Promise.race([waitUntilIdle(), sleep(SHUTDOWN_TIMEOUT_MS, undefined, { ref: false })]);
+    if (pending.size > 0) log.error({ messages: pending.size }, 'shut down with unsent messages');
   }
 }

@@ -1,10 +1,10 @@
-/** The master secret, from the configuration or from a file that the first start creates. */
+/** Loads the master secret from the configuration, or from a file that the first start creates. */
 import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createSecrets, type Secrets } from './crypto.js';
 
-interface Source {
+interface Options {
   secret: string | undefined;
   secretPrevious: string | undefined;
   dataDir: string;
@@ -14,28 +14,24 @@ interface Source {
  * Returns the secrets of this installation. Without `SECRET`, reads `DATA_DIR/secret`, or creates
  * it with mode 0600.
  */
-export function loadSecrets({ secret, secretPrevious, dataDir }: Source): Secrets {
-  return createSecrets(secret ?? secretFromFile(dataDir), secretPrevious);
+export function loadSecrets({ secret, secretPrevious, dataDir }: Options): Secrets {
+  return createSecrets(secret ?? readOrCreateSecretFile(dataDir), secretPrevious);
 }
 
-function secretFromFile(dataDir: string): string {
+function readOrCreateSecretFile(dataDir: string): string {
   const path = join(dataDir, 'secret');
   try {
     mkdirSync(dataDir, { recursive: true, mode: 0o700 });
-    // "wx": of two processes that start at once, one writes and both read the same.
+    // "wx" fails if the file exists: of two processes that start together, one creates it.
     writeFileSync(path, `${randomBytes(32).toString('base64url')}\n`, { flag: 'wx', mode: 0o600 });
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code !== 'EEXIST' || !existsSync(path)) {
-      throw new Error(
-        `DATA_DIR ${dataDir} cannot be written (${code}): make it a folder of this user, or set another`,
-        {
-          cause: error,
-        },
-      );
+      const message = `DATA_DIR ${dataDir} is not writable (${code}): change its owner, or set another DATA_DIR`;
+      throw new Error(message, { cause: error });
     }
   }
   const secret = readFileSync(path, 'utf8').trim();
-  if (secret.length < 32) throw new Error(`${path} holds fewer than 32 characters: restore it from your backup`);
+  if (secret.length < 32) throw new Error(`${path} has fewer than 32 characters: restore it from your backup`);
   return secret;
 }

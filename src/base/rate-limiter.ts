@@ -23,8 +23,7 @@ export interface Limit {
 
 export interface RateLimiter {
   /**
-   * Consumes one or more events and returns what is left. Throws `AppError` 429 if the limit is
-   * exceeded.
+   * Consumes one or more events. Throws `AppError` 429 if the limit is exceeded.
    */
   consume(limit: Limit, key: string, events?: number): Promise<LimitState>;
   /**
@@ -47,6 +46,10 @@ export type RateLimitStore =
   | { kind: 'redis'; redis: Redis; prefix: string }
   | { kind: 'postgresql'; pool: object };
 
+/**
+ * Creates a rate limiter. Its functions throw `AppError` `temporarily_unavailable` if the store
+ * cannot be reached.
+ */
 export function createRateLimiter(store: RateLimitStore): RateLimiter {
   const limiters = new Map<string, RateLimiterAbstract>();
 
@@ -62,41 +65,43 @@ export function createRateLimiter(store: RateLimitStore): RateLimiter {
       );
     },
     async refund(limit, key) {
-      await ask(() => limiter(limit).reward(key));
+      await queryStore(() => limiterFor(limit).reward(key));
     },
     async reset(limit, key) {
-      await ask(() => limiter(limit).delete(key));
+      await queryStore(() => limiterFor(limit).delete(key));
     },
     async throwIfExceeded(limit, key) {
-      const state = await ask(() => limiter(limit).get(key));
-      if (state && state.consumedPoints >= limit.points) throw refusal(limit, state);
+      const state = await queryStore(() => limiterFor(limit).get(key));
+      if (state && state.consumedPoints >= limit.points) throw exceededError(limit, state);
     },
     async isExceeded(limit, key) {
-      const state = await ask(() => limiter(limit).get(key));
+      const state = await queryStore(() => limiterFor(limit).get(key));
       return state !== null && state.consumedPoints >= limit.points;
     },
   };
 
   async function consume(limit: Limit, key: string, events = 1): Promise<LimitState> {
     try {
-      return stateOf(limit, await limiter(limit).consume(key, events));
-    } catch (reason) {
-      if (reason instanceof RateLimiterRes) throw refusal(limit, reason);
-      throw serviceUnavailable('The rate limiter cannot be asked.', reason);
+      return stateOf(limit, await limiterFor(limit).consume(key, events));
+    } catch (error) {
+      if (error instanceof RateLimiterRes) throw exceededError(limit, error);
+      throw unavailableError(error);
     }
   }
 
-  function limiter(limit: Limit): RateLimiterAbstract {
-    let found = limiters.get(limit.name);
-    if (!found) {
-      found = makeLimiter(limit, store);
-      limiters.set(limit.name, found);
+  function limiterFor(limit: Limit): RateLimiterAbstract {
+    let limiter = limiters.get(limit.name);
+    if (!limiter) {
+      limiter = createLimiter(limit, store);
+      limiters.set(limit.name, limiter);
     }
-    return found;
+    return limiter;
   }
 }
 
-const refusal = (limit: Limit, state: RateLimiterRes) => rateLimited(stateOf(limit, state), limit.code);
+const unavailableError = (cause: unknown) => serviceUnavailable('The rate limiter is unavailable.', cause);
+
+const exceededError = (limit: Limit, state: RateLimiterRes) => rateLimited(stateOf(limit, state), limit.code);
 
 const stateOf = ({ points }: Limit, { remainingPoints, msBeforeNext }: RateLimiterRes): LimitState => ({
   limit: points,
@@ -104,15 +109,15 @@ const stateOf = ({ points }: Limit, { remainingPoints, msBeforeNext }: RateLimit
   resetSeconds: Math.max(1, Math.ceil(msBeforeNext / SECOND_MS)),
 });
 
-async function ask<Answer>(question: () => Promise<Answer>): Promise<Answer> {
+async function queryStore<Result>(query: () => Promise<Result>): Promise<Result> {
   try {
-    return await question();
-  } catch (cause) {
-    throw serviceUnavailable('The rate limiter cannot be asked.', cause);
+    return await query();
+  } catch (error) {
+    throw unavailableError(error);
   }
 }
 
-function makeLimiter({ name, points, seconds, blockSeconds }: Limit, store: RateLimitStore): RateLimiterAbstract {
+function createLimiter({ name, points, seconds, blockSeconds }: Limit, store: RateLimitStore): RateLimiterAbstract {
   const options = { keyPrefix: name, points, duration: seconds, blockDuration: blockSeconds ?? 0 };
   switch (store.kind) {
     case 'memory':
@@ -130,8 +135,8 @@ function makeLimiter({ name, points, seconds, blockSeconds }: Limit, store: Rate
         storeClient: store.pool,
         storeType: 'pool',
         tableName: 'RateLimit',
-        tableCreated: true, // it is one of our models
-        clearExpiredByTimeout: false, // the housekeeping sweeps it
+        tableCreated: true, // by our migrations
+        clearExpiredByTimeout: false, // the cleanup job deletes expired rows
       });
   }
 }

@@ -1,4 +1,6 @@
-/** A connection to Redis whose commands fail soon instead of blocking requests. */
+/**
+ * Opens connections to Redis whose commands fail after two seconds instead of blocking requests.
+ */
 import { Redis } from 'ioredis';
 import { corkUntilNextTurn } from './cork.js';
 import type { Log } from './log.js';
@@ -11,10 +13,10 @@ export interface RedisOptions {
   keyPrefix?: string;
 }
 
-const RESPONSE_TIMEOUT_MS = 2000;
+const COMMAND_TIMEOUT_MS = 2000;
 const SOCKET_TIMEOUT_MS = 5000;
-const RETRY_FIRST_MS = 50;
-const RETRY_LAST_MS = 1000;
+const MIN_RETRY_DELAY_MS = 50;
+const MAX_RETRY_DELAY_MS = 1000;
 
 /**
  * Connects to Redis. Rejects with a message for the operator if Redis cannot be reached or can
@@ -25,20 +27,21 @@ export async function openRedis(url: string, { log, keyPrefix = '' }: RedisOptio
   const redis = new CorkedRedis(url, {
     keyPrefix,
     lazyConnect: true,
-    connectTimeout: RESPONSE_TIMEOUT_MS,
-    commandTimeout: RESPONSE_TIMEOUT_MS,
+    connectTimeout: COMMAND_TIMEOUT_MS,
+    commandTimeout: COMMAND_TIMEOUT_MS,
     socketTimeout: SOCKET_TIMEOUT_MS,
-    maxRetriesPerRequest: null, // only the timeout decides
-    // A command without a response may have been executed. If it were sent again, a single-use mark
-    // would look like a replay.
+    maxRetriesPerRequest: null, // `commandTimeout` limits the retries
+    // Redis can have executed a command whose response was lost. If a command that marks a token as
+    // used were sent again, the token would look replayed.
     autoResendUnfulfilledCommands: false,
-    // ioredis ignores the promise of that command, so its rejection would end the process.
+    // ioredis does not handle a failure of its own SUBSCRIBE, which would end the process.
     autoResubscribe: false,
-    retryStrategy: (attempt) => Math.min(RETRY_FIRST_MS * 2 ** (attempt - 1), RETRY_LAST_MS) + Math.random() * 50,
+    retryStrategy: (attempt) =>
+      Math.min(MIN_RETRY_DELAY_MS * 2 ** (attempt - 1), MAX_RETRY_DELAY_MS) + Math.random() * 50,
   });
   try {
     await connect(redis, url);
-    await rejectEvictionPolicy(redis, log);
+    await requireNoEviction(redis, log);
   } catch (error) {
     redis.disconnect();
     throw error;
@@ -55,35 +58,36 @@ class CorkedRedis extends Redis {
   }
 }
 
-/** Closes the connection after pending commands, unless it is down. */
+/** Closes the connection. Waits for pending commands if Redis is reachable. */
 export async function closeRedis(redis: Redis): Promise<void> {
   if (redis.status === 'ready') await redis.quit().catch(() => {});
   redis.disconnect();
 }
 
 async function connect(redis: Redis, url: string): Promise<void> {
-  let reason: Error | undefined;
-  const remember = (error: Error) => {
-    reason = error;
+  // The event has the reason. The promise rejects only with "Connection is closed".
+  let connectionError: Error | undefined;
+  const onError = (error: Error) => {
+    connectionError = error;
   };
-  redis.on('error', remember);
+  redis.on('error', onError);
   try {
     await redis.connect();
   } catch (error) {
-    const { message } = reason ?? (error as Error);
+    const { message } = connectionError ?? (error as Error);
     throw new Error(`Redis at ${new URL(url).host} cannot be reached: ${message}`, { cause: error });
   } finally {
-    redis.off('error', remember);
+    redis.off('error', onError);
   }
 }
 
-/** Checks the eviction policy: an evicted key could be a revocation or the mark of a used token. */
-async function rejectEvictionPolicy(redis: Redis, log: RedisOptions['log']): Promise<void> {
+/** Rejects an eviction policy: Redis could evict a revocation, or the mark of a used token. */
+async function requireNoEviction(redis: Redis, log: RedisOptions['log']): Promise<void> {
   const memory = await redis.info('memory').catch(() => '');
   const limitBytes = Number(/^maxmemory:(\d+)/m.exec(memory)?.[1]);
   const policy = /^maxmemory_policy:(\S+)/m.exec(memory)?.[1];
   if (!policy || Number.isNaN(limitBytes)) {
-    log.warn('Redis does not tell its maxmemory-policy: make sure that it is noeviction.');
+    log.warn('could not read the maxmemory-policy of Redis; make sure that it is noeviction');
   } else if (policy !== 'noeviction' && limitBytes > 0) {
     throw new Error(`Redis must not evict keys: set its maxmemory-policy to noeviction (it is ${policy}).`);
   }
@@ -91,17 +95,17 @@ async function rejectEvictionPolicy(redis: Redis, log: RedisOptions['log']): Pro
 
 /** Logs once when the connection is lost and once when it is back, not for every attempt. */
 function logOutages(redis: Redis, log: RedisOptions['log']): void {
-  let lost = false;
+  let isLost = false;
   let reason = 'the connection was closed';
   redis.on('error', (error: Error) => {
     reason = error.message;
   });
   redis.on('reconnecting', () => {
-    if (!lost) log.warn({ reason }, 'Redis is lost; reconnecting');
-    lost = true;
+    if (!isLost) log.warn({ reason }, 'lost the connection to Redis; reconnecting');
+    isLost = true;
   });
   redis.on('ready', () => {
-    if (lost) log.info('Redis is back');
-    lost = false;
+    if (isLost) log.info('restored the connection to Redis');
+    isLost = false;
   });
 }

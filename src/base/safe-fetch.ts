@@ -1,6 +1,7 @@
 /**
- * A fetch for URLs from clients: no private addresses (SSRF), no redirects, and limits on time and
- * size. Libraries check the address before connecting, which DNS rebinding defeats.
+ * Fetches URLs that clients provide: no private addresses (SSRF), no redirects, and limits on time
+ * and size. No library is used, because DNS rebinding defeats those that check the address before
+ * they connect.
  */
 import { lookup as resolve } from 'node:dns';
 import { isIP } from 'node:net';
@@ -17,40 +18,40 @@ export interface SafeFetchOptions {
 }
 
 /**
- * Fetches a URL. Rejects with a `TypeError` for a private address, and for a response that is too
- * slow or too large.
+ * Fetches a URL. Rejects with a `TypeError` for a private address, and with an error of undici for
+ * a response that is too slow or too large.
  */
 export type SafeFetch = (url: string | URL, init?: RequestInit) => Promise<Response>;
 
 type Lookup = typeof resolve;
 
 const TIMEOUT_MS = 5000;
-const MAX_BYTES = 64 * 1024;
-/** The allocated part of IPv6. Other ranges contain relics such as ::127.0.0.1. */
+const MAX_RESPONSE_BYTES = 64 * 1024;
+/** The allocated global range. Other ranges include obsolete forms such as ::127.0.0.1. */
 const GLOBAL_IPV6 = ipaddr.parseCIDR('2000::/3') as [ipaddr.IPv6, number];
 
 /**
- * Creates a fetch for untrusted URLs. The address is checked when the socket connects, not before,
- * so that DNS rebinding gains nothing.
+ * Creates a fetch function for untrusted URLs. It checks the address when the socket connects, so
+ * that DNS rebinding does not help an attacker.
  */
 export function createSafeFetch({
   privateHosts = [],
   allowLoopback = false,
   timeoutMs = TIMEOUT_MS,
-  maxBytes = MAX_BYTES,
+  maxBytes = MAX_RESPONSE_BYTES,
 }: SafeFetchOptions = {}): SafeFetch {
-  let client: ReturnType<typeof load> | undefined;
+  let undici: ReturnType<typeof loadUndici> | undefined;
 
   return async function safeFetch(input, init = {}) {
     const url = new URL(input);
-    const exempt = privateHosts.includes(url.hostname) || privateHosts.includes(url.host);
-    if (url.protocol !== 'https:' && !(url.protocol === 'http:' && (exempt || allowLoopback))) {
+    const isAllowedHost = privateHosts.includes(url.hostname) || privateHosts.includes(url.host);
+    if (url.protocol !== 'https:' && !(url.protocol === 'http:' && (isAllowedHost || allowLoopback))) {
       throw new TypeError(`${url.origin} is not https`);
     }
-    const literal = url.hostname.replace(/^\[|\]$/g, '');
-    if (!exempt && isIP(literal)) assertPublic(literal);
-    client ??= load();
-    const { fetch, Headers, open, guarded } = await client;
+    const hostname = url.hostname.replace(/^\[|\]$/g, '');
+    if (!isAllowedHost && isIP(hostname)) requirePublic(hostname); // the socket does not look up an IP address
+    undici ??= loadUndici();
+    const { fetch, Headers, anyAddressAgent, publicAddressAgent } = await undici;
     const signals = [AbortSignal.timeout(timeoutMs), ...(init.signal ? [init.signal] : [])];
     const headers = new Headers(init.headers);
     headers.set('accept-encoding', 'identity');
@@ -60,43 +61,43 @@ export function createSafeFetch({
       redirect: 'error',
       credentials: 'omit',
       signal: AbortSignal.any(signals as AbortSignal[]),
-      dispatcher: (exempt ? open : guarded) as never,
+      dispatcher: (isAllowedHost ? anyAddressAgent : publicAddressAgent) as never,
     });
-    // The limit counts what comes over the wire: a packed body could grow a thousand times behind
-    // it.
+    // The size limit counts compressed bytes, and decompression could multiply them by a thousand.
     if (/^(?!identity$)./i.test(response.headers.get('content-encoding') ?? '')) {
       await response.body?.cancel();
-      throw new TypeError(`${url.origin} answered with a packed body`);
+      throw new TypeError(`${url.origin} sent a compressed response`);
     }
     return response;
   };
 
-  /** Loaded on first use: most installations never fetch a URL. */
-  async function load() {
+  /** Loads undici on first use, because most installations never fetch a URL. */
+  async function loadUndici() {
     const { Agent, fetch, Headers } = await import('undici');
-    const rateLimiter = { maxResponseSize: maxBytes, headersTimeout: timeoutMs, bodyTimeout: timeoutMs, pipelining: 0 };
+    const limits = { maxResponseSize: maxBytes, headersTimeout: timeoutMs, bodyTimeout: timeoutMs, pipelining: 0 };
     return {
       fetch,
       Headers,
-      open: new Agent(rateLimiter),
-      guarded: new Agent({ ...rateLimiter, connect: { lookup: publicLookup as Lookup } }),
+      anyAddressAgent: new Agent(limits),
+      publicAddressAgent: new Agent({ ...limits, connect: { lookup: lookupPublic as Lookup } }),
     };
   }
 
-  function publicLookup(hostname: string, options: object, done: (error: Error | null, ...found: unknown[]) => void) {
+  /** Replaces `dns.lookup`. Fails if any address of the host is not public. */
+  function lookupPublic(hostname: string, options: object, done: (error: Error | null, ...result: unknown[]) => void) {
     resolve(hostname, { ...options, all: true }, (error, addresses) => {
       if (error) return done(error);
       try {
-        for (const { address } of addresses) assertPublic(address);
-      } catch (refusal) {
-        return done(refusal as Error);
+        for (const { address } of addresses) requirePublic(address);
+      } catch (notPublic) {
+        return done(notPublic as Error);
       }
       if ((options as { all?: boolean }).all) return done(null, addresses);
       done(null, addresses[0]?.address, addresses[0]?.family);
     });
   }
 
-  function assertPublic(address: string): void {
+  function requirePublic(address: string): void {
     const parsed = ipaddr.process(address); // also unwraps ::ffff:10.0.0.1
     const range = parsed.range();
     if (range === 'unicast' && (parsed.kind() === 'ipv4' || parsed.match(GLOBAL_IPV6))) return;

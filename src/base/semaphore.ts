@@ -1,8 +1,8 @@
 /**
- * Limits how many jobs run at once; the others wait in their order. p-limit would be a dependency
- * with one more below it for these lines.
+ * Limits how many jobs run at the same time. p-limit would add two dependencies for these lines.
  */
 
+/** Creates a semaphore. Jobs beyond `maxConcurrent` wait in the order of their calls. */
 export function createSemaphore(maxConcurrent: number) {
   const queue: (() => void)[] = [];
   let running = 0;

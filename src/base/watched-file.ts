@@ -1,4 +1,4 @@
-/** Reads a file that can be replaced while the server runs, and reads it again after a change. */
+/** Reads a file that can be replaced while the server runs, and reloads it after a change. */
 import { readFileSync, statSync } from 'node:fs';
 import type { Clock } from './clock.js';
 import type { Log } from './log.js';
@@ -15,33 +15,32 @@ const CHECK_INTERVAL_MS = 1000;
 
 /**
  * Returns a function that returns the parsed content, at most a second old. Throws if the file
- * cannot be used at first. Later problems are logged once per change, and the previous content
- * stays.
+ * cannot be read or parsed. Later errors are logged once, and the previous content stays in use.
  */
 export function watchFile<Content>({ path, parse, clock, log }: Options<Content>): () => Content {
-  let state = stateOf(path);
-  let content = read();
-  let lookedAt = clock.now().getTime();
+  let loadedVersion = fileVersion(path);
+  let content = load();
+  let checkedAtMs = clock.now().getTime();
 
   return function current(): Content {
     const now = clock.now().getTime();
-    if (now - lookedAt < CHECK_INTERVAL_MS) return content;
-    lookedAt = now;
+    if (now - checkedAtMs < CHECK_INTERVAL_MS) return content;
+    checkedAtMs = now;
     try {
-      const seen = stateOf(path);
-      if (seen === state) return content;
-      state = seen;
-      content = read();
-      log.info({ path }, 'a file has changed, and was read again');
+      const version = fileVersion(path);
+      if (version === loadedVersion) return content;
+      loadedVersion = version;
+      content = load();
+      log.info({ path }, 'reloaded a changed file');
     } catch (error) {
-      if (state !== UNREADABLE)
-        log.error({ error, path }, 'a file has changed, and cannot be used: what it held before stays');
-      state = UNREADABLE;
+      if (loadedVersion !== INVALID)
+        log.error({ error, path }, 'could not reload a changed file; its previous content stays in use');
+      loadedVersion = INVALID;
     }
     return content;
   };
 
-  function read(): Content {
+  function load(): Content {
     try {
       return parse(readFileSync(path, 'utf8'));
     } catch (error) {
@@ -50,10 +49,11 @@ export function watchFile<Content>({ path, parse, clock, log }: Options<Content>
   }
 }
 
-const UNREADABLE = '';
+/** Differs from the version of every file, so that the next check reloads it. */
+const INVALID = '';
 
-/** Returns a value that changes with the content of the file. */
-function stateOf(path: string): string {
+/** Returns a value that changes when the file is replaced or written. */
+function fileVersion(path: string): string {
   try {
     const { ino, size, mtimeMs } = statSync(path);
     return `${ino} ${size} ${mtimeMs}`;

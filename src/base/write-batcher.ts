@@ -1,27 +1,29 @@
 /**
- * Delays writes, so that the writes of many requests are stored together and no request waits for
- * them.
+ * Collects writes for a short time, so that the writes of many requests are stored together and no
+ * request waits for them.
  */
 
 /**
- * Creates a timer. `write` must not reject: it keeps what it could not store and schedules again.
+ * Creates a batcher that calls `write` at most once per `delayMs`. `write` must not reject: it
+ * keeps what it could not store and schedules again.
  */
-export function createWriteBatcher(afterMs: number, write: () => Promise<void>) {
+export function createWriteBatcher(delayMs: number, write: () => Promise<void>) {
   let timer: NodeJS.Timeout | undefined;
-  let writing: Promise<void> = Promise.resolve();
+  let lastWrite: Promise<void> = Promise.resolve();
 
   return { schedule, flush };
 
-  /** Schedules a write, unless one is scheduled. The timer does not keep the process alive. */
+  /** Schedules a write, unless one is scheduled. */
   function schedule(): void {
-    timer ??= setTimeout(() => void flush(), afterMs).unref();
+    // The timer does not keep the process alive, because shutdown calls flush().
+    timer ??= setTimeout(() => void flush(), delayMs).unref();
   }
 
-  /** Writes now, after a write that is running. */
+  /** Writes immediately, or after the write that is in progress. */
   async function flush(): Promise<void> {
     clearTimeout(timer);
     timer = undefined;
-    writing = writing.then(write);
-    await writing;
+    lastWrite = lastWrite.then(write);
+    await lastWrite;
   }
 }

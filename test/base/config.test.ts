@@ -67,11 +67,11 @@ describe('readConfig', () => {
     expect(errors).toHaveLength(7);
     const text = new ConfigError(errors).message;
     for (const part of [
-      'NODE_ENV is "prod"; allowed: development, production or test',
-      'PORT is "70000"; allowed: an integer from 0 to 65535',
-      'ACCESS_TOKEN_TTL is "8 hours"; allowed: a duration such as 30s',
-      'REGISTRATION is "yes"; allowed: open, token or closed',
-      'WEB_CONCURRENCY is "2.5"',
+      'NODE_ENV must be development, production or test (got "prod")',
+      'PORT must be an integer from 0 to 65535 (got "70000")',
+      'ACCESS_TOKEN_TTL must be a duration such as 30s, 15m, 8h, 7d or 2w, longer than 0s (got "8 hours")',
+      'REGISTRATION must be open, token or closed (got "yes")',
+      'WEB_CONCURRENCY must be an integer from 1 to 64 (got "2.5")',
       'ISSUER is not an origin',
       'TRUSTED_PROXIES contains "nginx"',
     ]) {
@@ -98,6 +98,7 @@ describe('readConfig', () => {
     ['a short registration token', { REGISTRATION: 'token', REGISTRATION_TOKEN: 'x' }, 'REGISTRATION_TOKEN'],
     ['an administrator without a password', { BOOTSTRAP_ADMIN_EMAIL: 'a@example.com' }, 'BOOTSTRAP_ADMIN_PASSWORD'],
     ['access tokens that expire at once', { ACCESS_TOKEN_TTL: '0s' }, 'ACCESS_TOKEN_TTL'],
+    ['a reuse interval beyond the storage of used tokens', { REFRESH_TOKEN_REUSE_INTERVAL: '25h' }, 'at most 1d'],
     ['an unsupported database', { DATABASE_URL: 'mysql://db' }, 'DATABASE_URL'],
     ['a Redis URL with another scheme', { REDIS_URL: 'http://redis' }, 'REDIS_URL'],
     ['an invalid mail server', { SMTP_URL: 'mail.example.com' }, 'SMTP_URL'],
@@ -151,11 +152,14 @@ describe('readConfig', () => {
       host: 'mail.example.com',
       port: 587,
       secure: false,
-      plain: false,
+      allowPlaintext: false,
       auth: { user: 'mara@x', pass: 'p:ss' },
     });
     expect(readConfig({ SMTP_URL: 'smtps://[::1]' }).smtp).toMatchObject({ host: '::1', port: 465, secure: true });
-    expect(readConfig({ SMTP_URL: 'smtp://mailpit:1025?tls=off' }).smtp).toMatchObject({ port: 1025, plain: true });
+    expect(readConfig({ SMTP_URL: 'smtp://mailpit:1025?tls=off' }).smtp).toMatchObject({
+      port: 1025,
+      allowPlaintext: true,
+    });
     expect(readConfig({ MAIL_FROM: '"Acme, Inc." <id@acme.example>' }).mailFrom).toEqual({
       name: 'Acme, Inc.',
       address: 'id@acme.example',
@@ -237,7 +241,7 @@ describe('old names of settings', () => {
   it.each(Object.entries(DEPRECATED_NAMES))('accepts %s for %s, with a warning', (old, current) => {
     const rest = { OIDC_PROVIDERS: JSON.stringify([provider]) };
     const { warnings, ...config } = readConfig({ ...rest, [old]: values[old] });
-    expect(warnings).toEqual([expect.stringMatching(`^${old} is the old name of ${current} `)]);
+    expect(warnings).toEqual([expect.stringMatching(`^${old} is deprecated and .* use ${current} instead$`)]);
     const { warnings: none, ...renamed } = readConfig({ ...rest, [current]: values[old] });
     expect(none).toEqual([]);
     expect(config).toEqual(renamed);
@@ -247,14 +251,14 @@ describe('old names of settings', () => {
   it('prefers the current name, with a warning about the old one', () => {
     const config = readConfig({ REFRESH_RETRY_WINDOW: '1s', REFRESH_TOKEN_REUSE_INTERVAL: '2s' });
     expect(config.refreshReuseSeconds).toBe(2);
-    expect(config.warnings).toEqual([expect.stringContaining('REFRESH_RETRY_WINDOW is ignored')]);
+    expect(config.warnings).toEqual([expect.stringContaining('REFRESH_RETRY_WINDOW is deprecated and ignored')]);
   });
 
   it('accepts vouches_for for email_domains in OIDC_PROVIDERS, with a warning', () => {
     const settings = { OIDC_PROVIDERS: JSON.stringify([{ ...provider, vouches_for: ['acme.example'] }]) };
     const { providers, warnings } = readConfig(settings);
     expect(providers).toMatchObject([{ id: 'acme', emailDomains: ['acme.example'] }]);
-    expect(warnings).toEqual([expect.stringMatching('^OIDC_PROVIDERS: "vouches_for" is the old name')]);
+    expect(warnings).toEqual([expect.stringMatching('^OIDC_PROVIDERS: "vouches_for" is deprecated')]);
   });
 
   it('rejects a provider with both the old and the current member', () => {
@@ -280,20 +284,20 @@ describe('secrets in files', () => {
 
   it.each(settings.filter(({ isSecret }) => isSecret).map(({ variable }) => variable))('reads %s_FILE', (variable) => {
     expect(errorsOf({ [`${variable}_FILE`]: join(folder, 'missing') })).toEqual([
-      expect.stringMatching(`^${variable}_FILE cannot be read: ENOENT`),
+      expect.stringMatching(`^${variable}_FILE: cannot read the file: ENOENT`),
     ]);
   });
 
   it('rejects a secret that is given twice', () => {
     expect(errorsOf({ SECRET: text, SECRET_FILE: path })).toEqual([
-      'SECRET and SECRET_FILE are both set; set one of them',
+      'SECRET and SECRET_FILE are both set; set only one',
     ]);
   });
 
   it('rejects an empty file', () => {
     const empty = join(folder, 'empty');
     writeFileSync(empty, '\n');
-    expect(errorsOf({ SECRET_FILE: empty })).toEqual([`SECRET_FILE: ${empty} is empty`]);
+    expect(errorsOf({ SECRET_FILE: empty })).toEqual([`SECRET_FILE: the file ${empty} is empty`]);
   });
 
   it('does not read files for settings that are not secret', () => {
@@ -334,14 +338,18 @@ describe('external issuers and the upstream provider', () => {
     [
       'an HS256 secret',
       { JWT_SECRET: SECRET, ...whose },
-      [{ algorithms: ['HS256'], audience: 'us', namesAccounts: true }],
+      [{ algorithms: ['HS256'], audience: 'us', subCanBeAccountId: true }],
     ],
     ['a secret for any audience', { JWT_SECRET: SECRET, ...whose, JWT_AUDIENCE: '*' }, [{ audience: undefined }]],
-    ['a public key', { JWT_PUBLIC_KEY: pem(publicKey), ...whose }, [{ algorithms: ['ES256'], namesAccounts: true }]],
+    [
+      'a public key',
+      { JWT_PUBLIC_KEY: pem(publicKey), ...whose },
+      [{ algorithms: ['ES256'], subCanBeAccountId: true }],
+    ],
     [
       'an OpenID provider',
       oidc,
-      [{ issuer: 'https://auth.example/', algorithms: ['RS256', 'ES256'], namesAccounts: false }],
+      [{ issuer: 'https://auth.example/', algorithms: ['RS256', 'ES256'], subCanBeAccountId: false }],
     ],
     ['a secret and a provider', { JWT_SECRET: SECRET, ...whose, ...oidc, OIDC_ISSUER: 'http://localhost:9' }, [{}, {}]],
   ])('can be configured by %s', (_name, environment, expected) => {

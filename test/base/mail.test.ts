@@ -28,14 +28,14 @@ afterEach(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-function open(settings: Record<string, string>, pausesMs = [10, 10]): Mailer {
+function open(settings: Record<string, string>, retryDelaysMs = [10, 10]): Mailer {
   const own = lines; // what an earlier test left waiting may still fail, and say so
   const log = createLog('trace', { write: (line) => own.push(line) });
   const mail = createMailer({
     config: readConfig({ DATA_DIR: folder, ...settings }),
     log,
     clock: systemClock,
-    pausesMs,
+    retryDelaysMs,
   });
   closers.push(() => mail.close());
   return mail;
@@ -112,7 +112,7 @@ describe('a mail', () => {
     mail.send({ address }, 'verify-email', { token: TOKEN });
     await mail.waitUntilIdle();
     expect(mails).toEqual([]);
-    expect(lines.join()).toContain('no address');
+    expect(lines.join()).toContain('address is invalid');
     expectCleanLog();
   });
 });
@@ -130,7 +130,7 @@ describe('a mail server that', () => {
     mail.send(TO, 'reset-password', { token: TOKEN });
     await mail.waitUntilIdle();
     expect(mails).toHaveLength(1);
-    expect(lines.filter((line) => line.includes('tried again'))).toHaveLength(2);
+    expect(lines.filter((line) => line.includes('will retry'))).toHaveLength(2);
     expectCleanLog();
   });
 
@@ -148,7 +148,12 @@ describe('a mail server that', () => {
     mail.send(TO, 'reset-password', { token: TOKEN });
     await mail.waitUntilIdle();
     expect(asked).toBe(1);
-    expect(JSON.parse(lines[0]!)).toMatchObject({ level: 'error', letter: 'reset-password', status: 554, attempts: 1 });
+    expect(JSON.parse(lines[0]!)).toMatchObject({
+      level: 'error',
+      template: 'reset-password',
+      smtpCode: 554,
+      attempts: 1,
+    });
     expectCleanLog();
   });
 
@@ -173,12 +178,12 @@ describe('a mail server that', () => {
     const started = performance.now();
     for (let n = 0; n < 1100; n += 1) mail.send(TO, 'reset-password', { token: TOKEN });
     expect(performance.now() - started).toBeLessThan(500);
-    expect(lines.filter((line) => line.includes('one was dropped'))).toHaveLength(100);
+    expect(lines.filter((line) => line.includes('the message was dropped'))).toHaveLength(100);
     await waitUntil('the server was asked', () => hangs.connections() === 4);
     const closing = performance.now();
     await mail.close();
     expect(performance.now() - closing).toBeLessThan(4000);
-    expect(lines.at(-1)).toContain('"mails":1000');
+    expect(lines.at(-1)).toContain('"messages":1000');
     expectCleanLog();
   });
 

@@ -75,7 +75,7 @@ describe('a connection to Redis', () => {
     expect(log.warn).toHaveBeenCalledTimes(1);
     await startRedis('--port', String(port));
     await vi.waitFor(async () => expect(await redis.ping()).toBe('PONG'), { timeout: 10_000 });
-    expect(log.info).toHaveBeenCalledWith('Redis is back');
+    expect(log.info).toHaveBeenCalledWith('restored the connection to Redis');
   });
 
   test('fails a command within about 2 s when the server stops responding, and never sends it twice', async () => {

@@ -387,7 +387,7 @@ describe('the real pages, in Chromium', () => {
   });
 
   it('look as they should in a mail as well', async () => {
-    const { compose } = createMailTemplates({ brandName: 'Signet', issuer: server.issuer });
+    const { render } = createMailTemplates({ brandName: 'Signet', issuer: server.issuer });
     const happening = {
       device: 'Firefox on Linux',
       address: '2001:db8:85a3::8a2e:370:7334',
@@ -395,13 +395,13 @@ describe('the real pages, in Chromium', () => {
     };
     const token = 'kJ3v9sQ1rT7yB2nM5xW8cL0pD4hJ6gFaZkq1wE2rT3y';
     const letters = {
-      'verify-email': compose('verify-email', { token }),
-      'reset-password': compose('reset-password', { token }),
-      'password-changed': compose('password-changed', happening),
-      'new-device': compose('new-device', happening),
-      'provider-linked': compose('provider-linked', { ...happening, provider: 'GitHub', by: 'email' }),
-      'approval-requested': compose('approval-requested', { agent: 'Cap Table Automation' }),
-      invitation: compose('invitation', { token, inviter: 'ada.okafor@northwind-traders.example', role: 'operator' }),
+      'verify-email': render('verify-email', { token }),
+      'reset-password': render('reset-password', { token }),
+      'password-changed': render('password-changed', happening),
+      'new-device': render('new-device', happening),
+      'provider-linked': render('provider-linked', { ...happening, provider: 'GitHub', by: 'email' }),
+      'approval-requested': render('approval-requested', { agent: 'Cap Table Automation' }),
+      invitation: render('invitation', { token, inviter: 'ada.okafor@northwind-traders.example', role: 'operator' }),
     };
     for (const [name, { subject, html }] of Object.entries(letters)) {
       await page.setContent(html);

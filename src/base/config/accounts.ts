@@ -1,4 +1,4 @@
-/** Accounts: who can create one, the first administrator, and the rules for passwords. */
+/** Settings of accounts: sign-up, the first administrator, and the rules for passwords. */
 
 import { defineTopic } from './base-config.js';
 import { integer, oneOf, optional, secret, string } from './setting.js';

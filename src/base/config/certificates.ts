@@ -1,10 +1,10 @@
-/** Certificates: TLS without a proxy, client certificates, and SPIFFE. */
+/** Settings of certificates: TLS without a proxy, client certificates, and SPIFFE. */
 
 import { defineTopic } from './base-config.js';
 import { list, optional, string } from './setting.js';
 
 export interface CertificateConfig {
-  /** In lower case. Read only from requests of trusted proxies. */
+  /** The header with the client certificate, in lower case. Only trusted proxies can send it. */
   header: string;
   /** PEM file with the certificate authorities for `tls_client_auth` (RFC 8705). */
   authoritiesFile: string | undefined;
@@ -15,13 +15,13 @@ export interface CertificateConfig {
 
 export interface SpiffeConfig {
   trustDomains: string[];
-  /** Contains `<trust domain>.json` for each of them. */
+  /** Contains `<trust domain>.json` for each trust domain. */
   bundlesFolder: string;
 }
 
 const HEADER_NAME = /^[\w-]{1,60}$/;
 /** Headers that have another meaning. */
-const RESERVED =
+const RESERVED_HEADERS =
   /^(authorization|cookie|host|dpop|content-.*|x-forwarded-.*|x-api-key|x-csrf-token|forwarded|connection)$/;
 const TRUST_DOMAIN = /^[a-z0-9._-]{1,255}$/;
 
@@ -67,12 +67,12 @@ export const certificates = defineTopic({
     const { tlsCertificate, tlsKey, authoritiesFile, bundlesFolder } = values;
     const header = values.header.toLowerCase();
     const trustDomains = trustDomainsOf(values);
-    const invalid = trustDomains.find((name) => !TRUST_DOMAIN.test(name) || name.startsWith('.'));
+    const invalidDomain = trustDomains.find((name) => !TRUST_DOMAIN.test(name) || name.startsWith('.'));
     return [
-      (!HEADER_NAME.test(header) || RESERVED.test(header)) &&
+      (!HEADER_NAME.test(header) || RESERVED_HEADERS.test(header)) &&
         'CLIENT_CERT_HEADER is not valid; allowed: letters, digits and -, and no header that has another meaning',
-      invalid !== undefined &&
-        `SPIFFE_TRUST_DOMAIN or SPIFFE_TRUSTED_DOMAINS contains "${invalid}"; allowed: names such as example.org, in lower case, without spiffe://`,
+      invalidDomain !== undefined &&
+        `SPIFFE_TRUST_DOMAIN or SPIFFE_TRUSTED_DOMAINS contains "${invalidDomain}"; allowed: names such as example.org, in lower case, without spiffe://`,
       trustDomains.length > 0 &&
         !bundlesFolder &&
         'SPIFFE_BUNDLES is missing: set it to the folder with a bundle for each trust domain, such as example.org.json',

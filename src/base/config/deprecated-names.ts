@@ -1,6 +1,6 @@
-/** Names from earlier releases. They work for one release, with a warning. */
+/** Deprecated names of settings. They work for one release, with a warning. */
 
-/** Current names by old names of settings. */
+/** Current names of settings by their deprecated names. */
 export const DEPRECATED_NAMES: Readonly<Record<string, string>> = {
   REFRESH_RETRY_WINDOW: 'REFRESH_TOKEN_REUSE_INTERVAL',
   REAP_UNUSED_CLIENTS: 'UNUSED_CLIENT_TTL',
@@ -9,12 +9,13 @@ export const DEPRECATED_NAMES: Readonly<Record<string, string>> = {
   FEDERATION_KEEP_TOKENS: 'FEDERATION_STORE_TOKENS',
 };
 
-/** The same for members of settings that hold JSON. */
+/** Current names of JSON members by setting and deprecated name. */
 export const DEPRECATED_MEMBERS: Readonly<Record<string, Record<string, string>>> = {
   OIDC_PROVIDERS: { vouches_for: 'email_domains' },
 };
 
-/** Returns an object whose old member names are replaced. A current name that is there is kept. */
+/** Returns a copy with current member names. If both names are present, keeps both, so that the
+ * schema rejects the object. */
 export function renameDeprecatedMembers(variable: string, value: unknown): unknown {
   if (typeof value !== 'object' || value === null) return value;
   const members = { ...value } as Record<string, unknown>;

@@ -1,4 +1,4 @@
-/** Mail: the server that sends it, and the sender. */
+/** Settings of e-mail: the SMTP server and the sender. */
 import { INVISIBLE } from '../text.js';
 import { defineTopic } from './base-config.js';
 import { parsed } from './setting.js';
@@ -6,9 +6,9 @@ import { parsed } from './setting.js';
 export interface SmtpServer {
   host: string;
   port: number;
-  /** TLS from the first byte (smtps). */
+  /** Whether the connection starts with TLS (smtps). */
   secure: boolean;
-  /** `?tls=off`: without encryption, for a mail server in your own network. */
+  /** Whether TLS is disabled (`?tls=off`), for an SMTP server in the same network. */
   allowPlaintext: boolean;
   auth: { user: string; pass: string } | undefined;
 }
@@ -21,7 +21,7 @@ export interface Mailbox {
 
 const HOST = /^([\w-]+(\.[\w-]+)*|\[[0-9a-f:.]+\])$/i;
 const ADDRESS = /^[^\s@<>"(),:;[\]\\]+@[^\s@<>"(),:;\\]+$/u;
-const SUBMISSION = { 'smtp:': 587, 'smtps:': 465 };
+const DEFAULT_PORTS = { 'smtp:': 587, 'smtps:': 465 };
 
 export const mail = defineTopic({
   title: 'Mail',
@@ -29,13 +29,13 @@ export const mail = defineTopic({
     smtp: parsed((text) => (text ? parseSmtpUrl(text) : undefined), {
       variable: 'SMTP_URL',
       description:
-        'Mail server. Default: in development, mails are written to DATA_DIR/outbox; in production, no mail is sent.',
+        'SMTP server. Default: in development, e-mails are written to DATA_DIR/outbox; in production, no e-mail is sent.',
       type: 'smtp://[user:password@]host[:port] with STARTTLS, smtp://…?tls=off without encryption, or smtps://…',
       isSecret: true,
     }),
     mailFrom: parsed((text) => (text ? parseMailbox(text) : undefined), {
       variable: 'MAIL_FROM',
-      description: 'Sender of mails. Default: <BRAND_NAME> <no-reply@<host of ISSUER>>.',
+      description: 'Sender of e-mails. Default: <BRAND_NAME> <no-reply@<host of ISSUER>>.',
       type: 'an address, or Name <address>',
     }),
   },
@@ -45,25 +45,25 @@ export const mail = defineTopic({
   }),
 });
 
-/** Parses SMTP_URL. Throws an `Error` without the password. */
+/** Parses SMTP_URL. The messages of its errors never contain the password. */
 function parseSmtpUrl(text: string): SmtpServer {
   const url = URL.parse(text);
-  const usual = url && SUBMISSION[url.protocol as keyof typeof SUBMISSION];
-  if (!url || !usual) throw new Error('is not an SMTP URL');
+  const defaultPort = url && DEFAULT_PORTS[url.protocol as keyof typeof DEFAULT_PORTS];
+  if (!url || !defaultPort) throw new Error('is not an SMTP URL');
   if (!HOST.test(url.hostname)) throw new Error('has no host');
   if (url.port === '0' || !/^\/?$/.test(url.pathname) || url.hash)
-    throw new Error('has more than a host and a port; special characters in the password must be percent-encoded');
+    throw new Error('must not have a path; special characters in the password must be percent-encoded');
   const secure = url.protocol === 'smtps:';
   if (url.search && (secure || url.search !== '?tls=off'))
-    throw new Error('has an unknown query: only ?tls=off is supported, and only with smtp://');
+    throw new Error('has an unknown parameter: only ?tls=off is supported, and only with smtp://');
   if (Boolean(url.username) !== Boolean(url.password))
     throw new Error('has a user without a password, or a password without a user');
   return {
     host: url.hostname.replace(/^\[|\]$/g, ''),
-    port: Number(url.port) || usual,
+    port: Number(url.port) || defaultPort,
     secure,
     allowPlaintext: url.search !== '',
-    auth: url.username ? { user: decoded(url.username), pass: decoded(url.password) } : undefined,
+    auth: url.username ? { user: percentDecode(url.username), pass: percentDecode(url.password) } : undefined,
   };
 }
 
@@ -71,18 +71,23 @@ function parseSmtpUrl(text: string): SmtpServer {
 function parseMailbox(text: string): Mailbox {
   const [, name, bracketed, bare] = /^(?:([^<>]*?)\s*<([^<>]+)>|([^<>]+))$/.exec(text) ?? [];
   const address = bracketed ?? bare ?? '';
-  if (!isMailable(address) || INVISIBLE.test(text)) throw new Error(`is "${text.replace(INVISIBLE, '?')}"`);
-  const plainName = name?.replace(/^"(.*)"$/, '$1');
-  return plainName ? { name: plainName, address } : { address };
+  if (!isMailable(address) || INVISIBLE.test(text)) {
+    throw new Error(`is not valid (got "${text.replace(INVISIBLE, '?')}")`);
+  }
+  const unquotedName = name?.replace(/^"(.*)"$/, '$1');
+  return unquotedName ? { name: unquotedName, address } : { address };
 }
 
-/** Reports whether the text is exactly one address: no second address, SMTP command or header. */
+/**
+ * Reports whether the text is one e-mail address and nothing else. A second address, an SMTP
+ * command or a header could be injected otherwise.
+ */
 export const isMailable = (address: string) => ADDRESS.test(address) && !INVISIBLE.test(address);
 
-function decoded(part: string): string {
+function percentDecode(part: string): string {
   try {
     return decodeURIComponent(part);
   } catch {
-    throw new Error('has a % in the user or password that is not followed by two hexadecimal digits');
+    throw new Error('has a % in the user or password that must be percent-encoded as %25');
   }
 }

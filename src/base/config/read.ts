@@ -1,4 +1,4 @@
-/** Reads the settings of a topic from environment variables and from files that they name. */
+/** Reads the settings of a topic from environment variables, and from the files that they name. */
 import { readFileSync } from 'node:fs';
 import { DEPRECATED_MEMBERS, DEPRECATED_NAMES } from './deprecated-names.js';
 import { type Setting, type SettingDefinition, settingDefinitions } from './setting.js';
@@ -7,72 +7,77 @@ import type { Settings, Values } from './topic.js';
 export type EnvironmentVariables = Record<string, string | undefined>;
 
 export interface ConfigDiagnostics {
-  /** Messages that stop the start. */
+  /** Messages that prevent the start. */
   errors: string[];
-  /** Messages about names that will stop working. */
+  /** Messages about deprecated names. */
   warnings: string[];
 }
 
 /**
- * Returns the values of all settings of a topic. A setting with a problem gets its default, so that
- * the problems of the others are found too.
+ * Returns the values of all settings of a topic, and adds errors and warnings to `diagnostics`. An
+ * invalid setting falls back to its default, so that all errors are reported at once.
  */
 export function readValues<S extends Settings>(
   settings: S,
   environment: EnvironmentVariables,
-  report: ConfigDiagnostics,
+  diagnostics: ConfigDiagnostics,
 ): Values<S> {
-  const values = Object.entries(settings).map(([name, setting]) => [name, readValue(setting, environment, report)]);
+  const values = Object.entries(settings).map(([name, setting]) => [
+    name,
+    readValue(setting, environment, diagnostics),
+  ]);
   return Object.fromEntries(values) as Values<S>;
 }
 
-function readValue(setting: Setting, environment: EnvironmentVariables, report: ConfigDiagnostics): unknown {
-  const info = settingDefinitions.get(setting)!;
-  const result = setting.safeParse(textOf(info, environment, report) || info.defaultValue);
+function readValue(setting: Setting, environment: EnvironmentVariables, diagnostics: ConfigDiagnostics): unknown {
+  const definition = settingDefinitions.get(setting)!;
+  const result = setting.safeParse(readRawValue(definition, environment, diagnostics) || definition.defaultValue);
   if (result.success) return result.data;
-  const { message } = result.error.issues[0]!;
-  report.errors.push(`${info.variable} ${message}${info.type ? `; allowed: ${info.type}` : ''}`);
-  return setting.parse(info.defaultValue);
+  diagnostics.errors.push(`${definition.variable} ${result.error.issues[0]!.message}`);
+  return setting.parse(definition.defaultValue);
 }
 
-/** Returns the text of a setting, or undefined when it is not set. An empty one is not set. */
-function textOf(
+/** Returns the text of a setting. Undefined if it is not set or empty. */
+function readRawValue(
   { variable, isSecret }: SettingDefinition,
   environment: EnvironmentVariables,
-  report: ConfigDiagnostics,
+  diagnostics: ConfigDiagnostics,
 ): string | undefined {
   const get = (name: string) => environment[name]?.trim() || undefined;
-  const file = isSecret ? get(`${variable}_FILE`) : undefined;
-  if (file && get(variable)) report.errors.push(`${variable} and ${variable}_FILE are both set; set one of them`);
-  const text = file ? readSecretFile(`${variable}_FILE`, file, report) : get(variable);
-  warnOfOldMembers(variable, text, report);
-  const old = Object.keys(DEPRECATED_NAMES).find((name) => DEPRECATED_NAMES[name] === variable);
-  const oldText = old && get(old);
-  if (!oldText) return text;
-  report.warnings.push(
+  const path = isSecret ? get(`${variable}_FILE`) : undefined;
+  if (path && get(variable)) {
+    diagnostics.errors.push(`${variable} and ${variable}_FILE are both set; set only one`);
+  }
+  const text = path ? readSecretFile(`${variable}_FILE`, path, diagnostics) : get(variable);
+  warnAboutDeprecatedMembers(variable, text, diagnostics);
+  const deprecatedName = Object.keys(DEPRECATED_NAMES).find((name) => DEPRECATED_NAMES[name] === variable);
+  const deprecatedText = deprecatedName && get(deprecatedName);
+  if (!deprecatedText) return text;
+  diagnostics.warnings.push(
     text
-      ? `${old} is ignored because ${variable} is set: remove it`
-      : `${old} is the old name of ${variable} and will stop working in the next release: rename it`,
+      ? `${deprecatedName} is deprecated and ignored because ${variable} is set; remove ${deprecatedName}`
+      : `${deprecatedName} is deprecated and will be removed in the next release; use ${variable} instead`,
   );
-  return text ?? oldText;
+  return text ?? deprecatedText;
 }
 
-function warnOfOldMembers(variable: string, text: string | undefined, { warnings }: ConfigDiagnostics): void {
-  for (const [old, current] of Object.entries(DEPRECATED_MEMBERS[variable] ?? {}))
-    if (text?.includes(`"${old}"`))
-      warnings.push(
-        `${variable}: "${old}" is the old name of "${current}" and will stop working in the next release: rename it`,
-      );
+function warnAboutDeprecatedMembers(variable: string, text: string | undefined, { warnings }: ConfigDiagnostics): void {
+  for (const [deprecated, current] of Object.entries(DEPRECATED_MEMBERS[variable] ?? {})) {
+    if (!text?.includes(`"${deprecated}"`)) continue;
+    warnings.push(
+      `${variable}: "${deprecated}" is deprecated and will be removed in the next release; use "${current}" instead`,
+    );
+  }
 }
 
 /** Reads a secret that Docker or Kubernetes mounted as a file, without its trailing newline. */
 function readSecretFile(variable: string, path: string, { errors }: ConfigDiagnostics): string | undefined {
   try {
     const text = readFileSync(path, 'utf8').replace(/[\r\n]+$/, '');
-    if (text.trim() === '') errors.push(`${variable}: ${path} is empty`);
+    if (text.trim() === '') errors.push(`${variable}: the file ${path} is empty`);
     return text;
   } catch (error) {
-    errors.push(`${variable} cannot be read: ${(error as Error).message}`);
+    errors.push(`${variable}: cannot read the file: ${(error as Error).message}`);
     return undefined;
   }
 }

@@ -1,4 +1,4 @@
-/** Registration: who can register OAuth clients and agents, and when unused ones are deleted. */
+/** Settings of registration: who can register clients and agents, and when unused ones expire. */
 import { isHost } from '../host.js';
 import { defineTopic } from './base-config.js';
 import { readScopePreset } from './scope-preset.js';
@@ -25,7 +25,7 @@ export const registration = defineTopic({
       'CLIENT_ID_METADATA_DOCUMENTS',
       ['auto', 'on', 'off'],
       'auto',
-      'Whether the client_id can be the URL of a client metadata document. auto: only with REGISTRATION=open.',
+      'Whether a client_id can be the URL of a client metadata document. auto: only with REGISTRATION=open.',
     ),
     unusedClientSeconds: duration(
       'UNUSED_CLIENT_TTL',
@@ -69,8 +69,8 @@ export const registration = defineTopic({
     clientDocuments: clientDocuments === 'auto' ? values.registration === 'open' : clientDocuments === 'on',
   }),
   check: (values) => [
-    values.registration === 'token' && tokenProblem('REGISTRATION', values.registrationToken),
-    values.agentOnboarding === 'token' && tokenProblem('AGENT_ONBOARDING', values.agentOnboardingToken),
+    values.registration === 'token' && checkToken('REGISTRATION', values.registrationToken),
+    values.agentOnboarding === 'token' && checkToken('AGENT_ONBOARDING', values.agentOnboardingToken),
     values.defaultResource !== undefined &&
       !URL.canParse(values.defaultResource) &&
       'DEFAULT_RESOURCE is not an absolute URI; allowed: the identifier of a registered API, such as https://api.example.com/v1',
@@ -82,6 +82,6 @@ export const registration = defineTopic({
   ],
 });
 
-const tokenProblem = (variable: string, token: string | undefined) =>
+const checkToken = (variable: string, token: string | undefined) =>
   !BEARER_TOKEN.test(token ?? '') &&
   `${variable}_TOKEN must have at least ${MIN_TOKEN_LENGTH} characters when ${variable}=token: letters, digits and -._~+/=`;

@@ -1,4 +1,4 @@
-/** The server process: where it listens, what it trusts, what it logs. */
+/** Settings of the server process: addresses, trusted proxies and origins, and the log level. */
 import { isIP } from 'node:net';
 import { isLoopback } from '../../kit/loopback.js';
 import { isHost } from '../host.js';
@@ -7,6 +7,7 @@ import { createTopicDefiner, type ResolvedBy } from './topic.js';
 
 export type ServerConfig = ResolvedBy<typeof server>;
 
+/** Depends on no other topic. */
 export const server = createTopicDefiner<unknown>()({
   title: 'Server',
   settings: {
@@ -19,7 +20,7 @@ export const server = createTopicDefiner<unknown>()({
     port: integer('PORT', [0, 65_535], 3000, 'Port to listen on. 0 uses any free port.'),
     host: optional('HOST', 'Address to listen on. Default: all interfaces.'),
     issuer: optional('ISSUER', 'Public URL without a path. Default: http://localhost:<PORT>.'),
-    brandName: string('BRAND_NAME', 'Signet', 'Name shown on the pages and in mails.'),
+    brandName: string('BRAND_NAME', 'Signet', 'Name shown on the pages and in e-mails.'),
     processes: integer('WEB_CONCURRENCY', [1, 64], 1, 'Number of server processes. More than one requires PostgreSQL.'),
     logLevel: oneOf('LOG_LEVEL', ['trace', 'debug', 'info', 'warn', 'error', 'silent'], 'info', 'Minimum log level.'),
     trustedProxies: list(
@@ -52,7 +53,7 @@ export const server = createTopicDefiner<unknown>()({
         production &&
         url.protocol !== 'https:' &&
         !isLoopback(url.hostname) &&
-        'ISSUER uses http: in production it must use https, or a loopback address behind a tunnel; set ISSUER=https://<your host>',
+        'ISSUER must use https in production, unless its host is a loopback address; set ISSUER=https://<your host>',
       ...values.corsAllowedOrigins.map(
         (origin) =>
           (URL.parse(origin)?.origin !== origin || !/^https?:[^*]+$/.test(origin)) &&
@@ -75,6 +76,6 @@ export const server = createTopicDefiner<unknown>()({
 /** Reports whether the text is an IP address or a network such as 10.0.0.0/8. */
 function isNetwork(text: string): boolean {
   const [address = '', bits] = text.split('/');
-  const width = isIP(address) === 6 ? 128 : 32;
-  return isIP(address) > 0 && (bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= width));
+  const maxBits = isIP(address) === 6 ? 128 : 32;
+  return isIP(address) > 0 && (bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= maxBits));
 }

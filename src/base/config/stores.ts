@@ -1,4 +1,4 @@
-/** Storage: the database, Redis, and the master secret. */
+/** Settings of storage: the database, Redis, and the master secret. */
 import { join } from 'node:path';
 import type { ServerConfig } from './server.js';
 import { integer, secret, string } from './setting.js';
@@ -43,7 +43,7 @@ export const stores = createTopicDefiner<ServerConfig>()({
       production &&
         isPostgresql &&
         !secret &&
-        'SECRET is missing: in production on PostgreSQL all processes need the same one; generate it with: openssl rand -base64 32',
+        'SECRET is missing: in production on PostgreSQL, all processes need the same secret; generate it with: openssl rand -base64 32',
     ];
   },
 });

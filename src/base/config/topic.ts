@@ -6,25 +6,26 @@ export type Settings = Record<string, Setting>;
 
 export type Values<S extends Settings> = { [Name in keyof S]: z.output<S[Name]> };
 
-/** A message about values that do not fit together, or something falsy. */
-export type Problem = string | false | undefined;
+/** An error message, or a falsy value if there is no error. */
+export type CheckResult = string | false | undefined;
 
 export interface Topic<S extends Settings = Settings, Resolved = unknown, Context = unknown> {
   /** A heading for the documentation. */
   title: string;
-  /** The keys are the names that the code uses. */
+  /** Settings by the names that the code uses. */
   settings: S;
-  /** Returns the topic's part of the configuration. Never throws: `check` reports problems. */
+  /** Returns the topic's part of the configuration. Never throws: `check` reports errors. */
   resolve(values: Values<S>, context: Context): Resolved;
   /**
-   * Returns the problems that no single setting shows. `config` includes what `resolve` returned.
+   * Returns errors about settings that contradict each other. `config` is the context with the
+   * result of `resolve`.
    */
-  check?(values: Values<S>, config: Context & Resolved): Problem[];
+  check?(values: Values<S>, config: Context & Resolved): CheckResult[];
 }
 
 /**
- * Returns a function that infers the types of a topic. `Context` is the part of the configuration
- * that its topics depend on.
+ * Returns a function that defines a topic. `Context` is the part of the configuration on which the
+ * topic depends. Curried, because TypeScript cannot infer the other type arguments if one is given.
  */
 export const createTopicDefiner =
   <Context>() =>

@@ -1,4 +1,4 @@
-/** All topics, in the order of .env.example and docs/configuration.md. */
+/** Lists all topics, in the order of .env.example and docs/configuration.md. */
 import { accounts } from './accounts.js';
 import { certificates } from './certificates.js';
 import { federation } from './federation.js';
@@ -27,27 +27,30 @@ const TOPICS = [
   trustedIssuers,
 ];
 
-/** Resolves one topic: reads its values, collects its problems. */
-export type UseTopic = <S extends Settings, Resolved, Context>(
+/** Reads, checks and resolves one topic. */
+export type ResolveTopic = <S extends Settings, Resolved, Context>(
   topic: Topic<S, Resolved, Context>,
   context: Context,
 ) => Resolved;
 
-/** Resolves all topics into one configuration. The topics of the first two lines come first. */
-export function resolveTopics(use: UseTopic) {
-  const serverConfig = use(server, undefined);
-  const instance = { ...serverConfig, ...use(stores, serverConfig) };
+/**
+ * Resolves all topics into one configuration. The server and the stores come first, because the
+ * other topics depend on them.
+ */
+export function resolveTopics(resolve: ResolveTopic) {
+  const serverConfig = resolve(server, undefined);
+  const baseConfig = { ...serverConfig, ...resolve(stores, serverConfig) };
   return {
-    ...instance,
-    ...use(certificates, instance),
-    ...use(mail, instance),
-    ...use(accounts, instance),
-    ...use(tokens, instance),
-    ...use(registration, instance),
-    ...use(rateLimits, instance),
-    ...use(federation, instance),
-    ...use(upstream, instance),
-    ...use(trustedIssuers, instance),
+    ...baseConfig,
+    ...resolve(certificates, baseConfig),
+    ...resolve(mail, baseConfig),
+    ...resolve(accounts, baseConfig),
+    ...resolve(tokens, baseConfig),
+    ...resolve(registration, baseConfig),
+    ...resolve(rateLimits, baseConfig),
+    ...resolve(federation, baseConfig),
+    ...resolve(upstream, baseConfig),
+    ...resolve(trustedIssuers, baseConfig),
   };
 }
 

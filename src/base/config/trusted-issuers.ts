@@ -1,6 +1,6 @@
 /**
- * External issuers whose tokens are accepted as credentials. The algorithm follows from the
- * configured key, never from the token.
+ * Settings of external issuers whose tokens are accepted as credentials. The configured key
+ * determines the algorithm, never the token.
  */
 import { createPublicKey, createSecretKey, type KeyObject } from 'node:crypto';
 import { isSecureUrl } from '../../kit/loopback.js';
@@ -8,20 +8,20 @@ import { defineTopic } from './base-config.js';
 import { optional, secret } from './setting.js';
 
 export interface TrustedIssuer {
-  /** The `iss` of its tokens. */
+  /** The expected `iss`. */
   issuer: string;
-  /** The `aud` of its tokens. Undefined: any. */
+  /** The expected `aud`. Undefined: any. */
   audience: string | undefined;
   algorithms: string[];
-  /** The key that verifies its signatures. Undefined: keys come from its discovery document. */
+  /** The key that verifies signatures. Undefined: the discovery document leads to the keys. */
   key: KeyObject | undefined;
-  /** Whether the `sub` can be an account id when no linked identity matches it. */
-  namesAccounts: boolean;
+  /** Whether the `sub` can be an account id if no linked identity matches it. */
+  subCanBeAccountId: boolean;
 }
 
 const MIN_SECRET_BYTES = 32;
 const MIN_RSA_BITS = 2048;
-const ANY = '*';
+const ANY_AUDIENCE = '*';
 
 export const trustedIssuers = defineTopic({
   title: 'Tokens of external issuers',
@@ -50,12 +50,17 @@ export const trustedIssuers = defineTopic({
       ? { key: createSecretKey(jwtSecret, 'utf8'), algorithms: ['HS256'] }
       : jwtPublicKey && readPublicKey(jwtPublicKey);
     if (key) {
-      const audience = jwtAudience === ANY ? undefined : (jwtAudience ?? '');
-      issuers.push({ issuer: jwtIssuer ?? '', audience, ...key, namesAccounts: true });
+      const audience = jwtAudience === ANY_AUDIENCE ? undefined : (jwtAudience ?? '');
+      issuers.push({ issuer: jwtIssuer ?? '', audience, ...key, subCanBeAccountId: true });
     }
     if (oidcIssuer) {
-      const discovered = { algorithms: ['RS256', 'ES256'], key: undefined };
-      issuers.push({ issuer: oidcIssuer, audience: oidcAudience ?? '', ...discovered, namesAccounts: false });
+      issuers.push({
+        issuer: oidcIssuer,
+        audience: oidcAudience ?? '',
+        algorithms: ['RS256', 'ES256'],
+        key: undefined,
+        subCanBeAccountId: false,
+      });
     }
     return { trustedIssuers: issuers };
   },
@@ -77,30 +82,33 @@ export const trustedIssuers = defineTopic({
       !hasKey &&
         (jwtIssuer || jwtAudience) &&
         'JWT_ISSUER and JWT_AUDIENCE have no effect without JWT_SECRET or JWT_PUBLIC_KEY',
-      hasKey && jwtIssuer && isSame(jwtIssuer, own.issuer) && 'JWT_ISSUER is our own ISSUER; allowed: another issuer',
+      hasKey &&
+        jwtIssuer &&
+        isSameIssuer(jwtIssuer, own.issuer) &&
+        'JWT_ISSUER is our own ISSUER; allowed: another issuer',
       oidcIssuer &&
         !isIssuerUrl(oidcIssuer) &&
         'OIDC_ISSUER is not an issuer; allowed: https://… as in its discovery document, or http:// on a loopback address',
       oidcIssuer &&
-        (!oidcAudience || oidcAudience === ANY) &&
-        'OIDC_AUDIENCE is missing: set it to the `aud` of tokens for this server; the issuer has other audiences too',
+        (!oidcAudience || oidcAudience === ANY_AUDIENCE) &&
+        'OIDC_AUDIENCE is missing: set it to the `aud` of tokens for this server; * would accept tokens for other apps',
       !oidcIssuer && oidcAudience && 'OIDC_AUDIENCE has no effect without OIDC_ISSUER',
-      oidcIssuer && isSame(oidcIssuer, own.issuer) && 'OIDC_ISSUER is our own ISSUER; allowed: another issuer',
+      oidcIssuer && isSameIssuer(oidcIssuer, own.issuer) && 'OIDC_ISSUER is our own ISSUER; allowed: another issuer',
       oidcIssuer &&
         hasKey &&
         jwtIssuer &&
-        isSame(oidcIssuer, jwtIssuer) &&
+        isSameIssuer(oidcIssuer, jwtIssuer) &&
         'OIDC_ISSUER and JWT_ISSUER are the same; configure an issuer only once',
     ];
   },
 });
 
 /**
- * Returns a public key and its only algorithm, or undefined if it is not supported. Private keys
- * are rejected: verifying needs none.
+ * Returns a public key and its only algorithm, or undefined if the text is not a supported public
+ * key. A private key is rejected, because it does not belong on this server.
  */
 function readPublicKey(text: string): { key: KeyObject; algorithms: string[] } | undefined {
-  const pem = text.replaceAll('\\n', '\n'); // a line break as many web consoles store it
+  const pem = text.replaceAll('\\n', '\n'); // many web consoles store a line break as \n
   if (!/^-----BEGIN (RSA )?PUBLIC KEY-----/.test(pem)) return undefined;
   try {
     const key = createPublicKey(pem);
@@ -113,8 +121,8 @@ function readPublicKey(text: string): { key: KeyObject; algorithms: string[] } |
   }
 }
 
-/** Reports whether two texts are the same issuer, for example with and without a trailing slash. */
-const isSame = (a: string, b: string) => normalize(a) === normalize(b);
+/** Compares issuers without regard to a trailing slash. */
+const isSameIssuer = (a: string, b: string) => normalize(a) === normalize(b);
 const normalize = (issuer: string) => (URL.parse(issuer)?.href ?? issuer).replace(/\/+$/, '');
 
 function isIssuerUrl(text: string): boolean {

@@ -1,10 +1,13 @@
-/** Proxy login: another server whose accounts can sign in here with their password. */
+/** Settings of proxy login: another server whose accounts can sign in here with their password. */
 import { isLoopback, isSecureUrl } from '../../kit/loopback.js';
 import { defineTopic } from './base-config.js';
 import { optional, string } from './setting.js';
 
 export interface UpstreamConfig {
-  /** Without a trailing slash. Together with the account's id there, it identifies a user. */
+  /**
+   * Without a trailing slash. It is the issuer of the identities: it identifies a user together
+   * with the id of the user's account there.
+   */
   url: string;
   loginPath: string;
   profilePath: string;

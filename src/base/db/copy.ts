@@ -1,6 +1,6 @@
 /**
- * Copies all data between SQLite and PostgreSQL, in either direction. The target must be empty. It
- * is filled in one transaction and compared with the source before the commit.
+ * Copies all data between SQLite and PostgreSQL, in either direction. The target must be empty. One
+ * transaction fills it, and compares it with the source before the commit.
  */
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
@@ -42,55 +42,56 @@ const MODELS: Record<Prisma.ModelName, readonly string[]> = {
   RateLimit: ['key'],
 };
 const PAGE_SIZE = 500;
-const PATIENCE = { maxWait: 10_000, timeout: 3_600_000 } as const;
+const TRANSACTION_TIMEOUTS = { maxWait: 10_000, timeout: 3_600_000 } as const;
 
 type Row = Record<string, unknown>;
 export type CopiedModel = { model: string; rows: number };
 
 /**
- * Returns the number of copied rows per model. On any error it throws, and the target stays empty.
+ * Copies `from` to `to` and returns the number of rows per model. Throws on any error, and leaves
+ * the target empty.
  */
 export async function copyDatabase(from: string, to: string): Promise<CopiedModel[]> {
   await requireCurrentSchema(from);
   await migrate(to);
   const [source, target] = [await openDatabase(from), await openDatabase(to)];
   try {
-    // One snapshot of the source on PostgreSQL; on SQLite the transaction keeps every other writer
-    // out meanwhile.
-    return await source.$transaction((read) => target.$transaction((write) => copyAll(read, write), PATIENCE), {
-      ...PATIENCE,
-      isolationLevel: 'Serializable',
-    });
+    // The source must not change meanwhile: on PostgreSQL the transaction reads one snapshot, and
+    // on SQLite it blocks all other writers.
+    return await source.$transaction(
+      (sourceTx) => target.$transaction((targetTx) => copyAllModels(sourceTx, targetTx), TRANSACTION_TIMEOUTS),
+      { ...TRANSACTION_TIMEOUTS, isolationLevel: 'Serializable' },
+    );
   } finally {
     await Promise.all([source.$disconnect(), target.$disconnect()]);
   }
 }
 
-/** Rejects a missing source: SQLite would create the file, and copying nothing would succeed. */
+/** Throws if the source is missing (SQLite would create an empty one) or needs migrations. */
 async function requireCurrentSchema(from: string): Promise<void> {
-  const target = parseDatabaseUrl(from);
-  if (target.provider === 'sqlite' && !existsSync(target.path))
-    throw new Error(`There is no database at ${target.path}.`);
+  const source = parseDatabaseUrl(from);
+  if (source.provider === 'sqlite' && !existsSync(source.path))
+    throw new Error(`There is no database at ${source.path}.`);
   const pending = await pendingMigrations(from);
-  if (pending.length > 0) throw new Error('The source is older than this version: start the server on it once.');
+  if (pending.length > 0) throw new Error('The source database needs migrations: start this version on it once.');
 }
 
-async function copyAll(read: Queryable, write: Queryable): Promise<CopiedModel[]> {
+async function copyAllModels(source: Queryable, target: Queryable): Promise<CopiedModel[]> {
   const models = Object.entries(MODELS);
   for (const [model] of models) {
-    if ((await table(write, model).count()) > 0) throw new Error(`The target is not empty: it has rows in ${model}.`);
+    if ((await table(target, model).count()) > 0) throw new Error(`The target is not empty: it has rows in ${model}.`);
   }
-  const moved: CopiedModel[] = [];
-  for (const [model, key] of models) moved.push({ model, rows: await copy(read, write, model, key) });
-  return moved;
+  const copied: CopiedModel[] = [];
+  for (const [model, key] of models) copied.push({ model, rows: await copyModel(source, target, model, key) });
+  return copied;
 }
 
-async function copy(read: Queryable, write: Queryable, model: string, key: readonly string[]): Promise<number> {
+async function copyModel(source: Queryable, target: Queryable, model: string, key: readonly string[]): Promise<number> {
   let copied = 0;
-  for await (const rows of pages(read, model, key)) {
-    copied += (await table(write, model).createMany({ data: rows.map(withoutNulls) })).count;
+  for await (const rows of readPages(source, model, key)) {
+    copied += (await table(target, model).createMany({ data: rows.map(withoutNulls) })).count;
   }
-  const [original, copy] = [await fingerprint(read, model, key), await fingerprint(write, model, key)];
+  const [original, copy] = [await fingerprint(source, model, key), await fingerprint(target, model, key)];
   if (original !== copy) throw new Error(`The copy of ${model} differs from the original.`);
   return copied;
 }
@@ -100,25 +101,30 @@ function withoutNulls(row: Row): Row {
   return Object.fromEntries(Object.entries(row).filter(([, value]) => value !== null));
 }
 
-async function* pages(db: Queryable, model: string, key: readonly string[]): AsyncGenerator<Row[]> {
+/** Yields all rows in the order of their primary keys. */
+async function* readPages(db: Queryable, model: string, key: readonly string[]): AsyncGenerator<Row[]> {
   const orderBy = key.map((field) => ({ [field]: 'asc' }));
   let last: Row | undefined;
   do {
-    const rows: Row[] = await table(db, model).findMany({ take: PAGE_SIZE, orderBy, ...(last && after(last, key)) });
+    const rows: Row[] = await table(db, model).findMany({
+      take: PAGE_SIZE,
+      orderBy,
+      ...(last && startAfter(last, key)),
+    });
     if (rows.length > 0) yield rows;
     last = rows.length === PAGE_SIZE ? rows.at(-1) : undefined;
   } while (last);
 }
 
-function after(row: Row, key: readonly string[]) {
+function startAfter(row: Row, key: readonly string[]) {
   const values = Object.fromEntries(key.map((field) => [field, row[field]]));
   return { cursor: key.length === 1 ? values : { [key.join('_')]: values }, skip: 1 };
 }
 
-/** Returns a fingerprint that does not depend on the order of rows or of keys in Json. */
+/** Returns a checksum that does not depend on the order of rows, or of keys in Json. */
 async function fingerprint(db: Queryable, model: string, key: readonly string[]): Promise<string> {
   const sum = new Uint32Array(8);
-  for await (const rows of pages(db, model, key)) {
+  for await (const rows of readPages(db, model, key)) {
     for (const row of rows) {
       const digest = createHash('sha256')
         .update(JSON.stringify(canonical(row)))
@@ -139,7 +145,7 @@ function canonical(value: unknown): unknown {
   return Object.fromEntries(members.map(([name, member]) => [name, canonical(member)]));
 }
 
-/** The operations that all models share, which TypeScript cannot infer. */
+/** The operations that all models share. TypeScript cannot call them on a union of models. */
 interface Table {
   count(): Promise<number>;
   findMany(args: object): Promise<Row[]>;

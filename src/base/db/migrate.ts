@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url';
 import { type MigrationSession, openMigrationSession } from './migration-session.js';
 import { parseDatabaseUrl } from './open.js';
 
-const FOLDER = fileURLToPath(new URL('../../../prisma/migrations', import.meta.url));
+const MIGRATIONS_FOLDER = fileURLToPath(new URL('../../../prisma/migrations', import.meta.url));
 
 interface Migration {
   name: string;
@@ -22,13 +22,16 @@ interface Migration {
  * Applies missing migrations and returns their names. Throws without changes if the database does
  * not belong to this version.
  */
-export async function migrate(url: string, folder = FOLDER): Promise<string[]> {
-  const migrations = read(url, folder);
+export async function migrate(url: string, folder = MIGRATIONS_FOLDER): Promise<string[]> {
+  const migrations = readMigrations(url, folder);
   const session = await openMigrationSession(parseDatabaseUrl(url));
   try {
-    if ((await missing(session, migrations)).length === 0) return []; // the usual start: no lock, nothing written
+    // A start without missing migrations takes no lock and writes nothing.
+    if ((await findMissing(session, migrations)).length === 0) return [];
     const applied: string[] = [];
-    for (const migration of migrations) if (await apply(session, migration, migrations)) applied.push(migration.name);
+    for (const migration of migrations) {
+      if (await applyIfMissing(session, migration, migrations)) applied.push(migration.name);
+    }
     return applied;
   } finally {
     await session.close();
@@ -36,50 +39,55 @@ export async function migrate(url: string, folder = FOLDER): Promise<string[]> {
 }
 
 /** Returns the names of missing migrations, without changes. Throws like `migrate`. */
-export async function pendingMigrations(url: string, folder = FOLDER): Promise<string[]> {
+export async function pendingMigrations(url: string, folder = MIGRATIONS_FOLDER): Promise<string[]> {
   const session = await openMigrationSession(parseDatabaseUrl(url));
   try {
-    return (await missing(session, read(url, folder))).map(({ name }) => name);
+    return (await findMissing(session, readMigrations(url, folder))).map(({ name }) => name);
   } finally {
     await session.close();
   }
 }
 
-function read(url: string, folder: string): Migration[] {
-  const ours = join(folder, parseDatabaseUrl(url).provider);
-  const names = readdirSync(ours, { withFileTypes: true }).filter((entry) => entry.isDirectory());
-  return names
-    .map(({ name }) => ({ name, sql: readFileSync(join(ours, name, 'migration.sql'), 'utf8') }))
+/** Reads the scripts for the provider of the URL, in the order in which they are applied. */
+function readMigrations(url: string, folder: string): Migration[] {
+  const providerFolder = join(folder, parseDatabaseUrl(url).provider);
+  const entries = readdirSync(providerFolder, { withFileTypes: true }).filter((entry) => entry.isDirectory());
+  return entries
+    .map(({ name }) => ({ name, sql: readFileSync(join(providerFolder, name, 'migration.sql'), 'utf8') }))
     .map((file) => ({ ...file, checksum: createHash('sha256').update(file.sql).digest('hex') }))
     .sort((a, b) => (a.name < b.name ? -1 : 1));
 }
 
 /** Returns the missing migrations. Throws if the applied ones are not those of this version. */
-async function missing(session: MigrationSession, migrations: Migration[]): Promise<Migration[]> {
+async function findMissing(session: MigrationSession, migrations: Migration[]): Promise<Migration[]> {
   const rows = await session.appliedMigrations();
   for (const row of rows) {
     const migration = migrations.find(({ name }) => name === row.name);
-    if (!row.finished) throw new Error(`Migration ${row.name} failed half-way in another tool: repair it by hand.`);
+    if (!row.finished) throw new Error(`Another tool applied migration ${row.name} only in part: repair it by hand.`);
     if (!migration) throw new Error(`The database is newer than this version: it has migration ${row.name}.`);
     if (migration.checksum !== row.checksum) throw new Error(`Migration ${row.name} was edited after it was applied.`);
   }
   return migrations.filter(({ name }) => !rows.some((row) => row.name === name));
 }
 
-/** Returns false if another process was faster. */
-async function apply(session: MigrationSession, migration: Migration, migrations: Migration[]): Promise<boolean> {
+/** Applies a migration. Returns false if another process applied it first. */
+async function applyIfMissing(
+  session: MigrationSession,
+  migration: Migration,
+  migrations: Migration[],
+): Promise<boolean> {
   const { name, sql, checksum } = migration;
   try {
     await session.begin();
     await session.createHistoryTable();
-    const due = (await missing(session, migrations)).includes(migration); // asked again, now under the lock
-    if (due) {
+    const isMissing = (await findMissing(session, migrations)).includes(migration); // again, now under the lock
+    if (isMissing) {
       await session.run(sql);
       await session.checkForeignKeys();
       await session.record({ id: randomUUID(), name, checksum });
     }
     await session.run('COMMIT');
-    return due;
+    return isMissing;
   } catch (error) {
     await session.run('ROLLBACK').catch(() => {});
     throw new Error(`Migration ${name} was not applied: ${(error as Error).message}`, { cause: error });

@@ -1,22 +1,22 @@
 /**
- * Opens the database, SQLite or PostgreSQL by its URL. All code uses the types of the SQLite
- * client, the narrower one, so the compiler rejects what only PostgreSQL supports.
+ * Opens the database: SQLite or PostgreSQL, depending on its URL. All code uses the types of the
+ * SQLite client, so that the compiler rejects what only PostgreSQL supports.
  */
 import type { PrismaClient } from '../../generated/sqlite/client.js';
 
 export * from '../../generated/sqlite/client.js';
 export type Database = PrismaClient;
 
-/** The database or a transaction, for functions that work inside both. */
+/** The database or a transaction, for functions that accept both. */
 export type Queryable = Omit<Database, '$connect' | '$disconnect' | '$on' | '$use' | '$extends' | '$transaction'>;
 
 export type SqliteTarget = { provider: 'sqlite'; path: string; synchronous: 'FULL' | 'NORMAL' };
 export type PostgresqlTarget = { provider: 'postgresql'; url: string };
 export type Target = SqliteTarget | PostgresqlTarget;
 
-const POOL_SIZE = 10;
+const DEFAULT_POOL_SIZE = 10;
 const CONNECT_TIMEOUT_MS = 5000;
-const RESPONSE_TIMEOUT_MS = 10_000;
+const QUERY_TIMEOUT_MS = 10_000;
 
 /** Parses `file:<path>[?synchronous=full|normal]` or `postgresql://…`. Throws for anything else. */
 export function parseDatabaseUrl(url: string): Target {
@@ -26,22 +26,22 @@ export function parseDatabaseUrl(url: string): Target {
   const synchronous = new URLSearchParams(query).get('synchronous')?.toUpperCase() ?? 'FULL';
   if (!path || path === ':memory:') throw new Error('The database URL must name a file: file:./data/signet.db.');
   if (synchronous !== 'FULL' && synchronous !== 'NORMAL') {
-    throw new Error('The database URL may say ?synchronous=full or ?synchronous=normal, nothing else.');
+    throw new Error('The database URL must have no parameter other than synchronous=full or synchronous=normal.');
   }
   return { provider: 'sqlite', path: path.replace(/^\/\/(?=\/)/, ''), synchronous };
 }
 
 /**
- * Opens a migrated database. It connects with the first query. `poolSize` is the number of
- * PostgreSQL connections.
+ * Opens a migrated database. PostgreSQL is connected by the first query. `poolSize` is the number
+ * of PostgreSQL connections.
  */
-export async function openDatabase(url: string, { poolSize = POOL_SIZE } = {}): Promise<Database> {
+export async function openDatabase(url: string, { poolSize = DEFAULT_POOL_SIZE } = {}): Promise<Database> {
   const target = parseDatabaseUrl(url);
   return target.provider === 'sqlite' ? openSqlite(target) : openPostgresql(target, poolSize);
 }
 
-// Each loads its own client and driver only: the query compiler of the other provider never takes
-// up memory.
+// Each function imports only its own client and driver, because the query compiler of the other
+// provider would take up memory.
 async function openSqlite(target: SqliteTarget): Promise<Database> {
   const { PrismaClient } = await import('../../generated/sqlite/client.js');
   const { PrismaSqlite } = await import('./sqlite-adapter.js');
@@ -55,9 +55,10 @@ async function openPostgresql({ url }: PostgresqlTarget, poolSize: number): Prom
     connectionString: url,
     max: poolSize,
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
-    query_timeout: RESPONSE_TIMEOUT_MS, // a machine that fell silent must not keep requests waiting; the connection is given up
+    // Closes the connection, so that requests do not hang if the server stops responding.
+    query_timeout: QUERY_TIMEOUT_MS,
     keepAlive: true,
-    options: '-c TimeZone=UTC', // the adapter takes the server's local time for UTC
+    options: '-c TimeZone=UTC', // the adapter reads the server's local time as UTC
   });
-  return new PrismaClient({ adapter }) as Database; // the one cast between the two clients
+  return new PrismaClient({ adapter }) as Database; // the only cast between the two clients
 }

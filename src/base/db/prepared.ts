@@ -1,10 +1,10 @@
 /**
- * Prepared statements on PostgreSQL that bypass Prisma, for the few statements that run with every
- * token. A Prisma query costs twice the CPU time, and a transaction ten times that of one
- * equivalent statement.
+ * Runs prepared statements on PostgreSQL without Prisma, for the few statements that run for every
+ * token. A Prisma query takes twice the CPU time, and a Prisma transaction ten times.
  *
- * Statements are pipelined on a few connections and commit one by one. Never wait for one inside a
- * Prisma transaction that holds a lock which an earlier statement needs.
+ * Statements are pipelined on a few connections, and each one commits on its own. Never await a
+ * statement inside a Prisma transaction that holds a lock: an earlier statement in the pipeline can
+ * wait for that lock.
  */
 import pg from 'pg';
 import { corkUntilNextTurn } from '../cork.js';
@@ -22,19 +22,20 @@ export interface Prepared {
   close(): Promise<void>;
 }
 
-interface Line {
+interface Connection {
   client: pg.Client;
-  /** Rejects if there is no connection. */
+  /** Rejects if it cannot connect. */
   connected: Promise<unknown>;
   /** The number of statements without a response. */
-  waiting: number;
+  pendingCount: number;
 }
 
 const CONNECT_TIMEOUT_MS = 5000;
-const RESPONSE_TIMEOUT_MS = 10_000;
+const QUERY_TIMEOUT_MS = 10_000;
 
+/** Creates the pool. It opens connections when they are needed, up to `poolSize`. */
 export function openPrepared(connectionString: string, { poolSize }: { poolSize: number }): Prepared {
-  const lines = new Set<Line>();
+  const connections = new Set<Connection>();
 
   return {
     pool: { query },
@@ -43,45 +44,46 @@ export function openPrepared(connectionString: string, { poolSize }: { poolSize:
       return { rows: rows as Row[], count: rowCount ?? 0 };
     },
     async close() {
-      await Promise.all([...lines].map(({ client }) => client.end()));
+      await Promise.all([...connections].map(({ client }) => client.end()));
     },
   };
 
   async function query(statement: pg.QueryConfig): Promise<pg.QueryResult> {
-    const line = shortestLine();
-    line.waiting += 1;
+    const connection = leastBusyConnection();
+    connection.pendingCount += 1;
     try {
-      await line.connected;
-      corkUntilNextTurn(line.client.connection.stream);
-      return await line.client.query(statement);
+      await connection.connected;
+      corkUntilNextTurn(connection.client.connection.stream);
+      return await connection.client.query(statement);
     } finally {
-      line.waiting -= 1;
+      connection.pendingCount -= 1;
     }
   }
 
-  function shortestLine(): Line {
-    let shortest: Line | undefined;
-    for (const line of lines) if (!shortest || line.waiting < shortest.waiting) shortest = line;
-    return shortest && (shortest.waiting === 0 || lines.size >= poolSize) ? shortest : openLine();
+  /** Returns an idle connection, a new one, or the one with the fewest pending statements. */
+  function leastBusyConnection(): Connection {
+    let best: Connection | undefined;
+    for (const candidate of connections) {
+      if (!best || candidate.pendingCount < best.pendingCount) best = candidate;
+    }
+    return best && (best.pendingCount === 0 || connections.size >= poolSize) ? best : openConnection();
   }
 
-  /**
-   * Discards a broken connection and rejects its statements. The next statement opens another one.
-   */
-  function openLine(): Line {
+  /** Opens a connection. If it breaks, it leaves the pool, and its pending statements reject. */
+  function openConnection(): Connection {
     const client = new pg.Client({
       connectionString,
       connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
-      query_timeout: RESPONSE_TIMEOUT_MS, // as for the engine: the connection is given up, the request answered
+      query_timeout: QUERY_TIMEOUT_MS, // as in open.ts
       keepAlive: true,
       options: '-c TimeZone=UTC',
       pipeline: true,
     });
-    const line = { client, connected: client.connect(), waiting: 0 };
-    const giveUp = () => lines.delete(line);
-    client.on('error', giveUp).on('end', giveUp);
-    line.connected.catch(giveUp);
-    lines.add(line);
-    return line;
+    const connection = { client, connected: client.connect(), pendingCount: 0 };
+    const discard = () => connections.delete(connection);
+    client.on('error', discard).on('end', discard);
+    connection.connected.catch(discard);
+    connections.add(connection);
+    return connection;
   }
 }

@@ -1,8 +1,9 @@
 /**
- * A Prisma driver adapter for SQLite files. The official ones lose or leak: with adapter-better-
- * sqlite3 a rollback removed writes of other requests, adapter-libsql leaks connections. Here, one
- * writer runs behind a FIFO lock, and one read-only reader serves SELECTs outside transactions.
- * Waiting for the lock of another process does not block the event loop.
+ * A Prisma driver adapter for SQLite files. It replaces the official adapters: with better-sqlite3,
+ * a rollback also removed the writes of other requests, and libsql leaks connections.
+ *
+ * One connection writes, behind a FIFO lock. Another one, read-only, serves SELECTs outside
+ * transactions. Waiting for the lock of another process does not block the event loop.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
@@ -19,7 +20,7 @@ import { checkpoint, openConnection, type SqliteOptions } from './sqlite-driver.
 import { isBusy } from './sqlite-errors.js';
 
 const INFO = { provider: 'sqlite', adapterName: 'signet-sqlite' } as const;
-const WAIT_FOR_LOCK_MS = 5000;
+const LOCK_TIMEOUT_MS = 5000;
 
 /** The factory for the `adapter` option of PrismaClient. */
 export class PrismaSqlite implements SqlMigrationAwareDriverAdapterFactory {
@@ -45,23 +46,25 @@ class SqliteAdapter implements SqlDriverAdapter {
   readonly adapterName = INFO.adapterName;
   readonly #writer: SqliteConnection;
   readonly #reader: SqliteConnection | undefined;
-  readonly #lock = new Lock();
+  readonly #lock = new FifoLock();
 
   constructor(options: SqliteOptions) {
     this.#writer = new SqliteConnection(openConnection(options));
-    if (options.path !== ':memory:') this.#reader = new SqliteConnection(openConnection(options, true));
+    if (options.path !== ':memory:') {
+      this.#reader = new SqliteConnection(openConnection({ ...options, readOnly: true }));
+    }
   }
 
   async queryRaw(query: SqlQuery): Promise<SqlResultSet> {
     if (this.#reader && /^\s*SELECT\b/i.test(query.sql)) return this.#reader.query(query);
-    return this.#exclusively(() => this.#writer.query(query));
+    return this.#runExclusively(() => this.#writer.query(query));
   }
 
   async executeRaw(query: SqlQuery): Promise<number> {
-    return this.#exclusively(() => this.#writer.execute(query));
+    return this.#runExclusively(() => this.#writer.execute(query));
   }
 
-  /** Runs a script, which SQLite parses itself. Not atomic, so it is never repeated. */
+  /** Runs a script of several statements. It is not atomic, so it is not retried. */
   async executeScript(script: string): Promise<void> {
     const release = await this.#lock.acquire();
     try {
@@ -75,10 +78,10 @@ class SqliteAdapter implements SqlDriverAdapter {
     if (isolationLevel && isolationLevel !== 'SERIALIZABLE') {
       throw new DriverAdapterError({ kind: 'InvalidIsolationLevel', level: isolationLevel });
     }
-    const deadline = Date.now() + WAIT_FOR_LOCK_MS;
+    const deadline = Date.now() + LOCK_TIMEOUT_MS;
     const release = await this.#lock.acquire();
     try {
-      await patiently(() => this.#writer.exec('BEGIN IMMEDIATE'), deadline);
+      await retryWhileBusy(() => this.#writer.exec('BEGIN IMMEDIATE'), deadline);
       return new SqliteTransaction(this.#writer, release);
     } catch (error) {
       release();
@@ -97,11 +100,11 @@ class SqliteAdapter implements SqlDriverAdapter {
     }
   }
 
-  async #exclusively<T>(action: () => T): Promise<T> {
-    const deadline = Date.now() + WAIT_FOR_LOCK_MS;
+  async #runExclusively<T>(action: () => T): Promise<T> {
+    const deadline = Date.now() + LOCK_TIMEOUT_MS;
     const release = await this.#lock.acquire();
     try {
-      return await patiently(action, deadline);
+      return await retryWhileBusy(action, deadline);
     } finally {
       release();
     }
@@ -111,10 +114,10 @@ class SqliteAdapter implements SqlDriverAdapter {
 class SqliteTransaction implements Transaction {
   readonly provider = INFO.provider;
   readonly adapterName = INFO.adapterName;
-  readonly options = { usePhantomQuery: true }; // COMMIT and ROLLBACK are ours to send
+  readonly options = { usePhantomQuery: true }; // Prisma leaves COMMIT and ROLLBACK to this class
   readonly #connection: SqliteConnection;
   readonly #release: () => void;
-  #open = true;
+  #isOpen = true;
 
   constructor(connection: SqliteConnection, release: () => void) {
     this.#connection = connection;
@@ -122,39 +125,39 @@ class SqliteTransaction implements Transaction {
   }
 
   async queryRaw(query: SqlQuery): Promise<SqlResultSet> {
-    return this.#whileOpen().query(query);
+    return this.#requireOpen().query(query);
   }
 
   async executeRaw(query: SqlQuery): Promise<number> {
-    return this.#whileOpen().execute(query);
+    return this.#requireOpen().execute(query);
   }
 
   async commit(): Promise<void> {
-    this.#whileOpen();
+    this.#requireOpen();
     this.#end('COMMIT');
   }
 
   async rollback(): Promise<void> {
-    if (this.#open) this.#end('ROLLBACK');
+    if (this.#isOpen) this.#end('ROLLBACK');
   }
 
   async createSavepoint(name: string): Promise<void> {
-    this.#whileOpen().exec(`SAVEPOINT ${name}`);
+    this.#requireOpen().exec(`SAVEPOINT ${name}`);
   }
 
   async rollbackToSavepoint(name: string): Promise<void> {
-    this.#whileOpen().exec(`ROLLBACK TO ${name}`);
+    this.#requireOpen().exec(`ROLLBACK TO ${name}`);
   }
 
   async releaseSavepoint(name: string): Promise<void> {
-    this.#whileOpen().exec(`RELEASE SAVEPOINT ${name}`);
+    this.#requireOpen().exec(`RELEASE SAVEPOINT ${name}`);
   }
 
   #end(statement: 'COMMIT' | 'ROLLBACK'): void {
-    this.#open = false;
+    this.#isOpen = false;
     const { db } = this.#connection;
     try {
-      // A full disk may already have rolled back. COMMIT must then fail, not pass for a success.
+      // SQLite can have rolled back already, for example on a full disk. COMMIT must then throw.
       if (statement === 'COMMIT' || db.isTransaction) this.#connection.exec(statement);
     } finally {
       try {
@@ -165,35 +168,36 @@ class SqliteTransaction implements Transaction {
     }
   }
 
-  #whileOpen(): SqliteConnection {
-    if (this.#open) return this.#connection;
+  #requireOpen(): SqliteConnection {
+    if (this.#isOpen) return this.#connection;
     throw new DriverAdapterError({
       kind: 'TransactionAlreadyClosed',
-      cause: 'It was committed, rolled back or timed out',
+      cause: 'The transaction was committed, was rolled back, or timed out',
     });
   }
 }
 
-/** A lock that serves waiters in their order. */
-class Lock {
-  #last: Promise<void> = Promise.resolve();
+/** A mutex that callers acquire in the order of their calls. */
+class FifoLock {
+  #lastRelease: Promise<void> = Promise.resolve();
 
+  /** Resolves to a function that releases the lock. */
   async acquire(): Promise<() => void> {
-    const before = this.#last;
+    const previousRelease = this.#lastRelease;
     let release!: () => void;
-    this.#last = new Promise((resolve) => {
+    this.#lastRelease = new Promise((resolve) => {
       release = resolve;
     });
-    await before;
+    await previousRelease;
     return release;
   }
 }
 
 /**
- * Repeats an action that had no effect because another process holds the write lock. Fails with
- * P1008 in the end.
+ * Retries an action while another process holds the write lock. After the deadline, throws
+ * SQLITE_BUSY, which Prisma reports as P1008.
  */
-async function patiently<T>(action: () => T, deadline: number): Promise<T> {
+async function retryWhileBusy<T>(action: () => T, deadline: number): Promise<T> {
   for (;;) {
     try {
       return action();

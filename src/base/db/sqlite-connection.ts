@@ -1,15 +1,15 @@
 /**
- * A connection to SQLite for the adapter: caches prepared statements, and converts values and
- * errors.
+ * A connection to SQLite for the Prisma adapter. It caches prepared statements, and converts values
+ * and errors.
  */
 import { type ColumnType, ColumnTypeEnum, type SqlQuery, type SqlResultSet } from '@prisma/driver-adapter-utils';
 import type { Sqlite, Statement } from './sqlite-driver.js';
 import { withPrismaErrors } from './sqlite-errors.js';
 import { declaredType, fromSqlite, inferredType, toSqlite } from './sqlite-values.js';
 
-const CACHED_STATEMENTS = 500;
+const MAX_CACHED_STATEMENTS = 500;
 
-interface Prepared {
+interface PreparedQuery {
   statement: Statement;
   names: string[];
   types: (ColumnType | undefined)[];
@@ -17,7 +17,8 @@ interface Prepared {
 
 export class SqliteConnection {
   readonly db: Sqlite;
-  readonly #prepared = new Map<string, Prepared>();
+  /** Keys are SQL texts, in the order of the last use. */
+  readonly #prepared = new Map<string, PreparedQuery>();
 
   constructor(db: Sqlite) {
     this.db = db;
@@ -31,9 +32,9 @@ export class SqliteConnection {
         statement.run(...parameters);
         return { columnNames: [], columnTypes: [], rows: [] };
       }
-      const found = statement.all(...parameters) as unknown as unknown[][];
-      const columnTypes = types.map((type, i) => type ?? inferredType(found, i));
-      const rows = found.map((row) => row.map((value, i) => fromSqlite(value, columnTypes[i]!)));
+      const rawRows = statement.all(...parameters) as unknown as unknown[][];
+      const columnTypes = types.map((type, i) => type ?? inferredType(rawRows, i));
+      const rows = rawRows.map((row) => row.map((value, i) => fromSqlite(value, columnTypes[i]!)));
       return { columnNames: names, columnTypes, rows };
     });
   }
@@ -54,17 +55,20 @@ export class SqliteConnection {
     this.db.close();
   }
 
-  #prepare(sql: string): Prepared {
-    const known = this.#prepared.get(sql);
-    if (known) this.#prepared.delete(sql); // put in again below: the map is kept in order of use
-    const prepared = known ?? prepare(this.db, sql);
-    if (this.#prepared.size >= CACHED_STATEMENTS) this.#prepared.delete(this.#prepared.keys().next().value as string);
+  #prepare(sql: string): PreparedQuery {
+    const cached = this.#prepared.get(sql);
+    const prepared = cached ?? prepare(this.db, sql);
+    if (cached)
+      this.#prepared.delete(sql); // moves it to the end of the map
+    else if (this.#prepared.size >= MAX_CACHED_STATEMENTS) {
+      this.#prepared.delete(this.#prepared.keys().next().value as string);
+    }
     this.#prepared.set(sql, prepared);
     return prepared;
   }
 }
 
-function prepare(db: Sqlite, sql: string): Prepared {
+function prepare(db: Sqlite, sql: string): PreparedQuery {
   const statement = db.prepare(sql);
   const columns = statement.columns() as { name: string; type: string | null }[];
   const types = columns.map(({ type }) => declaredType(type));

@@ -1,17 +1,18 @@
 /**
- * Converts SQLite errors to Prisma's, so that codes such as P2002 and P2003 are the same as on
+ * Converts SQLite errors to Prisma errors, so that codes such as P2002 and P2003 are the same as on
  * PostgreSQL.
  */
 import { DriverAdapterError, type MappedError } from '@prisma/driver-adapter-utils';
 
+const GENERIC_ERROR = 1;
 const BUSY = 5;
 const CONSTRAINT_FOREIGN_KEY = 787;
 const CONSTRAINT_NOT_NULL = 1299;
 const CONSTRAINT_PRIMARY_KEY = 1555;
-const CONSTRAINT_TRIGGER = 1811; // what a deferred foreign key reports
+const CONSTRAINT_TRIGGER = 1811; // reported for a deferred foreign key
 const CONSTRAINT_UNIQUE = 2067;
 
-/** Runs a driver action and converts what it throws. */
+/** Runs a driver action and converts the SQLite errors that it throws. */
 export function withPrismaErrors<T>(action: () => T): T {
   try {
     return action();
@@ -19,11 +20,11 @@ export function withPrismaErrors<T>(action: () => T): T {
     if (!isSqliteError(error)) throw error;
     const code = codeOf(error);
     const original = { originalCode: String(code), originalMessage: error.message };
-    throw new DriverAdapterError({ ...original, ...translate(code, error.message) });
+    throw new DriverAdapterError({ ...original, ...toMappedError(code, error.message) });
   }
 }
 
-/** Reports whether another connection holds the lock and the action can be repeated. */
+/** Reports whether another connection holds the lock. The action can be retried. */
 export function isBusy(error: unknown): boolean {
   if (error instanceof DriverAdapterError) return error.cause.kind === 'SocketTimeout';
   return isSqliteError(error) && (codeOf(error) & 0xff) === BUSY;
@@ -36,7 +37,7 @@ function isSqliteError(error: unknown): error is SqliteError {
 }
 
 /**
- * Finds the code in the message, because all() of @photostructure/sqlite 1.2 throws without one.
+ * Derives a missing code from the message: all() of @photostructure/sqlite 1.2 throws without one.
  */
 function codeOf({ errcode, message }: SqliteError): number {
   if (errcode !== undefined) return errcode;
@@ -44,10 +45,10 @@ function codeOf({ errcode, message }: SqliteError): number {
   if (message.startsWith('NOT NULL constraint failed')) return CONSTRAINT_NOT_NULL;
   if (message.startsWith('FOREIGN KEY constraint failed')) return CONSTRAINT_FOREIGN_KEY;
   if (/^database( table| schema)? is locked/.test(message)) return BUSY;
-  return 1;
+  return GENERIC_ERROR;
 }
 
-function translate(code: number, message: string): MappedError {
+function toMappedError(code: number, message: string): MappedError {
   const columns = message.split('constraint failed: ')[1]?.split(', ');
   const constraint = columns && { fields: columns.map((column) => column.split('.').pop() as string) };
   switch (code) {

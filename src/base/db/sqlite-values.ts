@@ -3,7 +3,7 @@ import { type ArgType, type ColumnType, ColumnTypeEnum, DriverAdapterError } fro
 
 type SqliteValue = null | number | bigint | string | Uint8Array;
 
-const DECLARED: Readonly<Record<string, ColumnType>> = {
+const TYPES_BY_DECLARATION: Readonly<Record<string, ColumnType>> = {
   TEXT: ColumnTypeEnum.Text,
   INTEGER: ColumnTypeEnum.Int32,
   INT: ColumnTypeEnum.Int32,
@@ -15,14 +15,12 @@ const DECLARED: Readonly<Record<string, ColumnType>> = {
   REAL: ColumnTypeEnum.Double,
 };
 
-/**
- * Returns the column type for a type that Prisma declares; undefined for expressions and PRAGMAs.
- */
+/** Returns the type of a column by its declaration. Undefined for expressions and PRAGMAs. */
 export function declaredType(declared: string | null): ColumnType | undefined {
-  return DECLARED[declared?.toUpperCase() ?? ''];
+  return TYPES_BY_DECLARATION[declared?.toUpperCase() ?? ''];
 }
 
-/** Returns the type of an expression by its first value that is not null. */
+/** Infers the type of an expression from its first value that is not null. */
 export function inferredType(rows: unknown[][], column: number): ColumnType {
   const sample = rows.find((row) => row[column] !== null)?.[column];
   switch (typeof sample) {
@@ -39,14 +37,14 @@ export function inferredType(rows: unknown[][], column: number): ColumnType {
   }
 }
 
-/** Converts a value of SQLite to the one that Prisma expects for the column type. */
+/** Converts a value from SQLite to the form that Prisma expects for the column type. */
 export function fromSqlite(value: unknown, type: ColumnType): unknown {
   if (typeof value === 'bigint') return type === ColumnTypeEnum.Int64 ? value.toString() : Number(value);
   if (type === ColumnTypeEnum.DateTime && typeof value === 'number') return new Date(value).toISOString();
   return value;
 }
 
-/** Converts a parameter of Prisma to a value that SQLite stores. */
+/** Converts a parameter from Prisma to a value that SQLite stores. */
 export function toSqlite(value: unknown, type: ArgType | undefined): SqliteValue {
   if (value === null || value === undefined) return null;
   if (typeof value === 'boolean') return value ? 1 : 0;
@@ -74,7 +72,7 @@ function timestamp(date: Date): string {
   return date.toISOString().replace('Z', '+00:00');
 }
 
-/** Rejects NUL like PostgreSQL. The driver would cut the text there when reading it. */
+/** Rejects NUL, like PostgreSQL. The driver would truncate the text there when reading it. */
 function rejectNul(value: string, type: ArgType | undefined): void {
   const escaped = type?.scalarType === 'json' && /(?<!\\)(?:\\\\)*\\u0000/.test(value);
   if (!escaped && !value.includes('\0')) return;

@@ -1,6 +1,7 @@
 /**
- * Messages through LISTEN and NOTIFY of PostgreSQL, on its own connection, because Prisma cannot
- * listen. DATABASE_URL must not lead to a transaction pooler, which breaks LISTEN.
+ * Sends messages through LISTEN and NOTIFY of PostgreSQL. It uses its own connection, because
+ * Prisma does not support LISTEN. DATABASE_URL must not point to a transaction pooler, which breaks
+ * LISTEN.
  */
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -15,26 +16,27 @@ interface Deps {
 }
 
 const CHANNEL = 'signet';
-const RESPONSE_TIMEOUT_MS = 2000;
-const PING_EVERY_MS = 10_000;
-const RETRY_FIRST_MS = 50;
-const RETRY_LAST_MS = 2000;
+const QUERY_TIMEOUT_MS = 2000;
+const PING_INTERVAL_MS = 10_000;
+const MIN_RETRY_DELAY_MS = 50;
+const MAX_RETRY_DELAY_MS = 2000;
 
+/** Connects to PostgreSQL and listens. Rejects if it cannot connect; later, it reconnects. */
 export async function createPostgresqlTransport({ databaseUrl, subscriber, log }: Deps): Promise<Transport> {
-  const me = randomUUID();
+  const senderId = randomUUID();
   let closed = false;
   let client: pg.Client | undefined = await listen();
-  // A connection that died in silence is noticed only by who writes to it.
-  const pinging = setInterval(ping, PING_EVERY_MS).unref();
+  // Only a query reveals that the network dropped the connection without closing it.
+  const pingTimer = setInterval(ping, PING_INTERVAL_MS).unref();
 
   return {
     async send(topic, id) {
       if (!client) throw new Error('PostgreSQL is not connected');
-      await client.query('SELECT pg_notify($1, $2)', [CHANNEL, encode({ from: me, topic, id })]);
+      await client.query('SELECT pg_notify($1, $2)', [CHANNEL, encode({ from: senderId, topic, id })]);
     },
     async close() {
       closed = true;
-      clearInterval(pinging);
+      clearInterval(pingTimer);
       await client?.end();
     },
   };
@@ -42,13 +44,13 @@ export async function createPostgresqlTransport({ databaseUrl, subscriber, log }
   async function listen(): Promise<pg.Client> {
     const next = new pg.Client({
       connectionString: databaseUrl,
-      connectionTimeoutMillis: RESPONSE_TIMEOUT_MS,
-      query_timeout: RESPONSE_TIMEOUT_MS,
+      connectionTimeoutMillis: QUERY_TIMEOUT_MS,
+      query_timeout: QUERY_TIMEOUT_MS,
       keepAlive: true,
     });
-    next.on('notification', ({ payload = '' }) => deliver(payload, me, subscriber));
-    next.on('error', () => lose(next));
-    next.on('end', () => lose(next));
+    next.on('notification', ({ payload = '' }) => deliver(payload, senderId, subscriber));
+    next.on('error', () => onConnectionLost(next));
+    next.on('end', () => onConnectionLost(next));
     try {
       await next.connect();
       await next.query(`LISTEN ${CHANNEL}`);
@@ -59,28 +61,28 @@ export async function createPostgresqlTransport({ databaseUrl, subscriber, log }
     return next;
   }
 
-  function lose(lost: pg.Client): void {
+  function onConnectionLost(lost: pg.Client): void {
     if (closed || client !== lost) return;
     client = undefined;
     lost.end().catch(() => {});
-    log.warn('The connection that listens to PostgreSQL is lost; reconnecting');
+    log.warn('lost the PostgreSQL connection for LISTEN; reconnecting');
     void reconnect();
   }
 
   async function reconnect(): Promise<void> {
-    for (let waitMs = RETRY_FIRST_MS; !closed; waitMs = Math.min(2 * waitMs, RETRY_LAST_MS)) {
-      await sleep(waitMs, undefined, { ref: false });
+    for (let delayMs = MIN_RETRY_DELAY_MS; !closed; delayMs = Math.min(2 * delayMs, MAX_RETRY_DELAY_MS)) {
+      await sleep(delayMs, undefined, { ref: false });
       const next = await listen().catch(() => undefined);
       if (!next) continue;
       if (closed) return void next.end();
       client = next;
-      log.info('Listening to PostgreSQL again');
+      log.info('restored the PostgreSQL connection for LISTEN');
       return subscriber.onMissedMessages();
     }
   }
 
   async function ping(): Promise<void> {
-    const asked = client;
-    await asked?.query('SELECT 1').catch(() => lose(asked));
+    const pinged = client;
+    await pinged?.query('SELECT 1').catch(() => onConnectionLost(pinged));
   }
 }

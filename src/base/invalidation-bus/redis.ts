@@ -1,4 +1,7 @@
-/** Messages through Redis: publishes on one connection, subscribes on another. */
+/**
+ * Sends messages through Redis. It publishes on one connection and subscribes on another, because
+ * Redis does not accept other commands on a subscribed connection.
+ */
 import { randomUUID } from 'node:crypto';
 import type { Log } from '../log.js';
 import { closeRedis, openRedis } from '../redis.js';
@@ -11,35 +14,37 @@ interface Deps {
   log: Pick<Log, 'info' | 'warn'>;
 }
 
-const PING_EVERY_MS = 10_000;
+const PING_INTERVAL_MS = 10_000;
 
+/** Connects to Redis and subscribes. Rejects if it cannot connect; later, it reconnects. */
 export async function createRedisTransport({ redisUrl, redisPrefix, subscriber, log }: Deps): Promise<Transport> {
-  const me = randomUUID();
+  const senderId = randomUUID();
   const channel = `${redisPrefix}announcements`;
   const publisher = await openRedis(redisUrl, { log });
-  const connection = await openRedis(redisUrl, { log });
-  connection.on('message', (_channel: string, text: string) => deliver(text, me, subscriber));
-  connection.on('ready', resubscribe);
-  await connection.subscribe(channel);
-  // A connection that died in silence is noticed only by who writes to it.
-  const pinging = setInterval(() => void connection.ping().catch(() => {}), PING_EVERY_MS).unref();
+  const subscription = await openRedis(redisUrl, { log });
+  subscription.on('message', (_channel: string, text: string) => deliver(text, senderId, subscriber));
+  subscription.on('ready', resubscribe);
+  await subscription.subscribe(channel);
+  // Only a command reveals that the network dropped the connection without closing it.
+  const pingTimer = setInterval(() => void subscription.ping().catch(() => {}), PING_INTERVAL_MS).unref();
 
   return {
     async send(topic, id) {
-      await publisher.publish(channel, encode({ from: me, topic, id }));
+      await publisher.publish(channel, encode({ from: senderId, topic, id }));
     },
     async close() {
-      clearInterval(pinging);
-      await Promise.all([closeRedis(publisher), closeRedis(connection)]);
+      clearInterval(pingTimer);
+      await Promise.all([closeRedis(publisher), closeRedis(subscription)]);
     },
   };
 
   async function resubscribe(): Promise<void> {
     try {
-      await connection.subscribe(channel);
+      await subscription.subscribe(channel);
       subscriber.onMissedMessages();
     } catch {
-      if (connection.status === 'ready') connection.disconnect(true); // which makes it `ready` once more
+      // Reconnects, so that `ready` is emitted again and this function runs once more.
+      if (subscription.status === 'ready') subscription.disconnect(true);
     }
   }
 }

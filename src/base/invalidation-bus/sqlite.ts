@@ -1,4 +1,7 @@
-/** Messages through a polled SQLite table, between the server and the command line. */
+/**
+ * Sends messages through the SQLite table `CacheVersion`, which the server and the command line
+ * poll. Each topic has a version that every change increments.
+ */
 import type { Database } from '../db/open.js';
 import type { Log } from '../log.js';
 import type { Subscriber, Transport } from './transport.js';
@@ -9,17 +12,18 @@ interface Deps {
   log: Pick<Log, 'warn'>;
 }
 
-const POLL_EVERY_MS = 500;
+const POLL_INTERVAL_MS = 500;
 
+/** Starts polling. Changes that were made before are not reported. */
 export async function createSqliteTransport({ db, subscriber, log }: Deps): Promise<Transport> {
-  const seen = new Map<string, bigint>();
-  await forEachNew(() => {});
-  let polled: Promise<void> | undefined;
-  const polling = setInterval(() => {
-    polled ??= poll().finally(() => {
-      polled = undefined;
+  const seenVersions = new Map<string, bigint>();
+  await forEachChangedTopic(() => {});
+  let runningPoll: Promise<void> | undefined;
+  const pollTimer = setInterval(() => {
+    runningPoll ??= poll().finally(() => {
+      runningPoll = undefined;
     });
-  }, POLL_EVERY_MS).unref();
+  }, POLL_INTERVAL_MS).unref();
 
   return {
     async send(topic) {
@@ -28,29 +32,29 @@ export async function createSqliteTransport({ db, subscriber, log }: Deps): Prom
         create: { topic, version: 1n },
         update: { version: { increment: 1n } },
       });
-      // Only our own step is known already: when others stepped in between, the next poll shall
-      // tell of them.
-      if (version === (seen.get(topic) ?? 0n) + 1n) seen.set(topic, version);
+      // Marks only our own change as seen. If another process incremented the version in between,
+      // the next poll must report it.
+      if (version === (seenVersions.get(topic) ?? 0n) + 1n) seenVersions.set(topic, version);
     },
     async close() {
-      clearInterval(polling);
-      await polled;
+      clearInterval(pollTimer);
+      await runningPoll;
     },
   };
 
   async function poll(): Promise<void> {
     try {
-      await forEachNew((topic) => subscriber.onMessage(topic, undefined));
+      await forEachChangedTopic((topic) => subscriber.onMessage(topic, undefined));
     } catch (error) {
-      log.warn({ error }, 'The table of changes cannot be read');
+      log.warn({ error }, 'could not poll the table CacheVersion; will retry');
     }
   }
 
-  async function forEachNew(tell: (topic: string) => void): Promise<void> {
+  async function forEachChangedTopic(onChange: (topic: string) => void): Promise<void> {
     for (const { topic, version } of await db.cacheVersion.findMany()) {
-      if (version <= (seen.get(topic) ?? 0n)) continue;
-      seen.set(topic, version);
-      tell(topic);
+      if (version <= (seenVersions.get(topic) ?? 0n)) continue;
+      seenVersions.set(topic, version);
+      onChange(topic);
     }
   }
 }

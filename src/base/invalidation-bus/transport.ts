@@ -1,4 +1,4 @@
-/** The common part of the transports. */
+/** The interface of the transports, and the encoding of their messages. */
 
 /** A transport to the other processes. It does not deliver its own messages. */
 export interface Transport {
@@ -9,26 +9,30 @@ export interface Transport {
 /** The receiver of a transport's messages. */
 export interface Subscriber {
   onMessage(topic: string, id: string | undefined): void;
-  /** Called when messages can have been lost during an interruption. */
+  /** Called after an interruption in which messages can have been lost. */
   onMissedMessages(): void;
 }
 
 interface Message {
+  /** The id of the sending process. */
   from: string;
   topic: string;
   id?: string | undefined;
 }
 
-/** Encodes a message with the id of its sender. */
+/** Encodes a message as text. */
 export function encode(message: Message): string {
   return JSON.stringify(message);
 }
 
-/** Delivers a message, unless this process sent it. An unknown message counts as a change, too. */
-export function deliver(text: string, me: string, subscriber: Subscriber): void {
+/**
+ * Delivers a message, unless this process sent it. A message that cannot be decoded invalidates
+ * everything: it can come from another version of this server.
+ */
+export function deliver(text: string, ownId: string, subscriber: Subscriber): void {
   const message = decode(text);
   if (!message) subscriber.onMissedMessages();
-  else if (message.from !== me) subscriber.onMessage(message.topic, message.id);
+  else if (message.from !== ownId) subscriber.onMessage(message.topic, message.id);
 }
 
 function decode(text: string): Message | undefined {

@@ -1,4 +1,4 @@
-/** Stores mails as files, readable only by their owner. For development. */
+/** Stores messages as files, readable only by the user that runs the server. For development. */
 import { mkdir, readdir, readFile, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../clock.js';
@@ -6,6 +6,7 @@ import { uuidv7 } from '../crypto.js';
 import type { OutgoingMessage } from './smtp.js';
 
 export interface StoredMessage {
+  /** The time of sending, as ISO 8601 text. */
   at: string;
   to: string;
   subject: string;
@@ -13,35 +14,38 @@ export interface StoredMessage {
   html: string;
 }
 
-const MAX_KEPT = 200;
+const MAX_STORED = 200;
 
 export type Outbox = ReturnType<typeof createOutbox>;
 
+/** Creates an outbox in a folder, which the first message creates. */
 export function createOutbox({ folder, clock }: { folder: string; clock: Clock }) {
   return { folder, deliver, list };
 
+  /** Stores a message, and deletes the oldest ones beyond `MAX_STORED`. */
   async function deliver({ to, subject, text, html }: OutgoingMessage): Promise<void> {
     await mkdir(folder, { recursive: true, mode: 0o700 });
     const at = clock.now();
-    const mail: StoredMessage = { at: at.toISOString(), to: to.address, subject, text, html };
-    await writeFile(join(folder, `${uuidv7(at)}.json`), JSON.stringify(mail, null, 2), { flag: 'wx', mode: 0o600 });
-    for (const name of (await names()).slice(MAX_KEPT)) await unlink(join(folder, name)).catch(() => {}); // another process may have
+    const message: StoredMessage = { at: at.toISOString(), to: to.address, subject, text, html };
+    await writeFile(join(folder, `${uuidv7(at)}.json`), JSON.stringify(message, null, 2), { flag: 'wx', mode: 0o600 });
+    // Another process can delete the same files at the same time.
+    for (const name of (await fileNames()).slice(MAX_STORED)) await unlink(join(folder, name)).catch(() => {});
   }
 
-  /** Returns mails, newest first. */
+  /** Returns messages, newest first. */
   async function list(limit = 50): Promise<StoredMessage[]> {
-    const mails: StoredMessage[] = [];
-    for (const name of (await names()).slice(0, limit)) {
-      const text = await readFile(join(folder, name), 'utf8').catch(() => undefined);
-      if (text) mails.push(JSON.parse(text) as StoredMessage);
+    const messages: StoredMessage[] = [];
+    for (const name of (await fileNames()).slice(0, limit)) {
+      const json = await readFile(join(folder, name), 'utf8').catch(() => undefined);
+      if (json) messages.push(JSON.parse(json) as StoredMessage);
     }
-    return mails;
+    return messages;
   }
 
-  /** Returns file names. They start with the time, so they sort by it. */
-  async function names(): Promise<string[]> {
-    const found = await readdir(folder).catch(() => []);
-    return found
+  /** Returns the file names, newest first: a UUID version 7 starts with the time. */
+  async function fileNames(): Promise<string[]> {
+    const entries = await readdir(folder).catch(() => []);
+    return entries
       .filter((name) => name.endsWith('.json'))
       .sort()
       .reverse();

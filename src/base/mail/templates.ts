@@ -1,14 +1,14 @@
-/** Mail templates: a name, its values, and two files in views/mail, for text and HTML. */
+/** Message templates: a name, its values, and two files in views/mail, for text and HTML. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import ejs from 'ejs';
 
-const TEMPLATES = fileURLToPath(new URL('../../../views/', import.meta.url));
+const VIEWS_FOLDER = fileURLToPath(new URL('../../../views/', import.meta.url));
 
 /**
- * All mails and their values. Links consist of the issuer and a token, so nothing else decides
- * where they lead.
+ * All templates and their values. A link consists of the issuer and a token, so that no request
+ * header can change its host.
  */
 export interface MailTemplates {
   'verify-email': { token: string };
@@ -34,7 +34,7 @@ export interface MailTemplates {
   };
 }
 
-/** A change of an account, and where it came from. */
+/** A change of an account, and the request that caused it. */
 export interface SecurityEvent {
   /** "Firefox on Linux" */
   device: string;
@@ -59,28 +59,35 @@ const SUBJECTS: Record<keyof MailTemplates, string> = {
   invitation: 'You are invited to an organization',
 };
 
-/** Compiles all templates, so that a broken one is found at start. */
+/** Compiles all templates, so that the server does not start with a broken one. */
 export function createMailTemplates({ brandName, issuer }: { brandName: string; issuer: string }) {
   const names = Object.keys(SUBJECTS) as (keyof MailTemplates)[];
   const templates = new Map(
-    names.map((name) => [name, { text: template(`${name}.txt`, plain), html: template(`${name}.html`) }]),
+    names.map((name) => [name, { text: compile(`${name}.txt`, toText), html: compile(`${name}.html`) }]),
   );
 
-  return { compose };
+  return { render };
 
-  function compose<Name extends keyof MailTemplates>(name: Name, values: MailTemplates[Name]): RenderedMessage {
+  /** Returns the subject and both bodies of a message. */
+  function render<Name extends keyof MailTemplates>(name: Name, values: MailTemplates[Name]): RenderedMessage {
     const { text, html } = templates.get(name)!;
     const subject = SUBJECTS[name];
-    const letter = { ...values, brandName, issuer, subject };
-    return { subject, text: text(letter), html: html(letter) };
+    const locals = { ...values, brandName, issuer, subject };
+    return { subject, text: text(locals), html: html(locals) };
   }
 }
 
-/** Leaves values as they are, because text has no markup to escape. */
-const plain = (value: unknown) => String(value ?? '');
+/** Replaces EJS's HTML escaping in text, which has no markup. */
+const toText = (value: unknown) => String(value ?? '');
 
-function template(name: string, toText?: (value: unknown) => string): ejs.TemplateFunction {
-  const filename = join(TEMPLATES, 'mail', `${name}.ejs`);
-  const options = { filename, root: TEMPLATES, strict: true, localsName: 'letter', ...(toText && { escape: toText }) };
+function compile(name: string, escapeValue?: (value: unknown) => string): ejs.TemplateFunction {
+  const filename = join(VIEWS_FOLDER, 'mail', `${name}.ejs`);
+  const options = {
+    filename,
+    root: VIEWS_FOLDER,
+    strict: true,
+    localsName: 'message',
+    ...(escapeValue && { escape: escapeValue }),
+  };
   return ejs.compile(readFileSync(filename, 'utf8'), options);
 }

@@ -83,9 +83,9 @@ export function createExternalTokens({ issuers, requestJson, clock, log, account
     }
   }
 
-  async function accountOf(subject: string, { issuer, namesAccounts }: KnownIssuer): Promise<Account | undefined> {
+  async function accountOf(subject: string, { issuer, subCanBeAccountId }: KnownIssuer): Promise<Account | undefined> {
     const linked = await identities.find({ issuer, subject });
-    if (linked || !namesAccounts || !UUID.test(subject)) return linked;
+    if (linked || !subCanBeAccountId || !UUID.test(subject)) return linked;
     return accounts.find(subject);
   }
 }

@@ -4,6 +4,7 @@
  */
 import type { Base } from '../../base/base.js';
 import { addSeconds, DAY_SECONDS, MINUTE_SECONDS, SECOND_MS } from '../../base/clock.js';
+import { CONSUMED_TOKEN_TTL_SECONDS } from '../../base/config/tokens.js';
 import type { Agents } from '../agents/agents.js';
 import type { UnusedClients } from '../clients/unused-client-cleanup.js';
 import type { TokenVault } from '../identities/token-vault.js';
@@ -22,12 +23,6 @@ const INTERVAL_SECONDS = 5 * MINUTE_SECONDS;
  * as known.
  */
 const KEEP_SESSIONS_SECONDS = 90 * DAY_SECONDS;
-
-/**
- * How long used refresh tokens are kept for reuse detection. It is shorter than their lifetime, so
- * that busy clients do not pile up rows. Older ones are rejected as unknown.
- */
-const KEEP_CONSUMED_SECONDS = DAY_SECONDS;
 
 export type Cleanup = ReturnType<typeof createCleanup>;
 
@@ -73,7 +68,7 @@ export function createCleanup({ db, clock, log }: Base, { keys, agents, tokenVau
   async function sweepAll(): Promise<Record<string, number>> {
     const expired = { where: { expiresAt: { lte: clock.now() } } };
     const oauthStorage = await db.oidcArtifact.deleteMany(expired);
-    const consumed = { consumedAt: { lte: addSeconds(clock.now(), -KEEP_CONSUMED_SECONDS) } };
+    const consumed = { consumedAt: { lte: addSeconds(clock.now(), -CONSUMED_TOKEN_TTL_SECONDS) } };
     const refreshTokens = await db.refreshToken.deleteMany({ where: { OR: [expired.where, consumed] } });
     const grants = await db.grant.deleteMany(expired);
     const oneTimeTokens = await db.oneTimeToken.deleteMany(expired);
