@@ -56,7 +56,7 @@ export async function recover(journey: Journey) {
   await withoutTable(server, 'OneTimeToken', async () => {
     await browser.submit(reset, { password: secrets.create('password during an outage') });
     await browser.submit(await browser.open('/forgot-password'), { email });
-    await server.base.background.settle();
+    await server.base.background.waitUntilIdle();
   });
   const password = secrets.create('new password');
   await browser.submit(reset, { password });
