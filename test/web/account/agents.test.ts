@@ -67,12 +67,12 @@ describe('the agent pages', () => {
 
   it('list each agent with its capabilities and owner', async () => {
     const { id, browser } = await signIn();
-    await createAgent(id, '<i>Book</i>keeper');
+    await createAgent(id, '<i>Tax</i> agent');
     const claimed = await onboard(server, { agent_id: 'claimed', agent_name: 'Claimed' });
     await browser.submit(await browser.open(claimed.claim_url!));
     const { html } = await browser.open(AGENTS);
     for (const text of [
-      '&lt;i&gt;Book&lt;/i&gt;keeper',
+      '&lt;i&gt;Tax&lt;/i&gt; agent',
       'books',
       'Jane Developer',
       'read:cap-table',
