@@ -32,20 +32,20 @@ export function addAccountCommands(program: Command, cli: Cli): void {
     .option('--password-stdin', 'read the password from standard input')
     .action(
       cli.action(async ({ email, name, admin = false, verified = false, passwordStdin }: CreateOptions) => {
-        const given = passwordStdin ? (await cli.input()).replace(/\r?\n$/, '') : undefined;
-        const password = given ?? randomToken(GENERATED_PASSWORD_BYTES);
+        const fromInput = passwordStdin ? (await cli.input()).replace(/\r?\n$/, '') : undefined;
+        const password = fromInput ?? randomToken(GENERATED_PASSWORD_BYTES);
         const { core } = await cli.open();
         const created = await core.accounts.create({ email, name, password }, systemMeta, {
           role: admin ? 'admin' : 'viewer',
           verified,
         });
         return {
-          json: { ...serialize(created), ...(given === undefined && { password }) },
+          json: { ...serialize(created), ...(fromInput === undefined && { password }) },
           text: table([
             ['id', created.id],
             ['email', created.email],
             ['role', created.role],
-            ...(given === undefined ? [['password', `${password}  (shown once)`]] : []),
+            ...(fromInput === undefined ? [['password', `${password}  (shown once)`]] : []),
           ]),
         };
       }),

@@ -163,11 +163,11 @@ async function modelsThatDiffer(db: Database): Promise<string[]> {
 
 async function checkClock(db: Database, provider: 'sqlite' | 'postgresql'): Promise<CheckResult> {
   if (provider === 'sqlite') return ok('clock', 'database clock is in sync');
-  const asked = Date.now();
+  const sentAt = Date.now();
   const [row] = await db.$queryRaw<
     { ms: number }[]
   >`SELECT (extract(epoch FROM clock_timestamp()) * 1000)::float8 AS ms`;
-  const skewMs = Math.round(Number(row?.ms) - (asked + Date.now()) / 2);
+  const skewMs = Math.round(Number(row?.ms) - (sentAt + Date.now()) / 2);
   if (Math.abs(skewMs) > MAX_SKEW_MS)
     return fail('clock', `the database clock differs by ${skewMs} ms: synchronize both with the same time server`);
   return ok('clock', `database clock is in sync (${skewMs} ms)`);

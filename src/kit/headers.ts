@@ -27,9 +27,13 @@ export interface NodeRequest {
  * Joins repeated `Authorization` headers, which makes them invalid. Node keeps the first one only,
  * while a proxy could have checked another.
  */
-export function joinAuthorization({ headersDistinct }: NodeRequest, name: string, kept: string | null): string | null {
+export function joinAuthorization(
+  { headersDistinct }: NodeRequest,
+  name: string,
+  fallback: string | null,
+): string | null {
   const isAuthorization = name.toLowerCase() === 'authorization';
-  return (isAuthorization && headersDistinct?.authorization?.join(', ')) || kept;
+  return (isAuthorization && headersDistinct?.authorization?.join(', ')) || fallback;
 }
 
 /** Returns the value of a cookie as it was sent, of several with one name the first. */

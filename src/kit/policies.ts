@@ -26,7 +26,7 @@ export interface Policy<Context extends PolicyContext = PolicyContext> {
   title: string;
   /** The effect if `check` returns undefined. */
   effect: Effect;
-  check(asked: PolicyInput<Context>): Promise<PolicyVerdict | undefined> | PolicyVerdict | undefined;
+  check(input: PolicyInput<Context>): Promise<PolicyVerdict | undefined> | PolicyVerdict | undefined;
 }
 
 interface Objection {
@@ -57,11 +57,11 @@ export function definePolicy<Context extends PolicyContext = PolicyContext>(poli
  */
 export async function enforcePolicies<Context extends PolicyContext>(
   policies: readonly Policy<Context>[],
-  asked: PolicyInput<Context>,
+  input: PolicyInput<Context>,
 ): Promise<PolicyDecision> {
   const objections: Objection[] = [];
   for (const { key, title, effect: byDefault, check } of policies) {
-    const { effect, reason = title } = (await check(asked)) ?? { effect: byDefault };
+    const { effect, reason = title } = (await check(input)) ?? { effect: byDefault };
     if (effect === 'allow') continue;
     if (effect !== 'approve') return { effect: 'deny', reason, policy: key };
     objections.push({ reason, policy: key });

@@ -39,7 +39,7 @@ export function createAdmission(resolve: ResolveAuth, rules: Rules = {}) {
   const scopes = rules.scope === undefined ? [] : [rules.scope].flat();
   const checkOrigin = csrfProtect(rules.csrf);
 
-  return async function admit(request: RequestLike): Promise<AuthResult> {
+  return async function authorize(request: RequestLike): Promise<AuthResult> {
     try {
       const auth = await resolve(request);
       const error = auth.isAuthenticated ? checkRules(auth, request) : checkAnonymous(auth.refusal);

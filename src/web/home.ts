@@ -18,9 +18,9 @@ export function createHome({ issuer, signup, loginCookie, views, readiness }: De
   return new Router<State>({ sensitive: true }).get('/', home).get('/healthz', health).get('/readyz', ready);
 
   async function home(ctx: Context): Promise<void> {
-    const login = await loginCookie.read(ctx);
+    const authenticated = await loginCookie.read(ctx);
     ctx.body = views.render('home', {
-      account: login && { name: login.account.name ?? undefined, email: login.account.email },
+      account: authenticated && { name: authenticated.account.name ?? undefined, email: authenticated.account.email },
       registerHref: signup === 'open' ? '/register' : undefined,
       discoveryUrl: `${issuer}${DISCOVERY[0]}`,
     });

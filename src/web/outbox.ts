@@ -42,9 +42,9 @@ const fromThisMachine: Handler = async function fromThisMachine(ctx, next) {
   const { rawHeaders, socket } = ctx.req;
   for (let n = 0; n < rawHeaders.length; n += 2) headers.append(rawHeaders[n]!, rawHeaders[n + 1]!);
   const forwarded = ['forwarded', 'x-forwarded-for', 'x-forwarded-host', 'via'].some((name) => headers.has(name));
-  const asked = URL.parse(`http://${headers.get('host') ?? ''}`)?.hostname ?? '';
+  const host = URL.parse(`http://${headers.get('host') ?? ''}`)?.hostname ?? '';
   const near = isLoopback((socket.remoteAddress ?? '').replace(/^::ffff:/, ''));
-  if (forwarded || !near || !isLoopback(asked)) throw notFound();
+  if (forwarded || !near || !isLoopback(host)) throw notFound();
   await next();
 };
 

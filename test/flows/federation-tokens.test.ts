@@ -91,8 +91,8 @@ describe.each(stores)('a token of a provider elsewhere, on $name', (store) => {
     const again = await comeByAcme(new Browser(server.origin), atAcme, person.email!);
     expect(again.url.pathname).toBe('/account');
 
-    const { id, keepsToken } = await linkOf(person.email!);
-    expect(keepsToken).toBe(true);
+    const { id, hasStoredToken } = await linkOf(person.email!);
+    expect(hasStoredToken).toBe(true);
     const first = await read(id, await tokenOf(person.email!));
     expect(first.json).toMatchObject({ token_type: 'bearer', scope: 'openid profile email offline_access' });
     expect(await whoIs(first.json.access_token)).toBe(person.email);
@@ -164,7 +164,7 @@ describe.each(stores)('a token of a provider elsewhere, on $name', (store) => {
     await signInWithProvider(browser, id);
     const link = await linkOf(providers[id].user.email!);
     const { status, json } = await read(link.id, await tokenOf(providers[id].user.email!));
-    if (id === 'linkedin') return expect([status, link.keepsToken]).toEqual([404, false]);
+    if (id === 'linkedin') return expect([status, link.hasStoredToken]).toEqual([404, false]);
     expect([status, json.scope]).toEqual([200, expected.scope]);
     const { html } = await browser.open('/account/security');
     expect(html).toContain(`Apps can act for you at ${id === 'github' ? 'GitHub' : 'Google'}`);

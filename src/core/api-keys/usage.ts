@@ -31,9 +31,9 @@ export function createKeyUsage({ db, clock, log }: { db: Database; clock: Clock;
 
   /** Never rejects: counts that cannot be written are kept for the next flush. */
   async function write(): Promise<void> {
-    const taken = counts;
+    const batch = counts;
     counts = new Map();
-    for (const [id, { uses, lastUsedAt }] of taken) {
+    for (const [id, { uses, lastUsedAt }] of batch) {
       try {
         await db.apiKey.updateMany({ where: { id }, data: { usageCount: { increment: uses }, lastUsedAt } });
       } catch (error) {

@@ -66,17 +66,17 @@ interface Deps {
 /** Fetches and validates the document at this client id. Throws `MetadataDocumentError`. */
 export async function readDocument(id: string, { fetch, normalize }: Deps): Promise<MetadataDocument> {
   const { text, maxAgeSeconds } = await load(id, fetch);
-  const given = parse(text);
-  if (given.client_id !== id) throw new MetadataDocumentError('its client_id is not the URL of the document');
-  if ('client_secret' in given || 'client_secret_expires_at' in given) {
+  const members = parse(text);
+  if (members.client_id !== id) throw new MetadataDocumentError('its client_id is not the URL of the document');
+  if ('client_secret' in members || 'client_secret_expires_at' in members) {
     throw new MetadataDocumentError('it contains a client_secret, but the document is public');
   }
-  const method = given.token_endpoint_auth_method ?? 'none';
+  const method = members.token_endpoint_auth_method ?? 'none';
   if (!AUTH_METHODS.includes(method as string)) {
     throw new MetadataDocumentError(`its token_endpoint_auth_method must be ${AUTH_METHODS.join(' or ')}`);
   }
-  if (typeof given.client_name !== 'string') throw new MetadataDocumentError('its client_name is missing');
-  const known = Object.fromEntries(Object.entries(given).filter(([name]) => MEMBERS.includes(name)));
+  if (typeof members.client_name !== 'string') throw new MetadataDocumentError('its client_name is missing');
+  const known = Object.fromEntries(Object.entries(members).filter(([name]) => MEMBERS.includes(name)));
   const metadata = { ...known, token_endpoint_auth_method: method };
   try {
     return {

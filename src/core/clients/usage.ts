@@ -49,11 +49,11 @@ export function createClientUsage({ db, clock, log }: { db: Database; clock: Clo
 
   /** Never rejects: a time that cannot be written is recorded again with the next use. */
   async function write(): Promise<void> {
-    const taken = pending;
+    const batch = pending;
     pending = new Map();
     const old = clock.now().getTime() - USAGE_INTERVAL_MS;
     for (const [clientId, at] of recordedAt) if (at <= old) recordedAt.delete(clientId);
-    for (const [id, lastUsedAt] of taken) {
+    for (const [id, lastUsedAt] of batch) {
       try {
         await db.client.updateMany({ where: { id }, data: { lastUsedAt } });
       } catch (error) {

@@ -100,8 +100,16 @@ export function createCredentials({ clock, invalidationBus }: Base, deps: Deps) 
 
   /** Returns the active session of a refresh token, without using the token up. */
   async function refreshTokenPrincipal(refreshToken: string | undefined): Promise<Principal | undefined> {
-    const login = refreshToken ? await tokens.inspect(refreshToken) : undefined;
-    return login && { kind: 'login', account: login.account, login, answerId: '', expiresAt: login.session.expiresAt };
+    const authenticated = refreshToken ? await tokens.inspect(refreshToken) : undefined;
+    return (
+      authenticated && {
+        kind: 'login',
+        account: authenticated.account,
+        authenticated,
+        responseId: '',
+        expiresAt: authenticated.session.expiresAt,
+      }
+    );
   }
 
   async function resolveKind(credential: string, audience?: string): Promise<Principal | 'expired' | undefined> {
@@ -111,7 +119,7 @@ export function createCredentials({ clock, invalidationBus }: Base, deps: Deps) 
     if (externalIssuer) return externalTokens.verify(credential, externalIssuer);
     const use = await tokens.verify(credential);
     if (use === 'expired') return use;
-    if (use) return { kind: 'login', account: use.login.account, ...use };
+    if (use) return { kind: 'login', account: use.authenticated.account, ...use };
     return oauthTokens.verify(credential, audience);
   }
 

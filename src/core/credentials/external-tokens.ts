@@ -75,7 +75,7 @@ export function createExternalTokens({ issuers, requestJson, clock, log, account
       if (cnf !== undefined && !isConfirmation(cnf)) return undefined;
       const account = await accountOf(sub, from);
       if (!accounts.isActive(account) || isTooOld(iat, account)) return undefined;
-      return { kind: 'foreign', account, issuer, expiresAt: new Date(exp * 1000), boundTo: cnf };
+      return { kind: 'external', account, issuer, expiresAt: new Date(exp * 1000), boundTo: cnf };
     } catch (error) {
       if (error instanceof errors.JWTExpired) return 'expired';
       if (error instanceof errors.JOSEError) return undefined;

@@ -25,7 +25,7 @@ export interface OAuthPrincipal {
 
 /** A user identified by a token of an external issuer. Recent authentication is unknown. */
 export interface ExternalPrincipal {
-  kind: 'foreign';
+  kind: 'external';
   account: Account;
   issuer: string;
   expiresAt: Date;
@@ -74,7 +74,7 @@ export type PrincipalKind = Principal['kind'];
 export function subjectOf(principal: Principal): { type: 'human' | 'agent'; id: string } {
   switch (principal.kind) {
     case 'login':
-    case 'foreign':
+    case 'external':
     case 'api-key':
       return { type: 'human', id: principal.account.id };
     case 'agent':

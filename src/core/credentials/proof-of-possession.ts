@@ -71,20 +71,20 @@ export function createProofOfPossession({ clock, nonces, store }: Deps) {
   async function checkKey(credential: string, thumbprint: string, presentation: PresentedProof): Promise<void> {
     const { scheme, proof, method = '', url = '', isForwarded = false } = presentation;
     if (scheme !== 'dpop')
-      throw refused('invalid_token', 'This token is bound to a key: send it as "DPoP", with a proof.');
-    if (!proof) throw refused('use_dpop_nonce', 'This token is bound to a key: a DPoP proof is missing.');
+      throw dpopError('invalid_token', 'This token is bound to a key: send it as "DPoP", with a proof.');
+    if (!proof) throw dpopError('use_dpop_nonce', 'This token is bound to a key: a DPoP proof is missing.');
     const request = { method, url, accessToken: credential, now: clock.now() };
     const verdict = await verifyDpopProof(proof, { ...request, ...(!isForwarded && { isNonce: nonces.isFresh }) });
-    if (verdict.kind === 'nonce') throw refused('use_dpop_nonce', `DPoP: ${verdict.reason}.`);
-    if (verdict.kind === 'invalid') throw refused('invalid_dpop_proof', `DPoP: ${verdict.reason}.`);
-    if (verdict.thumbprint !== thumbprint) throw refused('invalid_token', 'This token is bound to another key.');
+    if (verdict.kind === 'nonce') throw dpopError('use_dpop_nonce', `DPoP: ${verdict.reason}.`);
+    if (verdict.kind === 'invalid') throw dpopError('invalid_dpop_proof', `DPoP: ${verdict.reason}.`);
+    if (verdict.thumbprint !== thumbprint) throw dpopError('invalid_token', 'This token is bound to another key.');
     // Checked last: only valid proofs are stored, so that invalid ones cannot fill the store.
     const proofId = sha256(`${thumbprint} ${verdict.jti}`);
     const isFirst = await store.useOnce('DpopProof', proofId, addSeconds(clock.now(), REPLAY_WINDOW_SECONDS));
-    if (!isFirst) throw refused('invalid_dpop_proof', 'DPoP: the proof has already been used.');
+    if (!isFirst) throw dpopError('invalid_dpop_proof', 'DPoP: the proof has already been used.');
   }
 
-  function refused(error: DpopError, message: string) {
+  function dpopError(error: DpopError, message: string) {
     return invalidProof(message, { error, nonce: nonces.newest() });
   }
 }

@@ -37,7 +37,7 @@ export interface AuthorizationCode {
 
 interface Deps {
   server: HttpClient;
-  ask: JsonClient;
+  requestJson: JsonClient;
   clock: Clock;
   log: Log;
 }
@@ -51,7 +51,7 @@ type Tokens = Awaited<ReturnType<typeof import('openid-client').authorizationCod
 
 export type CodeFlow = ReturnType<typeof createCodeFlow>;
 
-export function createCodeFlow({ server, ask, clock, log }: Deps) {
+export function createCodeFlow({ server, requestJson, clock, log }: Deps) {
   const { configurationOf, renewalConfigurationOf } = createProviderDiscovery({ server, clock });
 
   return { authorizationUrl, handleCallback, exchangeCode, renew, revoke };
@@ -75,7 +75,7 @@ export function createCodeFlow({ server, ask, clock, log }: Deps) {
           code_challenge_method: 'S256',
         }),
         ...(usesNonce(provider) && { nonce }),
-        ...(provider.storesTokens && provider.askOffline),
+        ...(provider.storesTokens && provider.offlineParams),
         ...(consent && { prompt: 'consent' }),
       });
       return url.href;
@@ -193,7 +193,7 @@ export function createCodeFlow({ server, ask, clock, log }: Deps) {
 
   async function get(url: string, token: string): Promise<unknown> {
     const headers = { authorization: `Bearer ${token}`, 'user-agent': 'Signet' };
-    const { status, body } = await ask(url, { headers });
+    const { status, body } = await requestJson(url, { headers });
     if (status === 200) return body;
     if (status === 403 || status === 404) return undefined;
     throw isFailure(status) ? upstreamUnavailable(`it failed (${status})`) : upstreamInvalid(`it answered ${status}`);
@@ -208,13 +208,13 @@ export function createCodeFlow({ server, ask, clock, log }: Deps) {
   async function withErrorMapping<Result>(
     provider: Provider,
     request: (client: Client) => Promise<Result>,
-    spendsCode = false,
+    consumesCode = false,
   ): Promise<Result> {
     const client = await import('openid-client');
     try {
       return await request(client);
     } catch (error) {
-      const appError = toAppError(error, provider, client, spendsCode);
+      const appError = toAppError(error, provider, client, consumesCode);
       const details = { provider: provider.id, code: clip(providerErrorOf(error) ?? '', 100) };
       if (appError.status < 500) log.info(details, 'an external provider rejected a request');
       else log.warn({ ...details, error: loggableError(error, client) }, 'an external provider cannot be used');
@@ -223,5 +223,5 @@ export function createCodeFlow({ server, ask, clock, log }: Deps) {
   }
 }
 
-const usesPkce = ({ lacks }: Provider) => !lacks?.includes('pkce');
-const usesNonce = ({ endpoints, lacks }: Provider) => !endpoints && !lacks?.includes('nonce');
+const usesPkce = ({ unsupported }: Provider) => !unsupported?.includes('pkce');
+const usesNonce = ({ endpoints, unsupported }: Provider) => !endpoints && !unsupported?.includes('nonce');

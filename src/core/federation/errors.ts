@@ -23,13 +23,13 @@ export const isRefreshRefused = (error: unknown) => REFRESH_REFUSED.has(provider
  * Returns the `AppError` for a failed request to a provider. Throws unexpected errors, which are
  * bugs.
  *
- * @param spendsCode whether the request exchanged a code, which may be invalid
+ * @param consumesCode whether the request exchanged a code, which may be invalid
  */
-export function toAppError(error: unknown, { name }: Provider, client: Client, spendsCode: boolean): AppError {
+export function toAppError(error: unknown, { name }: Provider, client: Client, consumesCode: boolean): AppError {
   const code = providerErrorOf(error) ?? '';
   if (error instanceof client.AuthorizationResponseError) {
     if (DENIED_CODES.has(code)) return forbidden('access_denied', `The sign-in with ${name} was cancelled.`);
-  } else if (spendsCode && CODE_REFUSED.has(code)) {
+  } else if (consumesCode && CODE_REFUSED.has(code)) {
     return unauthorized('invalid_credentials', `${name} rejected this code: it is invalid, used or expired.`);
   }
   const below = appErrorIn(error);

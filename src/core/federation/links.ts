@@ -39,7 +39,7 @@ export interface Link {
   createdAt: Date;
   lastUsedAt: Date | null;
   /** Whether tokens of the provider are stored. */
-  keepsToken: boolean;
+  hasStoredToken: boolean;
 }
 
 export type Links = ReturnType<typeof createLinks>;
@@ -51,8 +51,8 @@ export function createLinks({ transact, accounts, identities, providers, upstrea
 
   /** Returns the links of an account. */
   async function list(accountId: string): Promise<Link[]> {
-    const kept = await tokenVault.idsFor(accountId);
-    return (await identities.list(accountId)).map((identity) => toLink(identity, kept.has(identity.id)));
+    const storedIds = await tokenVault.idsFor(accountId);
+    return (await identities.list(accountId)).map((identity) => toLink(identity, storedIds.has(identity.id)));
   }
 
   /**
@@ -109,7 +109,10 @@ export function createLinks({ transact, accounts, identities, providers, upstrea
     });
   }
 
-  function toLink({ id, issuer, subject, email, createdAt, lastUsedAt }: FederatedIdentity, keepsToken: boolean): Link {
+  function toLink(
+    { id, issuer, subject, email, createdAt, lastUsedAt }: FederatedIdentity,
+    hasStoredToken: boolean,
+  ): Link {
     const provider = providers.find((one) => one.issuer === issuer);
     return {
       id,
@@ -119,7 +122,7 @@ export function createLinks({ transact, accounts, identities, providers, upstrea
       email,
       createdAt,
       lastUsedAt,
-      keepsToken,
+      hasStoredToken,
     };
   }
 

@@ -49,7 +49,7 @@ export function createFederationModule(base: Base, deps: Deps) {
   const requestJson = createJsonClient(server);
   const provisioning = createProvisioning({ ...base, accounts, emailVerification, identities });
   const providers = createProviders(config.providers);
-  const codeFlow = createCodeFlow({ ...base, server, ask: requestJson });
+  const codeFlow = createCodeFlow({ ...base, server, requestJson });
   const pendingLogins = createPendingLogins(base);
   const linkNotifications = createLinkNotifications(base);
   const accountResolver = createAccountResolver({ accounts, identities });
@@ -103,7 +103,7 @@ export function createFederationModule(base: Base, deps: Deps) {
     ...base,
     issuer: config.issuer,
     upstream: config.upstream,
-    ask: requestJson,
+    requestJson,
     accounts,
     provisioning,
     accountResolver,

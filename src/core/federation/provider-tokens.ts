@@ -33,7 +33,7 @@ interface Deps {
 interface Reading {
   provider: Provider;
   identity: FederatedIdentity;
-  login: AuthenticatedSession;
+  authenticated: AuthenticatedSession;
   meta: RequestMeta;
 }
 
@@ -56,8 +56,8 @@ export function createProviderTokens(deps: Deps) {
    * stored, `provider_sign_in_required` if it is no longer valid, and `upstream_unavailable` or
    * `upstream_invalid_response` if it cannot be refreshed now.
    */
-  async function read(login: AuthenticatedSession, linkId: string, meta: RequestMeta): Promise<StoredToken> {
-    const { account } = login;
+  async function read(authenticated: AuthenticatedSession, linkId: string, meta: RequestMeta): Promise<StoredToken> {
+    const { account } = authenticated;
     await rateLimiter.consume(READS, account.id);
     const identity = await identities.findOwn(account.id, linkId);
     if (!identity) throw notFound('This link does not exist.');
@@ -65,7 +65,7 @@ export function createProviderTokens(deps: Deps) {
     if (!provider) throw notFound('Tokens of this provider are not stored here.');
     const row = await tokenVault.find(identity.id);
     if (!row) throw notFound(`No token of ${provider.name} is stored for you. Sign in with ${provider.name} again.`);
-    const reading = { provider, identity, login, meta };
+    const reading = { provider, identity, authenticated, meta };
     const token = await validToken(row, reading);
     await audit.record(undefined, 'identity.token_accessed', eventOf(reading));
     return token;
@@ -134,7 +134,7 @@ export function createProviderTokens(deps: Deps) {
   }
 }
 
-function eventOf({ identity: { issuer, subject, accountId }, login: { session }, meta }: Reading): AuditEvent {
+function eventOf({ identity: { issuer, subject, accountId }, authenticated: { session }, meta }: Reading): AuditEvent {
   return { by: accountId, accountId, sessionId: session.id, meta, detail: { issuer, subject } };
 }
 

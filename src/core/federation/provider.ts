@@ -10,7 +10,7 @@ export interface Provider
   extends Pick<ProviderSettings, 'id' | 'name' | 'issuer' | 'clientId' | 'clientSecret' | 'storesTokens'> {
   scope: string;
   /** Authorization parameters that request a refresh token. */
-  askOffline?: Record<string, string> | undefined;
+  offlineParams?: Record<string, string> | undefined;
   /** Whether it returns a refresh token only with a consent, which it asks for only once. */
   offlineByConsent?: boolean | undefined;
   /** Its token response separates scopes by commas. */
@@ -20,7 +20,7 @@ export interface Provider
   /** It accepts the client secret only in the body (`client_secret_post`). */
   secretInBody?: true;
   /** Parameters that it ignores or rejects. */
-  lacks?: ('pkce' | 'nonce')[];
+  unsupported?: ('pkce' | 'nonce')[];
   readProfile(answer: ProviderAnswer): Promise<ExternalProfile>;
 }
 

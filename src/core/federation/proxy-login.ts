@@ -24,7 +24,7 @@ interface Deps {
   /** The issuer URL of this server. */
   issuer: string;
   upstream: UpstreamConfig | undefined;
-  ask: JsonClient;
+  requestJson: JsonClient;
   log: Log;
   background: Background;
   accounts: Accounts;
@@ -41,9 +41,9 @@ const MAX_HOPS = 5;
 /** Includes `account_suspended`, because some providers answer a wrong password with 403. */
 const FAILED_ATTEMPT_CODES = ['invalid_credentials', 'invalid_otp', 'account_suspended'];
 
-export function createProxyLogin({ issuer, upstream, ask, log, background, ...deps }: Deps) {
+export function createProxyLogin({ issuer, upstream, requestJson, log, background, ...deps }: Deps) {
   const { accounts, provisioning, accountResolver, bruteForce, authentication, signIn } = deps;
-  const upstreamProvider = upstream && createUpstreamProvider({ upstream, ask, log, background });
+  const upstreamProvider = upstream && createUpstreamProvider({ upstream, requestJson, log, background });
 
   return { withPassword };
 

@@ -25,7 +25,7 @@ export interface UpstreamUser {
 
 interface Deps {
   upstream: UpstreamConfig;
-  ask: JsonClient;
+  requestJson: JsonClient;
   log: Log;
   background: Background;
 }
@@ -48,7 +48,7 @@ const ProfileAnswer = z.union([z.object({ user: Profile }).transform(({ user }) 
 
 export type UpstreamProvider = ReturnType<typeof createUpstreamProvider>;
 
-export function createUpstreamProvider({ upstream, ask, log, background }: Deps) {
+export function createUpstreamProvider({ upstream, requestJson, log, background }: Deps) {
   return { authenticate };
 
   /**
@@ -75,20 +75,20 @@ export function createUpstreamProvider({ upstream, ask, log, background }: Deps)
   ): Promise<string> {
     // Providers expect either name, and a second request would count as a second attempt.
     const body = { username: email, email, password, ...(otp && { otp }) };
-    const answer = await ask(upstream.url + upstream.loginPath, { method: 'POST', headers, body, signal });
-    if (!isSuccess(answer)) throw errorFor(answer);
-    const token = LoginAnswer.safeParse(answer.body);
+    const response = await requestJson(upstream.url + upstream.loginPath, { method: 'POST', headers, body, signal });
+    if (!isSuccess(response)) throw errorFor(response);
+    const token = LoginAnswer.safeParse(response.body);
     if (!token.success) throw upstreamInvalid('The upstream provider returned no token.');
     return token.data;
   }
 
   async function readProfile(token: string, signal: AbortSignal): Promise<UpstreamUser> {
     const headers = { authorization: `Bearer ${token}` };
-    const answer = await ask(upstream.url + upstream.profilePath, { headers, signal });
-    if (answer.status === 429 || answer.status >= 500) throw errorFor(answer);
-    const profile = ProfileAnswer.safeParse(answer.body);
+    const response = await requestJson(upstream.url + upstream.profilePath, { headers, signal });
+    if (response.status === 429 || response.status >= 500) throw errorFor(response);
+    const profile = ProfileAnswer.safeParse(response.body);
     const subject = profile.data?.id ?? profile.data?.sub;
-    if (!isSuccess(answer) || !profile.success || !subject) {
+    if (!isSuccess(response) || !profile.success || !subject) {
       throw upstreamInvalid('The upstream provider returned no user for its token.');
     }
     const { full_name, name = full_name, email } = profile.data;
@@ -105,7 +105,7 @@ export function createUpstreamProvider({ upstream, ask, log, background }: Deps)
     background.run('upstream logout', async () => {
       try {
         const headers = { authorization: `Bearer ${token}` };
-        const { status } = await ask(upstream.url + LOGOUT_PATH, { method: 'POST', headers, body: {} });
+        const { status } = await requestJson(upstream.url + LOGOUT_PATH, { method: 'POST', headers, body: {} });
         if (status >= 400) log.info({ status }, 'the upstream provider did not revoke a session');
       } catch (error) {
         log.info({ error }, 'a session at the upstream provider could not be revoked');

@@ -64,7 +64,7 @@ export async function createKeys({
   /** Returns the current keys. Recomputed only when a stage begins or the keys change. */
   function set(): KeySet {
     const now = clock.now();
-    if (now.getTime() >= recomputeAt) arrange(now);
+    if (now.getTime() >= recomputeAt) recompute(now);
     return current;
   }
 
@@ -156,7 +156,7 @@ export async function createKeys({
   async function read(): Promise<void> {
     const rows = await db.signingKey.findMany({ orderBy: [{ signsFrom: 'desc' }, { kid: 'asc' }] });
     stored = await Promise.all(rows.map((row) => openSigningKey(row, secrets)));
-    arrange(clock.now());
+    recompute(clock.now());
   }
 
   /** Creates the first keys, once, even if several processes start at the same time. */
@@ -202,7 +202,7 @@ export async function createKeys({
     return makeSigningKey(algorithm, secrets);
   }
 
-  function arrange(now: Date): void {
+  function recompute(now: Date): void {
     const published = stored.filter((key) => !key.expiresAt || key.expiresAt > now);
     const rank = (key: SigningKey) => (key.signsFrom > now ? 1 : key.retiredAt && key.retiredAt <= now ? 2 : 0);
     const keys = published.sort((a, b) => rank(a) - rank(b) || b.signsFrom.getTime() - a.signsFrom.getTime());

@@ -30,12 +30,12 @@ import type { AuthenticatedSession, Session, Sessions } from './sessions.js';
 /** The `client_id` of first-party tokens. Registered clients get generated ids, never this one. */
 const FIRST_PARTY_CLIENT = 'signet';
 const TYP = 'session+jwt';
-const ANSWER_BYTES = 16;
+const RESPONSE_ID_BYTES = 16;
 
 /** The tokens of one response. */
 export interface LoginTokens {
   /** Shared by all access tokens of one response, which are revoked together. */
-  answerId: string;
+  responseId: string;
   accessToken: string;
   /** The remaining lifetime of the access token. */
   accessSeconds: number;
@@ -56,8 +56,8 @@ export interface SessionWithAccessToken extends AuthenticatedSession {
 
 /** A valid access token with its session. */
 export interface AccessTokenUse {
-  login: AuthenticatedSession;
-  answerId: string;
+  authenticated: AuthenticatedSession;
+  responseId: string;
   expiresAt: Date;
 }
 
@@ -99,10 +99,10 @@ export function createTokens({
       { ...grant, offline: false, consented: false, payload: {}, expiresAt: sessions.absoluteExpiry(session) },
       tx,
     );
-    const login = { session, account, amr };
-    const { tokens, row } = await issue(login, grant.id);
+    const authenticated = { session, account, amr };
+    const { tokens, row } = await issue(authenticated, grant.id);
     await refreshTokens.save(row, tx);
-    return { ...login, tokens };
+    return { ...authenticated, tokens };
   }
 
   /** Creates a session with one access token for `givenSeconds` and no refresh token. */
@@ -114,8 +114,8 @@ export function createTokens({
     tx: Queryable,
   ): Promise<SessionWithAccessToken> {
     const session = await sessions.openForTokens(account, amr, givenSeconds, meta, tx);
-    const login = { session, account, amr };
-    return { ...login, ...(await signAccess(login, randomToken(ANSWER_BYTES), givenSeconds)) };
+    const authenticated = { session, account, amr };
+    return { ...authenticated, ...(await signAccess(authenticated, randomToken(RESPONSE_ID_BYTES), givenSeconds)) };
   }
 
   /**
@@ -124,33 +124,40 @@ export function createTokens({
    */
   async function refresh(refreshToken: string, meta: RequestMeta): Promise<SessionWithTokens> {
     const id = oauthStorage.idOf(refreshToken);
-    const { stored, login } = await find(id);
-    if (stored.state === 'spent') return revokeFamily(login.session, meta);
-    const { tokens, row } = await issue(login, stored.grantId);
+    const { stored, authenticated } = await find(id);
+    if (stored.state === 'spent') return revokeFamily(authenticated.session, meta);
+    const { tokens, row } = await issue(authenticated, stored.grantId);
     const outcome = await refreshTokens.rotate(id, row, undefined);
-    if (outcome === 'spent') return revokeFamily(login.session, meta);
-    if (outcome === 'gone' || !(await extend(login.session))) throw invalidToken();
-    if (stored.state === 'retryable') await sessions.changed(login.session.id); // revokes the access tokens of the lost response
-    return { ...login, tokens };
+    if (outcome === 'spent') return revokeFamily(authenticated.session, meta);
+    if (outcome === 'gone' || !(await extend(authenticated.session))) throw invalidToken();
+    if (stored.state === 'retryable') await sessions.changed(authenticated.session.id); // revokes the access tokens of the lost response
+    return { ...authenticated, tokens };
   }
 
   /**
    * Replaces an access token that has not expired and extends its session. The refresh token does
    * not change. Throws `AppError` `invalid_token` if the session was revoked.
    */
-  async function extendAccess({ login, answerId }: AccessTokenUse): Promise<{ accessToken: string; seconds: number }> {
-    const expiresAt = await extend(login.session);
+  async function extendAccess({
+    authenticated,
+    responseId,
+  }: AccessTokenUse): Promise<{ accessToken: string; seconds: number }> {
+    const expiresAt = await extend(authenticated.session);
     if (!expiresAt) throw invalidToken();
-    return signAccess({ ...login, session: { ...login.session, expiresAt } }, answerId, accessSeconds);
+    return signAccess(
+      { ...authenticated, session: { ...authenticated.session, expiresAt } },
+      responseId,
+      accessSeconds,
+    );
   }
 
   /** Signs an access token for at most `seconds`, capped at the session's absolute expiry. */
-  async function signAccess({ session, account, amr }: AuthenticatedSession, answerId: string, seconds: number) {
-    const { expiresAt, lasts } = capAtSession(session, seconds);
+  async function signAccess({ session, account, amr }: AuthenticatedSession, responseId: string, seconds: number) {
+    const { expiresAt, lifeSeconds } = capAtSession(session, seconds);
     const claims = {
       sub: account.id,
       client_id: FIRST_PARTY_CLIENT,
-      jti: `${answerId}.${randomToken(ANSWER_BYTES)}`,
+      jti: `${responseId}.${randomToken(RESPONSE_ID_BYTES)}`,
       sid: session.id,
       auth_time: epochSeconds(session.authTime),
       amr,
@@ -158,14 +165,14 @@ export function createTokens({
       role: account.role,
     };
     const accessToken = await jwts.sign(kind, claims, expiresAt);
-    return { accessToken, seconds: lasts };
+    return { accessToken, seconds: lifeSeconds };
   }
 
   /** Returns the active session of a refresh token without rotating it. */
   async function inspect(refreshToken: string): Promise<AuthenticatedSession | undefined> {
     try {
-      const { stored, login } = await find(oauthStorage.idOf(refreshToken));
-      return stored.state === 'spent' ? undefined : login;
+      const { stored, authenticated } = await find(oauthStorage.idOf(refreshToken));
+      return stored.state === 'spent' ? undefined : authenticated;
     } catch (error) {
       if (error instanceof AppError) return undefined;
       throw error;
@@ -177,43 +184,44 @@ export function createTokens({
     const verified = await jwts.verify(token, kind);
     if (verified.kind !== 'valid') return verified.kind === 'expired' ? 'expired' : undefined;
     const { sub, sid, jti, exp } = verified.claims as { sub: string; sid: string; jti: string; exp: number };
-    const answerId = jti.slice(0, jti.indexOf('.'));
-    const [login, replaced] = await Promise.all([sessions.find(sid), oauthStorage.isJwtRevoked(answerId)]);
-    if (!login || login.account.id !== sub || replaced) return undefined;
-    return { login, answerId, expiresAt: new Date(exp * 1000) };
+    const responseId = jti.slice(0, jti.indexOf('.'));
+    const [authenticated, replaced] = await Promise.all([sessions.find(sid), oauthStorage.isJwtRevoked(responseId)]);
+    if (!authenticated || authenticated.account.id !== sub || replaced) return undefined;
+    return { authenticated, responseId, expiresAt: new Date(exp * 1000) };
   }
 
   async function find(id: string) {
     const stored = await refreshTokens.find(id);
     if (!stored) throw (await refreshTokens.hasExpired(id)) ? expiredToken() : invalidToken();
     const grant = await grants.find(stored.grantId);
-    const login = grant?.clientId === FIRST_PARTY_CLIENT && grant.sessionId && (await sessions.find(grant.sessionId));
-    if (!login) throw invalidToken();
-    return { stored, login };
+    const authenticated =
+      grant?.clientId === FIRST_PARTY_CLIENT && grant.sessionId && (await sessions.find(grant.sessionId));
+    if (!authenticated) throw invalidToken();
+    return { stored, authenticated };
   }
 
-  async function issue(login: AuthenticatedSession, grantId: string) {
-    const answerId = randomToken(ANSWER_BYTES);
+  async function issue(authenticated: AuthenticatedSession, grantId: string) {
+    const responseId = randomToken(RESPONSE_ID_BYTES);
     const refreshToken = randomToken();
-    const { accessToken, seconds } = await signAccess(login, answerId, accessSeconds);
-    const { expiresAt, lasts: refreshLasts } = capAtSession(login.session, refreshSeconds);
+    const { accessToken, seconds } = await signAccess(authenticated, responseId, accessSeconds);
+    const { expiresAt, lifeSeconds: refreshLifeSeconds } = capAtSession(authenticated.session, refreshSeconds);
     const tokens: LoginTokens = {
-      answerId,
+      responseId,
       accessToken,
       accessSeconds: seconds,
       refreshToken,
-      refreshSeconds: refreshLasts,
+      refreshSeconds: refreshLifeSeconds,
     };
-    const accessTokenId = oauthStorage.idOf(answerId);
+    const accessTokenId = oauthStorage.idOf(responseId);
     return { tokens, row: { id: oauthStorage.idOf(refreshToken), grantId, payload: {}, expiresAt, accessTokenId } };
   }
 
   /** Caps a lifetime at the session's absolute expiry. */
-  function capAtSession(session: Session, seconds: number): { expiresAt: Date; lasts: number } {
+  function capAtSession(session: Session, seconds: number): { expiresAt: Date; lifeSeconds: number } {
     const now = clock.now();
-    const [wanted, latest] = [addSeconds(now, seconds), sessions.absoluteExpiry(session)];
-    if (wanted < latest) return { expiresAt: wanted, lasts: seconds };
-    return { expiresAt: latest, lasts: epochSeconds(latest) - epochSeconds(now) };
+    const [requested, latest] = [addSeconds(now, seconds), sessions.absoluteExpiry(session)];
+    if (requested < latest) return { expiresAt: requested, lifeSeconds: seconds };
+    return { expiresAt: latest, lifeSeconds: epochSeconds(latest) - epochSeconds(now) };
   }
 
   function extend(session: Session): Promise<Date | undefined> {

@@ -49,7 +49,7 @@ const MAX_AUDITED = 10_000;
 /** A counted attempt, with the counters that it consumed. */
 export interface Attempt {
   pair: string;
-  counted: { limit: Limit; key: string }[];
+  consumed: { limit: Limit; key: string }[];
 }
 
 export type BruteForceProtection = ReturnType<typeof createBruteForceProtection>;
@@ -68,10 +68,10 @@ export function createBruteForceProtection({ clock, rateLimiter, knownLocations,
    */
   async function consume(email: string, account: Account | null, meta: RequestMeta): Promise<Attempt> {
     const keys = keysFor(email, meta);
-    const counted: Attempt['counted'] = [];
+    const consumed: Attempt['consumed'] = [];
     const count = async (limit: Limit, key: string) => {
       await rateLimiter.consume(limit, key);
-      counted.push({ limit, key });
+      consumed.push({ limit, key });
     };
     try {
       // The address first: an attacker who guesses e-mail addresses creates no counters for them.
@@ -83,20 +83,20 @@ export function createBruteForceProtection({ clock, rateLimiter, knownLocations,
       if (isRateLimit(error)) auditThrottled(account, meta);
       throw error;
     }
-    return { pair: keys.pair, counted };
+    return { pair: keys.pair, consumed };
   }
 
   /**
    * Refunds an attempt that was not a guess: the password was never checked, or it was right and a
    * second factor is pending.
    */
-  async function refund({ counted }: Attempt): Promise<void> {
-    for (const { limit, key } of counted) await rateLimiter.refund(limit, key);
+  async function refund({ consumed }: Attempt): Promise<void> {
+    for (const { limit, key } of consumed) await rateLimiter.refund(limit, key);
   }
 
   /** Refunds a successful attempt and resets the counters of its account and address. */
-  async function reset({ pair, counted }: Attempt): Promise<void> {
-    await refund({ pair, counted: counted.filter(({ key }) => key !== pair) });
+  async function reset({ pair, consumed }: Attempt): Promise<void> {
+    await refund({ pair, consumed: consumed.filter(({ key }) => key !== pair) });
     await resetPair(pair);
   }
 

@@ -29,11 +29,11 @@ const contexts = new WeakMap<ExpressRequest, AuthContext>();
  * with an error. The handler gets the caller from `authOf(req)`.
  */
 export function protect(resolve: ResolveAuth, rules?: Rules) {
-  const admit = createAdmission(resolve, rules);
+  const authorize = createAdmission(resolve, rules);
 
   return async function protectRoute(req: ExpressRequest, res: ExpressResponse, next: (error?: unknown) => void) {
     try {
-      const result = await admit(toRequest(req));
+      const result = await authorize(toRequest(req));
       if ('auth' in result) {
         contexts.set(req, result.auth);
         next();

@@ -17,10 +17,10 @@ export interface HonoContext {
  * with an error. The handler gets the caller from `c.get('auth')`.
  */
 export function protect(resolve: ResolveAuth, rules?: Rules) {
-  const admit = createAdmission(resolve, rules);
+  const authorize = createAdmission(resolve, rules);
 
   return async function protectRoute(c: HonoContext, next: () => Promise<void>): Promise<Response | undefined> {
-    const result = await admit(c.req.raw);
+    const result = await authorize(c.req.raw);
     if ('refusal' in result) return refusalResponse(result.refusal);
     c.set('auth', result.auth);
     await next();
@@ -32,10 +32,10 @@ type Handler = (request: Request, auth: AuthContext) => Response | Promise<Respo
 
 /** Wraps a handler, which gets the caller as its second argument. */
 export function protectFetch(resolve: ResolveAuth, rules: Rules, handler: Handler) {
-  const admit = createAdmission(resolve, rules);
+  const authorize = createAdmission(resolve, rules);
 
   return async function handleProtected(request: Request): Promise<Response> {
-    const result = await admit(request);
+    const result = await authorize(request);
     return 'refusal' in result ? refusalResponse(result.refusal) : handler(request, result.auth);
   };
 }

@@ -21,12 +21,12 @@ export interface KoaContext {
  * with an error. The handler gets the caller from `ctx.state.auth`.
  */
 export function protect(resolve: ResolveAuth, rules?: Rules) {
-  const admit = createAdmission(resolve, rules);
+  const authorize = createAdmission(resolve, rules);
 
   return async function protectRoute(ctx: KoaContext, next: () => Promise<unknown>): Promise<void> {
     const { method, href: url, req } = ctx;
     const headers = { get: (name: string) => joinAuthorization(req, name, ctx.get(name) || null) };
-    const result = await admit({ method, url, headers, peer: req.socket.remoteAddress });
+    const result = await authorize({ method, url, headers, peer: req.socket.remoteAddress });
     if ('auth' in result) {
       Object.assign(ctx.state, { auth: result.auth });
       await next();

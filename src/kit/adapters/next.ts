@@ -24,12 +24,12 @@ export interface NextOptions extends Rules {
  * redirected to the sign-in page.
  */
 export function protect(verifier: RemoteVerifier, { cookie = 'session', signIn, ...rules }: NextOptions = {}) {
-  const admit = createAdmission(resolve, rules);
+  const authorize = createAdmission(resolve, rules);
 
   return async function middleware(request: Request): Promise<Response | undefined> {
     const url = new URL(request.url);
     if (signIn && url.pathname === signIn) return undefined;
-    const result = await admit(request);
+    const result = await authorize(request);
     if ('auth' in result) return undefined;
     if (!signIn || result.refusal.status !== 401 || !isForPage(request)) return refusalResponse(result.refusal);
     const to = new URL(signIn, url);

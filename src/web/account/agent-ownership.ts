@@ -38,8 +38,8 @@ export function addAgentOwnership(router: Router<State>, deps: Deps): void {
 
   async function show(ctx: Context): Promise<void> {
     const token = queryParam(ctx, 'token') ?? '';
-    const login = await loginCookie.read(ctx);
-    if (!login) return redirectToSignIn(ctx, token);
+    const authenticated = await loginCookie.read(ctx);
+    if (!authenticated) return redirectToSignIn(ctx, token);
     const agent = await ownershipClaims.find(token);
     if (!agent) return renderInvalidLink(ctx);
     ctx.body = views.render('account/claim-agent', {
@@ -50,21 +50,21 @@ export function addAgentOwnership(router: Router<State>, deps: Deps): void {
       created: describeDay(agent.createdAt),
       expires: describeDay(agent.expiresAt!),
       capabilities: agent.capabilities.map((name) => resources.describe(name) ?? name),
-      email: login.account.email,
+      email: authenticated.account.email,
     });
   }
 
   async function takeOwnership(ctx: Context): Promise<void> {
-    const login = await loginCookie.read(ctx);
+    const authenticated = await loginCookie.read(ctx);
     const form = readForm(ctx, OwnershipForm);
-    if (!login) return redirectToSignIn(ctx, form.token);
+    if (!authenticated) return redirectToSignIn(ctx, form.token);
     csrf.check(ctx, form.csrf);
     // Requires step-up, because the user becomes responsible for the agent.
-    if (!isRecentlyAuthenticated(login.session, clock.now())) {
-      return redirectToSignIn(ctx, form.token, login.account.email);
+    if (!isRecentlyAuthenticated(authenticated.session, clock.now())) {
+      return redirectToSignIn(ctx, form.token, authenticated.account.email);
     }
     try {
-      const { name } = await ownershipClaims.claim(form.token, login.account, ctx.state.meta);
+      const { name } = await ownershipClaims.claim(form.token, authenticated.account, ctx.state.meta);
       ctx.body = views.render('account/agent-claimed', { name });
     } catch (error) {
       if (!(error instanceof AppError) || error.code !== 'not_found') throw error;

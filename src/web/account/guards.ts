@@ -27,12 +27,12 @@ export function createGuards({ clock, loginCookie, loginRedirects }: Deps) {
    * to this page; after a form, to the account page.
    */
   async function requireLogin(ctx: Context, next: Next): Promise<void> {
-    const login = await loginCookie.read(ctx);
-    if (!login) {
+    const authenticated = await loginCookie.read(ctx);
+    if (!authenticated) {
       const returnTo = ctx.method === 'GET' ? ctx.path : '/account';
       return seeOther(ctx, loginRedirects.urlFor('/login', { returnTo }));
     }
-    sessionsByRequest.set(ctx.req, login);
+    sessionsByRequest.set(ctx.req, authenticated);
     await next();
   }
 
@@ -43,12 +43,12 @@ export function createGuards({ clock, loginCookie, loginRedirects }: Deps) {
    */
   function requireRecentAuthentication(returnTo?: string) {
     return async function checkRecentAuthentication(ctx: Context, next: Next): Promise<void> {
-      const login = await loginCookie.read(ctx);
-      if (!login || !isRecentlyAuthenticated(login.session, clock.now())) {
-        const email = login?.account.email;
+      const authenticated = await loginCookie.read(ctx);
+      if (!authenticated || !isRecentlyAuthenticated(authenticated.session, clock.now())) {
+        const email = authenticated?.account.email;
         return seeOther(ctx, loginRedirects.urlFor('/login', { returnTo: returnTo ?? ctx.path, email }));
       }
-      sessionsByRequest.set(ctx.req, login);
+      sessionsByRequest.set(ctx.req, authenticated);
       await next();
     };
   }
@@ -56,7 +56,7 @@ export function createGuards({ clock, loginCookie, loginRedirects }: Deps) {
 
 /** Returns the session that a guard found. Throws without a guard in the route, which is a bug. */
 export function sessionOf(ctx: Context): AuthenticatedSession {
-  const login = sessionsByRequest.get(ctx.req);
-  if (!login) throw new Error('the route has no guard');
-  return login;
+  const authenticated = sessionsByRequest.get(ctx.req);
+  if (!authenticated) throw new Error('the route has no guard');
+  return authenticated;
 }

@@ -149,13 +149,13 @@ export function addSecurity(router: Router<State>, deps: Deps): void {
   }
 }
 
-function toLinkView({ id, provider, issuer, email, createdAt, lastUsedAt, keepsToken }: Link, now: Date) {
+function toLinkView({ id, provider, issuer, email, createdAt, lastUsedAt, hasStoredToken }: Link, now: Date) {
   return {
     id,
     name: provider?.name ?? issuer,
     email: email ?? undefined,
     linkedAt: describeAge(createdAt, now),
     lastUsed: lastUsedAt ? describeAge(lastUsedAt, now) : undefined,
-    hasStoredTokens: keepsToken,
+    hasStoredTokens: hasStoredToken,
   };
 }

@@ -176,27 +176,27 @@ export function addAgents(deps: Deps): void {
   }
 
   async function show(ctx: Context, place: Place, principal: Visitor): Promise<void> {
-    ctx.body = serialize(await named(ctx, place, principal));
+    ctx.body = serialize(await find(ctx, place, principal));
   }
 
   async function remove(ctx: Context, place: Place, principal: LoginPrincipal | AgentPrincipal): Promise<void> {
     requireKey(principal, 'An agent deletes itself with its key, not with a token.');
-    await agents.remove(agentActorOf(principal), await named(ctx, place, principal), ctx.state.meta);
+    await agents.remove(agentActorOf(principal), await find(ctx, place, principal), ctx.state.meta);
     ctx.body = { ok: true, message: 'The agent is gone, and with it its key and tokens.' };
   }
 
   async function rotateKey(ctx: Context, place: Place, principal: LoginPrincipal | AgentPrincipal): Promise<void> {
     requireKey(principal, 'An agent replaces its key with that key, not with a token.');
-    const agent = await named(ctx, place, principal);
+    const agent = await find(ctx, place, principal);
     ctx.body = toFresh(await agents.rotateKey(agentActorOf(principal), agent, ctx.state.meta));
   }
 
   /** A stolen access token must not become a key, which lives longer, or delete the agent. */
-  function requireKey(principal: LoginPrincipal | AgentPrincipal, why: string): void {
-    if (principal.kind === 'agent' && principal.by !== 'key') throw forbidden('insufficient_scope', why);
+  function requireKey(principal: LoginPrincipal | AgentPrincipal, description: string): void {
+    if (principal.kind === 'agent' && principal.by !== 'key') throw forbidden('insufficient_scope', description);
   }
 
-  function named(ctx: Context, { organization_id: organizationId }: Place, principal: Visitor): Promise<Agent> {
+  function find(ctx: Context, { organization_id: organizationId }: Place, principal: Visitor): Promise<Agent> {
     return agents.findFor(agentActorOf(principal), ctx.params.agent_id, organizationId);
   }
 }

@@ -133,8 +133,8 @@ export function addApiKeys({ api, apiKeys, keySeconds }: Deps): void {
   }
 
   async function rotate(ctx: Context, input: z.output<typeof Rotation>, { account }: LoginPrincipal): Promise<void> {
-    const { grace_period: given = DAY_SECONDS } = input;
-    const graceSeconds = typeof given === 'number' ? given : durationSeconds(given)!;
+    const { grace_period: gracePeriod = DAY_SECONDS } = input;
+    const graceSeconds = typeof gracePeriod === 'number' ? gracePeriod : durationSeconds(gracePeriod)!;
     ctx.body = toFresh(await apiKeys.rotate(account.id, ctx.params.id, graceSeconds, ctx.state.meta));
   }
 

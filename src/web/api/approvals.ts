@@ -58,8 +58,8 @@ export function addApprovals({ api, approvals }: Deps): void {
     ctx.body = (await approvals.list(account)).map(serialize);
   }
 
-  async function decide(ctx: Context, { decision }: z.output<typeof Decision>, { login }: LoginPrincipal) {
-    await approvals.decide(login, ctx.params.id, decision, ctx.state.meta);
+  async function decide(ctx: Context, { decision }: z.output<typeof Decision>, { authenticated }: LoginPrincipal) {
+    await approvals.decide(authenticated, ctx.params.id, decision, ctx.state.meta);
     ctx.body = { ok: true, message: decision === 'approve' ? 'Allowed.' : 'Refused.' };
   }
 }

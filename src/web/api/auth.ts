@@ -166,8 +166,8 @@ export function addAuth({
     };
   }
 
-  async function logout(ctx: Context, _input: unknown, { login }: LoginPrincipal): Promise<void> {
-    await sessions.revoke(login.session.id, 'signed_out', ctx.state.meta);
+  async function logout(ctx: Context, _input: unknown, { authenticated }: LoginPrincipal): Promise<void> {
+    await sessions.revoke(authenticated.session.id, 'signed_out', ctx.state.meta);
     cookies.clear(ctx);
     ctx.body = { ok: true, message: 'Signed out.' };
   }

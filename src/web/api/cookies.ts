@@ -61,12 +61,12 @@ export function createApiCookies({ issuer, secrets, tokens, prefix, accessSecond
     return areSafe && originCheck.isListed(ctx);
   }
 
-  async function set(ctx: Context, login: SessionWithTokens): Promise<void> {
-    const { answerId, refreshToken: token, refreshSeconds } = login.tokens;
-    const { accessToken, seconds } = await tokens.signAccess(login, answerId, accessSeconds);
+  async function set(ctx: Context, authenticated: SessionWithTokens): Promise<void> {
+    const { responseId, refreshToken: token, refreshSeconds } = authenticated.tokens;
+    const { accessToken, seconds } = await tokens.signAccess(authenticated, responseId, accessSeconds);
     ctx.cookies.set(names.access, accessToken, { ...options.access, maxAge: seconds * SECOND_MS });
     ctx.cookies.set(names.refresh, token, { ...options.refresh, maxAge: refreshSeconds * SECOND_MS });
-    ctx.cookies.set(names.csrf, csrfTokenFor(login.session.id), {
+    ctx.cookies.set(names.csrf, csrfTokenFor(authenticated.session.id), {
       ...options.csrf,
       maxAge: refreshSeconds * SECOND_MS,
     });

@@ -119,7 +119,7 @@ export function addFederation({ api, userSerializer, sessionIssuer, federation, 
   );
 
   async function callback(ctx: Context, id: string, { otp, ...code }: z.output<typeof CodeAndOtp>): Promise<void> {
-    const externalLogin = await federation.completeAppCode(id, given(code), ctx.state.meta);
+    const externalLogin = await federation.completeAppCode(id, toAuthorizationCode(code), ctx.state.meta);
     const authResult = await federation.authenticate(externalLogin, otp, ctx.state.meta);
     const answer = await userSerializer.tokenAnswer(
       await sessionIssuer.issueTokens(requireComplete(authResult), ctx.state.meta),
@@ -137,13 +137,17 @@ export function addFederation({ api, userSerializer, sessionIssuer, federation, 
     code: z.output<typeof Code>,
     { account }: LoginPrincipal,
   ): Promise<void> {
-    await links.link(account, await federation.completeAppCode(id, given(code), ctx.state.meta), ctx.state.meta);
+    await links.link(
+      account,
+      await federation.completeAppCode(id, toAuthorizationCode(code), ctx.state.meta),
+      ctx.state.meta,
+    );
     ctx.body = { ok: true, message: 'Linked.' };
   }
 
   async function list(ctx: Context, _input: unknown, { account }: LoginPrincipal): Promise<void> {
     ctx.body = (await links.list(account.id)).map(
-      ({ id, provider, issuer, subject, email, createdAt, lastUsedAt, keepsToken }) => ({
+      ({ id, provider, issuer, subject, email, createdAt, lastUsedAt, hasStoredToken }) => ({
         id,
         provider: provider?.id ?? null,
         issuer,
@@ -151,13 +155,13 @@ export function addFederation({ api, userSerializer, sessionIssuer, federation, 
         email,
         created_at: createdAt.toISOString(),
         last_used_at: lastUsedAt?.toISOString() ?? null,
-        keeps_token: keepsToken,
+        keeps_token: hasStoredToken,
       }),
     );
   }
 
-  async function showToken(ctx: Context, _input: unknown, { login }: LoginPrincipal): Promise<void> {
-    const token = await providerTokens.read(login, String(ctx.params.id), ctx.state.meta);
+  async function showToken(ctx: Context, _input: unknown, { authenticated }: LoginPrincipal): Promise<void> {
+    const token = await providerTokens.read(authenticated, String(ctx.params.id), ctx.state.meta);
     ctx.body = {
       access_token: token.accessToken,
       token_type: token.tokenType,
@@ -166,13 +170,17 @@ export function addFederation({ api, userSerializer, sessionIssuer, federation, 
     };
   }
 
-  async function unlink(ctx: Context, _input: unknown, { login }: LoginPrincipal): Promise<void> {
-    await links.unlink(login, String(ctx.params.id), ctx.state.meta);
+  async function unlink(ctx: Context, _input: unknown, { authenticated }: LoginPrincipal): Promise<void> {
+    await links.unlink(authenticated, String(ctx.params.id), ctx.state.meta);
     ctx.body = { ok: true, message: 'The link is removed.' };
   }
 }
 
-const given = ({ code, redirect_uri: redirectUri, code_verifier: codeVerifier }: z.output<typeof Code>) => ({
+const toAuthorizationCode = ({
+  code,
+  redirect_uri: redirectUri,
+  code_verifier: codeVerifier,
+}: z.output<typeof Code>) => ({
   code,
   redirectUri,
   codeVerifier,

@@ -59,7 +59,7 @@ export function addInvitations({ api, invitations }: Deps): void {
   api.delete(
     '/api/v1/organizations/:id/invitations/:invitation_id',
     { summary: 'Revoke an invitation', accepts, response: [200, Done], errors },
-    takeBack,
+    revoke,
   );
   api.post(
     '/api/v1/invitations/accept',
@@ -82,7 +82,7 @@ export function addInvitations({ api, invitations }: Deps): void {
     ctx.body = (await invitations.list(account.id, ctx.params.id)).map(serialize);
   }
 
-  async function takeBack(ctx: Context, _input: unknown, { account }: LoginPrincipal): Promise<void> {
+  async function revoke(ctx: Context, _input: unknown, { account }: LoginPrincipal): Promise<void> {
     const { id, invitation_id: invitationId } = ctx.params;
     await invitations.revoke(account.id, id, invitationId, ctx.state.meta);
     ctx.body = { ok: true, message: 'The invitation is taken back.' };

@@ -59,7 +59,7 @@ const SessionSchema = z
 
 export function addMe({ api, organizations, permissions, profiles, projects, sessions }: Deps): void {
   const accepts = ['login'] as const;
-  const readers = ['login', 'foreign', 'api-key'] as const;
+  const readers = ['login', 'external', 'api-key'] as const;
   api.get('/api/v1/auth/me', { summary: 'Get the current user', accepts: readers, response: [200, Me] }, me);
   api.get(
     '/api/v1/auth/me/profile',
@@ -91,11 +91,11 @@ export function addMe({ api, organizations, permissions, profiles, projects, ses
     const { account } = principal;
     const memberships = await organizations.accessibleTo(actorOf(principal));
     const levels = await permissions.levelsOf(principal);
-    const reached = await projects.listFor(actorOf(principal));
+    const accessible = await projects.listFor(actorOf(principal));
     ctx.body = {
       ...toUser(account, await organizations.listFor(account.id)),
       organizations: memberships.map(({ id, name, role }) => ({ id, name, role })),
-      projects: reached.map(({ id, name, organizationId }) => ({ id, name, organization_id: organizationId })),
+      projects: accessible.map(({ id, name, organizationId }) => ({ id, name, organization_id: organizationId })),
       tools: levels.map(({ tool: { slug, name, url }, level }) => ({ slug, name, url, level })),
     };
   }
@@ -109,12 +109,16 @@ export function addMe({ api, organizations, permissions, profiles, projects, ses
     ctx.body = toProfile(await profiles.change(account.id, { name, givenName, familyName, ...rest }, ctx.state.meta));
   }
 
-  async function listSessions(ctx: Context, _input: unknown, { account, login }: LoginPrincipal): Promise<void> {
-    ctx.body = (await sessions.list(account.id)).map((session) => serialize(session, login.session.id));
+  async function listSessions(
+    ctx: Context,
+    _input: unknown,
+    { account, authenticated }: LoginPrincipal,
+  ): Promise<void> {
+    ctx.body = (await sessions.list(account.id)).map((session) => serialize(session, authenticated.session.id));
   }
 
-  async function endOthers(ctx: Context, _input: unknown, { login }: LoginPrincipal): Promise<void> {
-    await sessions.revokeOthers(login, ctx.state.meta);
+  async function endOthers(ctx: Context, _input: unknown, { authenticated }: LoginPrincipal): Promise<void> {
+    await sessions.revokeOthers(authenticated, ctx.state.meta);
     ctx.body = { ok: true, message: 'All other logins have ended.' };
   }
 

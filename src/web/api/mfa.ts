@@ -85,8 +85,12 @@ export function addMfa({ api, mfa, signIn }: Deps): void {
     renewRecoveryCodes,
   );
 
-  async function reauthenticate(ctx: Context, input: z.output<typeof Proof>, { login }: LoginPrincipal): Promise<void> {
-    await signIn.reauthenticate(login, input, ctx.state.meta);
+  async function reauthenticate(
+    ctx: Context,
+    input: z.output<typeof Proof>,
+    { authenticated }: LoginPrincipal,
+  ): Promise<void> {
+    await signIn.reauthenticate(authenticated, input, ctx.state.meta);
     ctx.body = { ok: true, message: 'You proved who you are.' };
   }
 
@@ -95,12 +99,16 @@ export function addMfa({ api, mfa, signIn }: Deps): void {
     ctx.body = { secret, otpauth_uri: otpauthUri, qr_svg: qrSvg };
   }
 
-  async function confirm(ctx: Context, { otp }: z.output<typeof Code>, { login }: LoginPrincipal): Promise<void> {
-    ctx.body = { recovery_codes: await mfa.confirm(login, otp, ctx.state.meta) };
+  async function confirm(
+    ctx: Context,
+    { otp }: z.output<typeof Code>,
+    { authenticated }: LoginPrincipal,
+  ): Promise<void> {
+    ctx.body = { recovery_codes: await mfa.confirm(authenticated, otp, ctx.state.meta) };
   }
 
-  async function remove(ctx: Context, _input: unknown, { login }: LoginPrincipal): Promise<void> {
-    await mfa.remove(login, ctx.state.meta);
+  async function remove(ctx: Context, _input: unknown, { authenticated }: LoginPrincipal): Promise<void> {
+    await mfa.remove(authenticated, ctx.state.meta);
     ctx.body = { ok: true, message: 'The second factor is removed.' };
   }
 

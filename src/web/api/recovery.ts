@@ -78,9 +78,13 @@ export function addRecovery({ api, passwordReset, emailVerification }: Deps): vo
     ctx.body = { ok: true, message: 'The e-mail address is confirmed.' };
   }
 
-  async function change(ctx: Context, input: z.output<typeof Change>, { login }: LoginPrincipal): Promise<void> {
+  async function change(
+    ctx: Context,
+    input: z.output<typeof Change>,
+    { authenticated }: LoginPrincipal,
+  ): Promise<void> {
     const { current_password: current, new_password: next } = input;
-    await renameField(passwordReset.changePassword(login, { current, next }, ctx.state.meta));
+    await renameField(passwordReset.changePassword(authenticated, { current, next }, ctx.state.meta));
     ctx.body = { ok: true, message: 'The password is changed, and every other login has ended.' };
   }
 }

@@ -96,7 +96,7 @@ export function addResources({ api, resources, resourceRegistry }: Deps): void {
 
   async function create(ctx: Context, input: z.output<typeof NewResource>, { account }: LoginPrincipal) {
     const { identifier, name, scopes = [] } = input;
-    const made = await resourceRegistry.create(
+    const created = await resourceRegistry.create(
       {
         identifier,
         name,
@@ -110,7 +110,7 @@ export function addResources({ api, resources, resourceRegistry }: Deps): void {
       { kind: 'account', id: account.id },
       ctx.state.meta,
     );
-    ctx.body = serialize(made);
+    ctx.body = serialize(created);
   }
 
   async function list(ctx: Context): Promise<void> {

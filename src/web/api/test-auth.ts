@@ -25,7 +25,7 @@ export function addTestAuth({ api, userSerializer, signIn, sessionIssuer }: Deps
     {
       summary: 'Sandbox: get the principal of a credential',
       description: 'A request without a credential is anonymous. An invalid credential is rejected.',
-      accepts: ['login', 'oauth', 'foreign', 'api-key', 'agent', 'workload'],
+      accepts: ['login', 'oauth', 'external', 'api-key', 'agent', 'workload'],
       scope: null,
       optional: true,
       response: [200, Status],
@@ -52,8 +52,8 @@ export function addTestAuth({ api, userSerializer, signIn, sessionIssuer }: Deps
   }
 
   async function createTestUser(ctx: Context, { name, ...input }: z.output<typeof TestUser>): Promise<void> {
-    const proven = await signIn.register({ ...input, ...(name && { name }) }, ctx.state.meta);
-    ctx.body = await userSerializer.tokenAnswer(await sessionIssuer.issueTokens(proven, ctx.state.meta));
+    const authenticated = await signIn.register({ ...input, ...(name && { name }) }, ctx.state.meta);
+    ctx.body = await userSerializer.tokenAnswer(await sessionIssuer.issueTokens(authenticated, ctx.state.meta));
   }
 
   async function testLogin(ctx: Context, { email, password }: z.output<typeof TestUser>): Promise<void> {

@@ -23,13 +23,13 @@ export function createLoginCookie({ issuer, sessions }: { issuer: string; sessio
 
   /** Returns the active session of this browser. */
   function read(ctx: CookieContext): Promise<AuthenticatedSession | undefined> {
-    let login = known.get(ctx.req);
-    if (!login) {
+    let reading = known.get(ctx.req);
+    if (!reading) {
       const token = ctx.cookies.get(name, { signed: false });
-      login = token ? sessions.findByToken(token) : Promise.resolve(undefined);
-      known.set(ctx.req, login);
+      reading = token ? sessions.findByToken(token) : Promise.resolve(undefined);
+      known.set(ctx.req, reading);
     }
-    return login;
+    return reading;
   }
 
   function set(ctx: CookieContext, { session, token }: Pick<NewBrowserSession, 'session' | 'token'>): void {

@@ -26,7 +26,7 @@ function following({ method, path, accepts, optional, admin, requireRecentAuth, 
   if (accepts.length > 0) codes.push('expired_token', 'invalid_token', 'insufficient_scope');
   if (accepts.length > 0 && !optional) codes.push('no_auth');
   if (accepts.length > 0 && method !== 'get') codes.push('csrf_validation_failed');
-  if (accepts.includes('foreign')) codes.push('upstream_unavailable');
+  if (accepts.includes('external')) codes.push('upstream_unavailable');
   if (admin) codes.push('insufficient_role');
   if (requireRecentAuth) codes.push('reauth_required');
   return codes;

@@ -5,17 +5,17 @@ import type { Context } from '../http/context.js';
 const KEEP_SECONDS = 300;
 
 export function createDocument(describe: () => object) {
-  let made: { body: string; etag: string } | undefined;
+  let document: { body: string; etag: string } | undefined;
 
   return function showDocument(ctx: Context): void {
-    made ??= make(describe());
-    ctx.etag = made.etag;
+    document ??= make(describe());
+    ctx.etag = document.etag;
     ctx.set('Cache-Control', `public, max-age=${KEEP_SECONDS}`);
     if (!ctx.response.get('Access-Control-Allow-Origin')) ctx.set('Access-Control-Allow-Origin', '*');
     ctx.status = 200;
     ctx.type = 'json';
     if (ctx.fresh) ctx.status = 304;
-    else ctx.body = made.body;
+    else ctx.body = document.body;
   };
 }
 

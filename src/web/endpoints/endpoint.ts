@@ -186,7 +186,8 @@ export function createEndpoints({ clock, credentials, browsers, rateLimiter, rat
 
   /** Throws `reauth_required` if the user authenticated too long ago. */
   function requireRecentAuthentication(principal: Principal): void {
-    const isStale = principal.kind === 'login' && !isRecentlyAuthenticated(principal.login.session, clock.now());
+    const isStale =
+      principal.kind === 'login' && !isRecentlyAuthenticated(principal.authenticated.session, clock.now());
     if (isStale) throw unauthorized('reauth_required', 'Authenticate again: POST /api/v1/auth/reauth, or sign in.');
   }
 
@@ -212,7 +213,7 @@ export function createEndpoints({ clock, credentials, browsers, rateLimiter, rat
       const { type, id } = rateLimitSubject(principal);
       await count(ctx, type, id);
       if (presented?.by !== 'header' && principal.kind === 'login' && !SAFE_METHODS.has(ctx.method)) {
-        browsers.checkChange(ctx, principal.login.session.id);
+        browsers.checkChange(ctx, principal.authenticated.session.id);
       }
       return principal;
     } catch (error) {

@@ -67,8 +67,8 @@ export function createErrorResponses({ issuer, log }: { issuer: string; log: Log
 }
 
 /** Returns the error for a status that a library has chosen. */
-export function fromHttpError(given: number): AppError {
-  const status = given === 501 ? 405 : given;
+export function fromHttpError(httpStatus: number): AppError {
+  const status = httpStatus === 501 ? 405 : httpStatus;
   const codes: Record<number, [string, string]> = {
     404: ['not_found', 'Page not found'],
     405: ['method_not_allowed', 'This URL does not support that method.'],

@@ -36,8 +36,8 @@ export function createResolveRequestMeta({ issuer, trustedProxies, certificates 
     const { headers, socket } = req;
     const fromProxy = trustedProxies.length > 0 && isTrusted(socket.remoteAddress ?? '');
     const address = ((fromProxy ? proxyAddr(req, isTrusted) : socket.remoteAddress) ?? '').replace(MAPPED, '');
-    const given = fromProxy ? headers['x-request-id'] : undefined;
-    const requestId = typeof given === 'string' && REQUEST_ID.test(given) ? given : randomUUID();
+    const received = fromProxy ? headers['x-request-id'] : undefined;
+    const requestId = typeof received === 'string' && REQUEST_ID.test(received) ? received : randomUUID();
     certificates.captureHeader(req, fromProxy);
     headers.host = host;
     headers['x-forwarded-proto'] = scheme;

@@ -16,15 +16,15 @@ export function createCsrf({ issuer, secrets }: { issuer: string; secrets: Secre
   /**
    * Returns the token for this browser's forms. Sets the cookie if it is missing.
    *
-   * @param held other form content that must not come from another browser
+   * @param bound other form content that must not come from another browser
    */
-  function tokenFor(ctx: Context, held = ''): string {
+  function tokenFor(ctx: Context, bound = ''): string {
     let seed = ctx.cookies.get(name, { signed: false });
     if (!seed || !/^[\w-]{43}$/.test(seed)) {
       seed = randomToken();
       ctx.cookies.set(name, seed, options);
     }
-    return hmacSha256(secrets.key('csrf'), seed + held);
+    return hmacSha256(secrets.key('csrf'), seed + bound);
   }
 
   /** Replaces the seed after a sign-in, so that earlier tokens become invalid. */
@@ -35,17 +35,17 @@ export function createCsrf({ issuer, secrets }: { issuer: string; secrets: Secre
   /**
    * Throws `csrf_validation_failed` unless the form came from a page that this browser received.
    */
-  function check(ctx: Context, token: unknown, held = ''): void {
+  function check(ctx: Context, token: unknown, bound = ''): void {
     const site = ctx.get('Sec-Fetch-Site');
     const origin = ctx.get('Origin');
-    const foreign =
+    const isCrossOrigin =
       (site && site !== 'same-origin' && site !== 'none') || (origin && origin !== 'null' && origin !== issuer);
     const seed = ctx.cookies.get(name, { signed: false });
-    const genuine =
+    const isValid =
       typeof token === 'string' &&
       seed !== undefined &&
-      secrets.keys('csrf').some((key) => constantTimeEqual(hmacSha256(key, seed + held), token));
-    if (foreign || !genuine) {
+      secrets.keys('csrf').some((key) => constantTimeEqual(hmacSha256(key, seed + bound), token));
+    if (isCrossOrigin || !isValid) {
       throw forbidden('csrf_validation_failed', 'This form has expired. Go back, reload the page and try again.');
     }
   }

@@ -82,12 +82,12 @@ export function addFederation(router: Router<State>, deps: Deps): void {
 
   async function link(ctx: Context, flow: PendingLogin, accountId: string): Promise<void> {
     const page = String(flow.data.page);
-    const login = await loginCookie.read(ctx);
-    if (login?.account.id !== accountId) throw accountMismatch();
+    const authenticated = await loginCookie.read(ctx);
+    if (authenticated?.account.id !== accountId) throw accountMismatch();
     try {
       const externalLogin = await federation.completeCallback(flow, ctx.querystring, ctx.state.meta);
       if (await federation.needsRefreshConsent(flow, externalLogin)) return await restartWithConsent(ctx, flow);
-      await links.link(login.account, externalLogin, ctx.state.meta);
+      await links.link(authenticated.account, externalLogin, ctx.state.meta);
       seeOther(ctx, `${page}?notice=linked`);
     } catch (error) {
       const notice = error instanceof AppError ? LINK_NOTICES[error.code] : undefined;

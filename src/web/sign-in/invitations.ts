@@ -61,10 +61,10 @@ export function createInvitationPages({
   }
 
   async function nextStep(ctx: Context, token: string, invitation: OpenInvitation): Promise<NextStep> {
-    const login = await loginCookie.read(ctx);
+    const authenticated = await loginCookie.read(ctx);
     const loginRedirect = { returnTo: pageOf(token), email: invitation.email };
     const loginHref = loginRedirects.urlFor('/login', loginRedirect);
-    if (!login) {
+    if (!authenticated) {
       return {
         signIn: {
           loginHref,
@@ -72,9 +72,9 @@ export function createInvitationPages({
         },
       };
     }
-    switch (invitations.obstacleOf(invitation, login.account)) {
+    switch (invitations.obstacleOf(invitation, authenticated.account)) {
       case 'other_address':
-        return { change: { signedInAs: login.account.email, loginHref } };
+        return { change: { signedInAs: authenticated.account.email, loginHref } };
       case 'unverified':
         return { verify: { canSend: emailVerification.isOffered } };
       case undefined:
@@ -85,10 +85,10 @@ export function createInvitationPages({
   async function accept(ctx: Context): Promise<void> {
     const { csrf: csrfToken, token } = readForm(ctx, AcceptForm);
     csrf.check(ctx, csrfToken);
-    const login = await loginCookie.read(ctx);
-    if (!login) return seeOther(ctx, pageOf(token)); // signed out meanwhile: the page says how to go on
+    const authenticated = await loginCookie.read(ctx);
+    if (!authenticated) return seeOther(ctx, pageOf(token)); // signed out meanwhile: the page says how to go on
     try {
-      const { name: organization, role } = await invitations.accept(token, login.account, ctx.state.meta);
+      const { name: organization, role } = await invitations.accept(token, authenticated.account, ctx.state.meta);
       ctx.body = views.render('sign-in/invitation-accepted', { organization, role });
     } catch (error) {
       if (!(error instanceof AppError)) throw error;

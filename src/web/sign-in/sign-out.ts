@@ -24,18 +24,18 @@ export function createSignOutPages({ sessions, loginCookie, csrf, views }: Deps)
   return router;
 
   async function showSignOut(ctx: Context): Promise<void> {
-    const login = await loginCookie.read(ctx);
-    if (!login) {
+    const authenticated = await loginCookie.read(ctx);
+    if (!authenticated) {
       ctx.body = views.render('sign-in/signed-out', {});
       return;
     }
-    ctx.body = views.render('sign-in/sign-out', { csrfToken: csrf.tokenFor(ctx), email: login.account.email });
+    ctx.body = views.render('sign-in/sign-out', { csrfToken: csrf.tokenFor(ctx), email: authenticated.account.email });
   }
 
   async function signOut(ctx: Context): Promise<void> {
     csrf.check(ctx, readForm(ctx, SignOutForm).csrf);
-    const login = await loginCookie.read(ctx);
-    if (login) await sessions.revoke(login.session.id, 'signed_out', ctx.state.meta);
+    const authenticated = await loginCookie.read(ctx);
+    if (authenticated) await sessions.revoke(authenticated.session.id, 'signed_out', ctx.state.meta);
     loginCookie.clear(ctx);
     seeOther(ctx, '/logout');
   }

@@ -23,7 +23,7 @@ export function addToolsMe({ api, permissions, passwordReset }: Deps): void {
     '/api/me',
     {
       summary: 'Get the current user and their permissions',
-      accepts: ['login', 'foreign', 'api-key'],
+      accepts: ['login', 'external', 'api-key'],
       response: [200, Me],
     },
     me,
@@ -51,9 +51,9 @@ export function addToolsMe({ api, permissions, passwordReset }: Deps): void {
     };
   }
 
-  async function changePassword(ctx: Context, input: z.output<typeof Change>, { login }: LoginPrincipal) {
+  async function changePassword(ctx: Context, input: z.output<typeof Change>, { authenticated }: LoginPrincipal) {
     const { current_password: current, new_password: next } = input;
-    await renameField(passwordReset.changePassword(login, { current, next }, ctx.state.meta));
+    await renameField(passwordReset.changePassword(authenticated, { current, next }, ctx.state.meta));
     ctx.body = { ok: true };
   }
 }

@@ -52,7 +52,7 @@ export function addRegistry({ api, tools, permissions }: Deps): void {
     '/api/tools',
     {
       summary: 'List tools',
-      accepts: ['login', 'foreign', 'api-key'],
+      accepts: ['login', 'external', 'api-key'],
       response: [200, z.array(ToolSchema)],
     },
     listTools,

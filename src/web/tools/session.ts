@@ -18,7 +18,7 @@ interface Deps extends Pick<Core, 'signIn' | 'sessionIssuer' | 'sessions'> {
   seconds: number;
 }
 
-const AuthenticatedSession = z.object({
+const LoginBody = z.object({
   email: text(),
   password: text(),
   otp: text().optional().describe('The code of the second factor, if the account has one.'),
@@ -30,7 +30,7 @@ export function addSession({ api, cookie, seconds, signIn, sessionIssuer, sessio
     {
       summary: 'Sign in with a cookie',
       accepts: [],
-      body: AuthenticatedSession,
+      body: LoginBody,
       response: [200, Ok.extend({ user: ToolVisitorSchema })],
       errors: [...SIGN_IN_ERRORS, 'csrf_validation_failed'],
     },
@@ -41,7 +41,7 @@ export function addSession({ api, cookie, seconds, signIn, sessionIssuer, sessio
     {
       summary: 'Sign in for a token',
       accepts: [],
-      body: AuthenticatedSession,
+      body: LoginBody,
       response: [200, z.object({ token: z.string(), user: ToolVisitorSchema })],
       errors: SIGN_IN_ERRORS,
     },
@@ -57,28 +57,25 @@ export function addSession({ api, cookie, seconds, signIn, sessionIssuer, sessio
     logout,
   );
 
-  async function login(ctx: Context, input: z.output<typeof AuthenticatedSession>): Promise<void> {
+  async function login(ctx: Context, input: z.output<typeof LoginBody>): Promise<void> {
     cookie.checkChange(ctx);
     const opened = await enter(ctx, input);
     cookie.set(ctx, opened);
     ctx.body = { ok: true, user: toPerson(opened.account) };
   }
 
-  async function token(ctx: Context, input: z.output<typeof AuthenticatedSession>): Promise<void> {
+  async function token(ctx: Context, input: z.output<typeof LoginBody>): Promise<void> {
     const { account, accessToken } = await enter(ctx, input);
     ctx.body = { token: accessToken, user: toPerson(account) };
   }
 
-  async function enter(
-    ctx: Context,
-    { otp, ...input }: z.output<typeof AuthenticatedSession>,
-  ): Promise<SessionWithAccessToken> {
+  async function enter(ctx: Context, { otp, ...input }: z.output<typeof LoginBody>): Promise<SessionWithAccessToken> {
     const authResult = await signIn.withPassword({ ...input, ...(otp && { otp }) }, ctx.state.meta);
     return sessionIssuer.issueSingleToken(requireComplete(authResult), seconds, ctx.state.meta);
   }
 
-  async function logout(ctx: Context, _input: unknown, { login }: LoginPrincipal): Promise<void> {
-    await sessions.revoke(login.session.id, 'signed_out', ctx.state.meta);
+  async function logout(ctx: Context, _input: unknown, { authenticated }: LoginPrincipal): Promise<void> {
+    await sessions.revoke(authenticated.session.id, 'signed_out', ctx.state.meta);
     cookie.clear(ctx);
     ctx.body = { ok: true };
   }

@@ -65,9 +65,9 @@ describe('the requested scope', () => {
   });
   const asked = (more: Record<string, string>) =>
     Object.fromEntries(
-      providersOf(more).map(({ id, scope, askOffline, offlineByConsent = false, storesTokens }) => [
+      providersOf(more).map(({ id, scope, offlineParams, offlineByConsent = false, storesTokens }) => [
         id,
-        { scope, askOffline, offlineByConsent, storesTokens },
+        { scope, offlineParams, offlineByConsent, storesTokens },
       ]),
     );
 
@@ -90,30 +90,30 @@ describe('the requested scope', () => {
     expect(all).toEqual({
       github: {
         scope: 'read:user user:email repo',
-        askOffline: undefined,
+        offlineParams: undefined,
         offlineByConsent: false,
         storesTokens: true,
       },
       google: {
         scope: 'openid profile email https://www.googleapis.com/auth/calendar.readonly',
-        askOffline: { access_type: 'offline' },
+        offlineParams: { access_type: 'offline' },
         offlineByConsent: true,
         storesTokens: true,
       },
       linkedin: {
         scope: 'openid profile email w_member_social',
-        askOffline: undefined,
+        offlineParams: undefined,
         offlineByConsent: false,
         storesTokens: true,
       },
       acme: {
         scope: 'openid profile email offline_access calendar',
-        askOffline: { prompt: 'consent' },
+        offlineParams: { prompt: 'consent' },
         offlineByConsent: false,
         storesTokens: true,
       },
     });
-    expect(asked({ ...KEPT, ...acme('calendar') }).acme!.askOffline).toBeUndefined();
+    expect(asked({ ...KEPT, ...acme('calendar') }).acme!.offlineParams).toBeUndefined();
   });
 });
 

@@ -9,6 +9,6 @@ import { oidc } from './oidc.js';
 /** Returns a Google provider. */
 export const google = (settings: ProviderSettings): Provider => ({
   ...oidc(settings, (domain, { hd }) => domain === 'gmail.com' || (typeof hd === 'string' && hd !== '')),
-  askOffline: { access_type: 'offline' },
+  offlineParams: { access_type: 'offline' },
   offlineByConsent: true,
 });

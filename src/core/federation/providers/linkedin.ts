@@ -11,5 +11,5 @@ export const linkedin = (settings: ProviderSettings): Provider => ({
   ...oidc(settings, () => false),
   secretInBody: true,
   listsByComma: true,
-  lacks: ['pkce', 'nonce'],
+  unsupported: ['pkce', 'nonce'],
 });

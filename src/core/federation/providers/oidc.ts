@@ -19,7 +19,7 @@ export function oidc(
     scope,
     // Without `prompt=consent`, the provider must ignore offline_access (OpenID Connect Core,
     // section 11).
-    askOffline: scope.split(' ').includes('offline_access') ? { prompt: 'consent' } : undefined,
+    offlineParams: scope.split(' ').includes('offline_access') ? { prompt: 'consent' } : undefined,
     async readProfile({ claims, userInfo }) {
       // Some providers return the profile in the ID token, others only at the userinfo endpoint.
       const source = claims.email === undefined ? await userInfo() : claims;

@@ -53,7 +53,7 @@ export function cibaFeatures({ clock, core }: Deps) {
       processLoginHint: findApprover,
       processLoginHintToken: async () => unknown(), // not supported
       verifyUserCode: requireRelation,
-      triggerAuthenticationDevice: ask,
+      triggerAuthenticationDevice: requestApproval,
     },
     richAuthorizationRequests: {
       enabled: true as const,
@@ -80,7 +80,7 @@ export function cibaFeatures({ clock, core }: Deps) {
     if (!(await approvals.canRequest(await agentOf(ctx), accountId))) unknown();
   }
 
-  async function ask(
+  async function requestApproval(
     ctx: KoaContextWithOIDC,
     request: BackchannelRequest,
     { accountId }: { accountId: string },
@@ -124,8 +124,8 @@ function unknown(): never {
 
 /** Returns the lifetime of a CIBA request. */
 export function cibaRequestSeconds(ctx: KoaContextWithOIDC | undefined): number {
-  const wanted = Number(ctx?.oidc.params?.requested_expiry ?? MAX_REQUEST_SECONDS);
-  return Math.min(wanted, MAX_REQUEST_SECONDS);
+  const requestedSeconds = Number(ctx?.oidc.params?.requested_expiry ?? MAX_REQUEST_SECONDS);
+  return Math.min(requestedSeconds, MAX_REQUEST_SECONDS);
 }
 
 /** Reports whether a token was issued for an approval: its subject is the user. */

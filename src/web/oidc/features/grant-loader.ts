@@ -14,15 +14,15 @@ export function createGrantLoader({ consents }: { consents: Consents }) {
   return async function loadGrant(ctx: KoaContextWithOIDC): Promise<Grant | undefined> {
     const { client, account, provider } = ctx.oidc;
     if (!client || !account) return undefined;
-    const wanted = requested(ctx);
-    const allowed = client.first_party ? wanted : await consents.find(account.accountId, client.clientId);
+    const access = requested(ctx);
+    const allowed = client.first_party ? access : await consents.find(account.accountId, client.clientId);
     const grant = new provider.Grant({ accountId: account.accountId, clientId: client.clientId });
     grant.jti = randomToken();
-    const scopes = intersect(wanted.scopes, allowed.scopes);
+    const scopes = intersect(access.scopes, allowed.scopes);
     if (scopes.length > 0) grant.addOIDCScope(scopes.join(' '));
-    const claims = intersect(wanted.claims, allowed.claims);
+    const claims = intersect(access.claims, allowed.claims);
     if (claims.length > 0) grant.addOIDCClaims(claims);
-    for (const [identifier, names] of Object.entries(wanted.resources)) {
+    for (const [identifier, names] of Object.entries(access.resources)) {
       const granted = intersect(names, allowed.resources[identifier] ?? []);
       if (granted.length > 0) grant.addResourceScope(identifier, granted.join(' '));
     }

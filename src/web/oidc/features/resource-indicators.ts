@@ -44,8 +44,8 @@ export function resourceIndicators({ config, resources, audiences }: Deps): Feat
   function configuredDefault(ctx: KoaContextWithOIDC, client: ProviderClient): Resource | undefined {
     const resource = config.defaultResource === undefined ? undefined : resources.find(config.defaultResource);
     if (!resource || !resources.isOpenTo(resource, client.clientId)) return undefined;
-    const asked = ctx.oidc.params?.scope as string | undefined;
-    return asked === undefined || namesFor(resource, client).some((name) => asked.split(' ').includes(name))
+    const requested = ctx.oidc.params?.scope as string | undefined;
+    return requested === undefined || namesFor(resource, client).some((name) => requested.split(' ').includes(name))
       ? resource
       : undefined;
   }
@@ -53,8 +53,8 @@ export function resourceIndicators({ config, resources, audiences }: Deps): Feat
   async function getResourceServerInfo(ctx: KoaContextWithOIDC, identifier: string, client: ProviderClient) {
     const resource = await requireResource(ctx, identifier, client);
     await useDefaultScopes(ctx, async () => {
-      const asked = [(ctx.oidc.params?.resource as string | string[] | undefined) ?? identifier].flat();
-      const all = await Promise.all(asked.map((one) => requireResource(ctx, one, client)));
+      const identifiers = [(ctx.oidc.params?.resource as string | string[] | undefined) ?? identifier].flat();
+      const all = await Promise.all(identifiers.map((each) => requireResource(ctx, each, client)));
       return [...new Set(all.flatMap((one) => defaultsOf(one, client)))].join(' ');
     });
     return {

@@ -118,16 +118,16 @@ function rejectOtherTokenTypes(params: Parameters): void {
 
 /** Returns the requested scope if it is allowed, or all allowed scopes if none is requested. */
 function resolveScope(requested: string | undefined, allowed: string[], ofResource = ''): string {
-  const known = ofResource.split(' ');
-  const possible = allowed.filter((name) => known.includes(name));
-  const wanted = requested?.split(' ').filter(Boolean) ?? possible;
-  const excess = wanted.find((name) => !possible.includes(name));
+  const resourceScopes = ofResource.split(' ');
+  const possible = allowed.filter((name) => resourceScopes.includes(name));
+  const scopes = requested?.split(' ').filter(Boolean) ?? possible;
+  const excess = scopes.find((name) => !possible.includes(name));
   if (excess) throw invalidScope('the user, the agent or the resource does not allow this scope', excess);
-  if (wanted.length === 0) throw invalidScope('no scope is allowed for this agent', requested ?? '');
-  return [...new Set(wanted)].join(' ');
+  if (scopes.length === 0) throw invalidScope('no scope is allowed for this agent', requested ?? '');
+  return [...new Set(scopes)].join(' ');
 }
 
 /** Errors whose reason is returned and audited: it contains nothing from the request. */
-const invalidRequest = (why: string) => new errors.InvalidRequest(why, undefined, why);
-const invalidTarget = (why: string) => new errors.InvalidTarget(why, why);
-const invalidScope = (why: string, scope: string) => new errors.InvalidScope(why, scope, why);
+const invalidRequest = (description: string) => new errors.InvalidRequest(description, undefined, description);
+const invalidTarget = (description: string) => new errors.InvalidTarget(description, description);
+const invalidScope = (description: string, scope: string) => new errors.InvalidScope(description, scope, description);

@@ -49,16 +49,18 @@ export function createInteractions({
   async function decide(ctx: Context): Promise<void> {
     keepOpener(ctx);
     const { provider, interaction, client } = await load(ctx);
-    const login = await loginCookie.read(ctx);
+    const authenticated = await loginCookie.read(ctx);
     if (interaction.prompt.name === 'login') {
       const notBefore = await requiredAuthTime(interaction); // stored with the first visit, with or without a session
-      if (!login || login.session.authTime.getTime() <= notBefore) return sendToSignIn(ctx, interaction, client);
-      return continueSignIn(ctx, provider, interaction, login);
+      if (!authenticated || authenticated.session.authTime.getTime() <= notBefore)
+        return sendToSignIn(ctx, interaction, client);
+      return continueSignIn(ctx, provider, interaction, authenticated);
     }
-    if (!login) return sendToSignIn(ctx, interaction, client);
+    if (!authenticated) return sendToSignIn(ctx, interaction, client);
     // Another account has signed in meanwhile, so the missing consent must be determined again.
-    if (interaction.session?.accountId !== login.account.id) return continueSignIn(ctx, provider, interaction, login);
-    await consentPage.show(ctx, interaction, client, login);
+    if (interaction.session?.accountId !== authenticated.account.id)
+      return continueSignIn(ctx, provider, interaction, authenticated);
+    await consentPage.show(ctx, interaction, client, authenticated);
   }
 
   /** POST: stores the user's decision. */
@@ -67,12 +69,16 @@ export function createInteractions({
     const { csrf: token, decision } = readForm(ctx, Decision);
     csrf.check(ctx, token);
     const { provider, interaction, client } = await load(ctx);
-    const login = await loginCookie.read(ctx);
-    if (interaction.prompt.name !== 'consent' || interaction.session?.accountId !== login?.account.id || !login) {
+    const authenticated = await loginCookie.read(ctx);
+    if (
+      interaction.prompt.name !== 'consent' ||
+      interaction.session?.accountId !== authenticated?.account.id ||
+      !authenticated
+    ) {
       return seeOther(ctx, `/interaction/${interaction.uid}`);
     }
     if (decision === 'deny') {
-      await consents.deny(login.account.id, client.clientId, ctx.state.meta);
+      await consents.deny(authenticated.account.id, client.clientId, ctx.state.meta);
       const denied = { error: 'access_denied', error_description: 'The user denied the request.' };
       return seeOther(
         ctx,
@@ -80,7 +86,7 @@ export function createInteractions({
       );
     }
     await consents.grant(
-      login.account.id,
+      authenticated.account.id,
       client.clientId,
       await consentPage.requestedAccess(interaction, client),
       ctx.state.meta,
@@ -116,8 +122,8 @@ export function createInteractions({
    */
   async function requiredAuthTime(interaction: Interaction): Promise<number> {
     if (interaction.prompt.reasons.every((reason) => SATISFIED_BY_SESSION.has(reason))) return 0;
-    const asked = interaction.result?.asked as { at: number } | undefined;
-    if (asked) return asked.at;
+    const firstVisit = interaction.result?.asked as { at: number } | undefined;
+    if (firstVisit) return firstVisit.at;
     const at = clock.now().getTime();
     interaction.result = { asked: { at } };
     await interaction.persist();

@@ -31,8 +31,8 @@ export function patchSessionFollowsLogin(
   Session.get = async function getSession(ctx) {
     const stored = await getStored(ctx);
     if (stored.exp !== undefined) Object.defineProperty(stored, 'asStored', { value: contentOf(stored) });
-    const login = await loginCookie.read(ctx);
-    const session = adopt(stored, login);
+    const authenticated = await loginCookie.read(ctx);
+    const session = adopt(stored, authenticated);
     ctx.oidc?.entity('Session', session);
     return session;
   };
@@ -65,9 +65,9 @@ export function patchSessionFollowsLogin(
     return JSON.stringify(content.map((member) => session[member as keyof ProviderSession]));
   }
 
-  function adopt(stored: ProviderSession, login: AuthenticatedSession | undefined): ProviderSession {
-    if (!login) return stored.accountId ? Session.instantiate() : stored;
-    const { session, account, amr } = login;
+  function adopt(stored: ProviderSession, authenticated: AuthenticatedSession | undefined): ProviderSession {
+    if (!authenticated) return stored.accountId ? Session.instantiate() : stored;
+    const { session, account, amr } = authenticated;
     const loginTs = epochSeconds(session.authTime);
     const known = stored.uid === session.id && stored.accountId === account.id;
     if (known && stored.loginTs === loginTs && String(stored.amr) === String(amr)) return stored;

@@ -153,7 +153,10 @@ function rejectLargeBody(ctx: KoaContextWithOIDC, { cause }: ProviderError): voi
  * Responds `unauthorized_client` to a grant type that the client is not registered for (RFC 6749,
  * 5.2); oidc-provider responds `invalid_request`.
  */
-function reportUnauthorizedGrant(ctx: KoaContextWithOIDC, { message, error_description: why }: ProviderError): void {
-  if (message !== 'invalid_request' || !why?.endsWith(' is not allowed for this client')) return;
-  ctx.body = { error: 'unauthorized_client', error_description: why };
+function reportUnauthorizedGrant(
+  ctx: KoaContextWithOIDC,
+  { message, error_description: description }: ProviderError,
+): void {
+  if (message !== 'invalid_request' || !description?.endsWith(' is not allowed for this client')) return;
+  ctx.body = { error: 'unauthorized_client', error_description: description };
 }

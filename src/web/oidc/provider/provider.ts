@@ -61,13 +61,13 @@ export function createProviders(deps: Deps) {
 
   /** Returns the providers for the current keys and APIs, and builds them first if needed. */
   function current(): Promise<ProviderGeneration> {
-    const wanted = wantedVersion();
-    if (wanted !== version || !generation) {
-      version = wanted;
+    const latest = currentVersion();
+    if (latest !== version || !generation) {
+      version = latest;
       generation = build();
       generation.then(
         (done) => {
-          built = { version: wanted, generation: done };
+          built = { version: latest, generation: done };
         },
         () => {
           version = ''; // the next request tries again
@@ -79,10 +79,10 @@ export function createProviders(deps: Deps) {
 
   /** Returns the same without waiting; undefined while they are being built. */
   function ready(): ProviderGeneration | undefined {
-    return built?.version === wantedVersion() ? built.generation : undefined;
+    return built?.version === currentVersion() ? built.generation : undefined;
   }
 
-  function wantedVersion(): string {
+  function currentVersion(): string {
     return `${core.keys.set().version} ${core.resources.version()}`;
   }
 
