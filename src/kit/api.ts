@@ -5,10 +5,10 @@
 import type { Approvals } from './approvals.js';
 import {
   type AuthError,
+  authError,
+  errorResponse,
   IssuerUnavailable,
   insufficientScope,
-  refusal,
-  refusalResponse,
   unauthorized,
 } from './auth-error.js';
 import { readText, sha256Base64url } from './bytes.js';
@@ -78,13 +78,13 @@ export function serveAPI<Input, Output>(api: ApiDefinition<Input, Output>, optio
     try {
       const auth = await resolve(request);
       const limit = await rateLimit?.check(auth, options.from?.(request));
-      const error = limit?.refusal ?? checkAccess(auth, request);
-      if (error) return refusalResponse(error);
+      const error = limit?.error ?? checkAccess(auth, request);
+      if (error) return errorResponse(error);
       const response = await run(auth, request);
       for (const [name, value] of Object.entries(limit?.headers ?? {})) response.headers.set(name, value);
       return response;
     } catch (error) {
-      if (error instanceof IssuerUnavailable) return refusalResponse(error.refusal);
+      if (error instanceof IssuerUnavailable) return errorResponse(error.authError);
       throw error;
     }
   };
@@ -92,7 +92,7 @@ export function serveAPI<Input, Output>(api: ApiDefinition<Input, Output>, optio
   /** The checks that do not need the body. */
   function checkAccess(auth: AuthContext, request: Request): AuthError | undefined {
     if (!auth.isAuthenticated) {
-      if (auth.refusal) return auth.refusal;
+      if (auth.error) return auth.error;
       return api.policy === undefined ? unauthorized('no_auth', 'Send a credential.') : undefined;
     }
     const { capability: action, resource } = api;
@@ -104,9 +104,9 @@ export function serveAPI<Input, Output>(api: ApiDefinition<Input, Output>, optio
 
   async function run(auth: AuthContext, request: Request): Promise<Response> {
     const body = await readText(request.body, MAX_BODY_BYTES);
-    if (body === undefined) return refusalResponse(refusal(413, 'payload_too_large', 'The body is too large.'));
+    if (body === undefined) return errorResponse(authError(413, 'payload_too_large', 'The body is too large.'));
     const parsed = parse(body);
-    if (!parsed.ok) return refusalResponse(refusal(400, 'invalid_request', parsed.error));
+    if (!parsed.ok) return errorResponse(authError(400, 'invalid_request', parsed.error));
     const { input } = parsed;
     const ctx = { auth, request };
     const decision = await enforcePolicies(policies, { ctx, input });
@@ -137,10 +137,10 @@ export function serveAPI<Input, Output>(api: ApiDefinition<Input, Output>, optio
     const also = decision.effect === 'approve' ? (decision.also ?? []) : [];
     const { effect, reason: message } = decision;
     const reason = [message, ...also.map((objection) => objection.reason)].join('; ');
-    if (!auth.isAuthenticated) return refusalResponse(unauthorized('no_auth', reason));
-    if (effect === 'deny') return refusalResponse(refusal(403, 'policy_denied', reason));
+    if (!auth.isAuthenticated) return errorResponse(unauthorized('no_auth', reason));
+    if (effect === 'deny') return errorResponse(authError(403, 'policy_denied', reason));
     const person = await approvals?.person(auth);
-    if (!approvals || !person) return refusalResponse(refusal(403, 'approval_required', reason));
+    if (!approvals || !person) return errorResponse(authError(403, 'approval_required', reason));
     const { pathname, search } = new URL(request.url);
     const policy = [decision, ...also].map((objection) => objection.policy).join(' ');
     const action = JSON.stringify([callerOf(auth), policy, request.method, pathname + search, sha256Base64url(body)]);
@@ -148,12 +148,12 @@ export function serveAPI<Input, Output>(api: ApiDefinition<Input, Output>, optio
     const state = id ? await approvals.by.check(id, action) : undefined;
     if (state === 'approved') return undefined;
     if (state === 'pending') return Response.json({ status: 'approval_pending', approval_id: id }, { status: 202 });
-    if (state) return refusalResponse(refusal(403, `approval_${state}`, 'The request was not approved.'));
+    if (state) return errorResponse(authError(403, `approval_${state}`, 'The request was not approved.'));
     const reasons = Object.fromEntries(also.map((objection, n) => [`reason ${n + 2}`, objection.reason]));
     const details = { for: callerOf(auth), request: `${request.method} ${pathname}${search}`, ...reasons };
     const pending = await approvals.by.begin({ person, message, details, action });
     if (!pending) {
-      return refusalResponse(refusal(403, 'approval_required', 'There is no user who can approve this request.'));
+      return errorResponse(authError(403, 'approval_required', 'There is no user who can approve this request.'));
     }
     const { id: approvalId, expiresInSeconds, intervalSeconds } = pending;
     return Response.json(

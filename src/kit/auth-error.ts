@@ -11,11 +11,8 @@ export interface AuthError {
   headers: Record<string, string>;
 }
 
-/** @deprecated Use `AuthError`. */
-export type Refusal = AuthError;
-
 /** Creates an error. */
-export function refusal(
+export function authError(
   status: number,
   error: string,
   description: string,
@@ -28,13 +25,13 @@ export function refusal(
 export function unauthorized(error: string, description: string): AuthError {
   // A request without a credential gets no error code in the challenge (RFC 6750, 3.1).
   const code = error === 'no_auth' ? '' : ', error="invalid_token"';
-  return refusal(401, error, description, { 'WWW-Authenticate': `Bearer realm="api"${code}` });
+  return authError(401, error, description, { 'WWW-Authenticate': `Bearer realm="api"${code}` });
 }
 
 /** Returns a 403 that names the scopes that are required (RFC 6750, 3.1). */
 export function insufficientScope(scopes: readonly string[]): AuthError {
   const challenge = `Bearer realm="api", error="insufficient_scope", scope="${scopes.join(' ')}"`;
-  return refusal(403, 'insufficient_scope', 'This credential does not have the required scope.', {
+  return authError(403, 'insufficient_scope', 'This credential does not have the required scope.', {
     'WWW-Authenticate': challenge,
   });
 }
@@ -43,18 +40,18 @@ export function insufficientScope(scopes: readonly string[]): AuthError {
 export const bodyOf = ({ error, description }: AuthError) => ({ error, error_description: description });
 
 /** Returns the error as a JSON response that is not cached. */
-export function refusalResponse(error: AuthError): Response {
+export function errorResponse(error: AuthError): Response {
   const headers = { ...error.headers, 'Cache-Control': 'no-store' };
   return Response.json(bodyOf(error), { status: error.status, headers });
 }
 
 /**
  * Thrown when a credential can be neither accepted nor rejected, because the issuer does not
- * respond. Send `refusal`, a 503.
+ * respond. Send `authError`, a 503.
  */
 export class IssuerUnavailable extends Error {
   override readonly name = 'IssuerUnavailable';
-  readonly refusal = refusal(503, 'temporarily_unavailable', 'Credentials cannot be verified at the moment.', {
+  readonly authError = authError(503, 'temporarily_unavailable', 'Credentials cannot be verified at the moment.', {
     'Retry-After': '2',
   });
 }

@@ -58,14 +58,14 @@ export interface AnonymousContext {
   type: 'anonymous';
   isAuthenticated: false;
   /** The error to respond with if a credential was rejected. Absent if none was sent. */
-  refusal?: AuthError;
+  error?: AuthError;
 }
 
 export type AuthContext = HumanContext | AgentContext | AnonymousContext;
 export type Authenticated = HumanContext | AgentContext;
 
 /**
- * Authenticates a request. Resolves to an anonymous context with a `refusal` if the credential is
+ * Authenticates a request. Resolves to an anonymous context with an `error` if the credential is
  * invalid. Rejects if it cannot be verified now.
  */
 export type ResolveAuth = (request: RequestLike) => Promise<AuthContext>;
@@ -76,5 +76,5 @@ export type ResolveAuth = (request: RequestLike) => Promise<AuthContext>;
  */
 export function anonymous(error?: AuthError): AnonymousContext {
   const context: AnonymousContext = { type: 'anonymous', isAuthenticated: false };
-  return error ? Object.defineProperty(context, 'refusal', { value: error, enumerable: false }) : context;
+  return error ? Object.defineProperty(context, 'error', { value: error, enumerable: false }) : context;
 }

@@ -2,7 +2,7 @@
  * Rejects requests that another site made a browser send (CSRF). Needed for changes that are
  * authenticated by a cookie; headers such as `Authorization` are never sent on their own.
  */
-import { type AuthError, refusal } from './auth-error.js';
+import { type AuthError, authError } from './auth-error.js';
 import type { RequestLike } from './context.js';
 import { isUnsafeMethod } from './headers.js';
 
@@ -28,7 +28,7 @@ export function csrfProtect({ origin, allowedOrigins = [] }: CsrfOptions = {}) {
     const source = originOf(headers.get('origin') ?? headers.get('referer'));
     const own = originOf(origin ?? url);
     if (source !== undefined && (allowed.has(source) || (source === own && !site))) return undefined;
-    return refusal(403, 'csrf_validation_failed', 'This request came from a page of another origin.');
+    return authError(403, 'csrf_validation_failed', 'This request came from a page of another origin.');
   };
 }
 

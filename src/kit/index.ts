@@ -19,7 +19,7 @@ export {
   createApprovalClient,
   type PendingApproval,
 } from './approvals.js';
-export { type AuthError, IssuerUnavailable, type Refusal, refusalResponse } from './auth-error.js';
+export { type AuthError, errorResponse, IssuerUnavailable } from './auth-error.js';
 export {
   type AgentCredential,
   type AuthConfig,

@@ -2,7 +2,7 @@
  * Proof of possession for a service (RFC 9449): verifies that a DPoP proof is for this request, has
  * a fresh nonce if one is required, is signed with the right key, and is used once.
  */
-import { type AuthError, refusal } from './auth-error.js';
+import { type AuthError, authError } from './auth-error.js';
 import { sha256Base64url } from './bytes.js';
 import { DPOP_ALGORITHMS, verifyDpopProof } from './dpop.js';
 import type { DpopNonces } from './dpop-nonces.js';
@@ -68,7 +68,7 @@ export function dpopRequired(
   nonces?: DpopNonces,
 ): AuthError {
   const nonce = nonces && { 'DPoP-Nonce': nonces.current() };
-  return refusal(401, error, description, {
+  return authError(401, error, description, {
     'WWW-Authenticate': `DPoP error="${error}", algs="${DPOP_ALGORITHMS.join(' ')}"`,
     ...nonce,
   });

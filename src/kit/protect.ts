@@ -1,5 +1,5 @@
 /** The access rules of a route. Each adapter applies them to the requests of its framework. */
-import { type AuthError, IssuerUnavailable, insufficientScope, refusal, unauthorized } from './auth-error.js';
+import { type AuthError, authError, IssuerUnavailable, insufficientScope, unauthorized } from './auth-error.js';
 import type { AuthContext, Authenticated, RequestLike, ResolveAuth, ToolLevel } from './context.js';
 import { type CsrfOptions, csrfProtect } from './csrf.js';
 import { agentMay, hasScope, type RequiredPermission } from './permissions.js';
@@ -24,7 +24,7 @@ export interface Rules {
   csrf?: CsrfOptions;
 }
 
-export type AuthResult = { auth: AuthContext } | { refusal: AuthError };
+export type AuthResult = { auth: AuthContext } | { error: AuthError };
 
 /** @deprecated Use `AuthResult`. */
 export type Admission = AuthResult;
@@ -42,10 +42,10 @@ export function createAdmission(resolve: ResolveAuth, rules: Rules = {}) {
   return async function authorize(request: RequestLike): Promise<AuthResult> {
     try {
       const auth = await resolve(request);
-      const error = auth.isAuthenticated ? checkRules(auth, request) : checkAnonymous(auth.refusal);
-      return error ? { refusal: error } : { auth };
+      const error = auth.isAuthenticated ? checkRules(auth, request) : checkAnonymous(auth.error);
+      return error ? { error } : { auth };
     } catch (error) {
-      if (error instanceof IssuerUnavailable) return { refusal: error.refusal };
+      if (error instanceof IssuerUnavailable) return { error: error.authError };
       throw error;
     }
   };
@@ -61,8 +61,8 @@ export function createAdmission(resolve: ResolveAuth, rules: Rules = {}) {
     if (permission && !(auth.type === 'agent' && agentMay(auth, permission)) && !isFirstPartyLogin(auth)) {
       return insufficientScope([`${permission.resource}:${permission.action}`]);
     }
-    if (type && type !== auth.type) return refusal(403, 'insufficient_role', `Only for ${type}s.`);
-    if (!hasLevel(auth)) return refusal(403, 'insufficient_role', 'You do not have access to this tool.');
+    if (type && type !== auth.type) return authError(403, 'insufficient_role', `Only for ${type}s.`);
+    if (!hasLevel(auth)) return authError(403, 'insufficient_role', 'You do not have access to this tool.');
     return auth.byCookie ? checkOrigin(request) : undefined;
   }
 

@@ -1,5 +1,5 @@
 /** Rate limits for users, agents and anonymous callers, in fixed windows. */
-import { type AuthError, refusal } from './auth-error.js';
+import { type AuthError, authError } from './auth-error.js';
 import type { AuthContext } from './context.js';
 import { parseDurationOrThrow } from './duration.js';
 
@@ -37,7 +37,7 @@ export interface RateLimitResult {
   /** For every response: `RateLimit-*`, and `Retry-After` when the limit is exceeded. */
   headers: Record<string, string>;
   /** The error to respond with when the limit is exceeded. */
-  refusal?: AuthError;
+  error?: AuthError;
 }
 
 export interface RateLimiter extends RateLimitConfig {
@@ -76,7 +76,7 @@ export function defineRateLimit(
     const result = { allowed, limit, remaining, resetSeconds };
     if (allowed) return { ...result, headers };
     const withRetry = { ...headers, 'Retry-After': String(Math.max(1, resetSeconds)) };
-    return { ...result, headers: withRetry, refusal: refusal(429, 'rate_limited', 'Too many requests.', withRetry) };
+    return { ...result, headers: withRetry, error: authError(429, 'rate_limited', 'Too many requests.', withRetry) };
   }
 
   function keyOf(auth: AuthContext, from: string): string {

@@ -61,13 +61,13 @@ export interface RemoteVerifierOptions extends IssuerOptions {
    * How long a response of `/api/validate` is cached if the credential is valid (default 1s; 0s:
    * never) and if it is not (1s), and the number of cached responses (1000).
    */
-  validation?: { cacheFor?: string; refusalsFor?: string; maxEntries?: number };
+  validation?: { cacheFor?: string; rejectionsFor?: string; maxEntries?: number };
 }
 
 export interface RemoteVerifier {
   /**
    * Authenticates a request by its `Authorization` or `X-API-Key` header. For an invalid credential
-   * the result is anonymous, with the response to send in `refusal`. Rejects with
+   * the result is anonymous, with the response to send in `error`. Rejects with
    * `IssuerUnavailable` if the credential cannot be verified now: send a 503.
    */
   resolve(request: RequestLike): Promise<AuthContext>;
@@ -218,10 +218,10 @@ function parseKeyOptions({ refreshAfter = '5m', keepFor = '24h' }: RemoteVerifie
 }
 
 function parseCacheOptions(options: RemoteVerifierOptions['validation'] = {}) {
-  const { cacheFor = '1s', refusalsFor = '1s', maxEntries = 1000 } = options;
+  const { cacheFor = '1s', rejectionsFor = '1s', maxEntries = 1000 } = options;
   return {
     cacheSeconds: parseDurationOrThrow('validation.cacheFor', cacheFor, { zero: true }),
-    refusalSeconds: parseDurationOrThrow('validation.refusalsFor', refusalsFor, { zero: true }),
+    rejectionSeconds: parseDurationOrThrow('validation.rejectionsFor', rejectionsFor, { zero: true }),
     maxEntries,
   };
 }

@@ -30,7 +30,7 @@ export type ValidationResult = ValidResponse | 'invalid' | 'expired';
 export interface ValidationOptions extends IssuerOptions {
   tool?: string;
   cacheSeconds: number;
-  refusalSeconds: number;
+  rejectionSeconds: number;
   maxEntries: number;
 }
 
@@ -54,7 +54,7 @@ const TIMEOUT_MS = 5000;
  * Requests with a proof are not cached. Rejects with `IssuerUnavailable`.
  */
 export function createValidation(options: ValidationOptions) {
-  const { issuer, tool, cacheSeconds, refusalSeconds, maxEntries, fetch: request = fetch, now = Date.now } = options;
+  const { issuer, tool, cacheSeconds, rejectionSeconds, maxEntries, fetch: request = fetch, now = Date.now } = options;
   const entries = new Map<string, Entry>();
   const whilePending = canShareRequests() ? Number.POSITIVE_INFINITY : 0;
 
@@ -67,7 +67,7 @@ export function createValidation(options: ValidationOptions) {
     store(key, entry);
     entry.result.then(
       (result) => {
-        entry.expiresAtMs = now() + (typeof result === 'object' ? cacheSeconds : refusalSeconds) * 1000;
+        entry.expiresAtMs = now() + (typeof result === 'object' ? cacheSeconds : rejectionSeconds) * 1000;
       },
       () => {
         if (entries.get(key) === entry) entries.delete(key); // failures are not cached

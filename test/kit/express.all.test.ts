@@ -42,8 +42,8 @@ describe('an Express app that the kit protects', () => {
       { permission: { resource: 'cap-table', action: 'read' } },
     );
     serve(app, '/mine', { acceptLogins: true });
-    serve(app, '/online', { acceptLogins: true, online: true, validation: { cacheFor: '0s', refusalsFor: '0s' } });
-    serve(app, '/keys', { acceptKeys: true, validation: { cacheFor: '0s', refusalsFor: '0s' } });
+    serve(app, '/online', { acceptLogins: true, online: true, validation: { cacheFor: '0s', rejectionsFor: '0s' } });
+    serve(app, '/keys', { acceptKeys: true, validation: { cacheFor: '0s', rejectionsFor: '0s' } });
     serve(app, '/keys/tickets', { acceptKeys: true }, { scope: 'ticket:read' });
     serve(app, '/strangers', { acceptKeys: true, acceptUnclaimedAgents: true });
     serve(app, '/strangers/stack', { audience: `${server.issuer}/api/v1` });

@@ -187,9 +187,9 @@ describe('a service that requires proofs', () => {
     const resolve = resolveWith(key.thumbprint);
     const first = await resolve(send());
     expect(first).toEqual({ type: 'anonymous', isAuthenticated: false });
-    const { refusal } = first as Extract<typeof first, { type: 'anonymous' }>;
-    expect(refusal).toMatchObject({ status: 401, headers: { 'WWW-Authenticate': expect.stringMatching(/^DPoP /) } });
-    const nonce = refusal!.headers['DPoP-Nonce'];
+    const { error } = first as Extract<typeof first, { type: 'anonymous' }>;
+    expect(error).toMatchObject({ status: 401, headers: { 'WWW-Authenticate': expect.stringMatching(/^DPoP /) } });
+    const nonce = error!.headers['DPoP-Nonce'];
     const proof = await dpop(key, { htm: 'POST', htu: URL_, accessToken: apiKey, nonce });
     expect(await resolve(send(proof))).toMatchObject({ type: 'agent', agentId: 'a1', jkt: key.thumbprint });
     expect(await resolve(send(proof))).toMatchObject({ type: 'anonymous' });
@@ -198,7 +198,7 @@ describe('a service that requires proofs', () => {
   it('requires a proof for a bound key even if proofs are optional', async () => {
     const resolve = resolveWith(key.thumbprint, false);
     expect((await resolve(send())).type).toBe('anonymous');
-    const nonce = ((await resolve(send())) as { refusal?: { headers: Record<string, string> } }).refusal!.headers[
+    const nonce = ((await resolve(send())) as { error?: { headers: Record<string, string> } }).error!.headers[
       'DPoP-Nonce'
     ];
     const proof = (by: ClientKey) => dpop(by, { htm: 'POST', htu: URL_, accessToken: apiKey, nonce });

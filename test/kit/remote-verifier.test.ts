@@ -66,7 +66,7 @@ describe('the remote verifier, for an access token,', () => {
     const { resolve } = open();
     expect(await resolve(bearing(`Bearer ${token}`))).toMatchObject({
       type: 'anonymous',
-      refusal: { status: 401, error },
+      error: { status: 401, error },
     });
     expect(validations()).toBe(0);
   });
@@ -126,7 +126,7 @@ describe('the remote verifier, for an access token,', () => {
       bearing('Bearer'),
       bearing('Bearer a b'),
     ])
-      expect(await resolve(headers)).toMatchObject({ type: 'anonymous', refusal: { status: 401 } });
+      expect(await resolve(headers)).toMatchObject({ type: 'anonymous', error: { status: 401 } });
     expect(await resolve(new Request(`${AUDIENCE}/?access_token=${token}`))).toEqual({
       type: 'anonymous',
       isAuthenticated: false,
@@ -164,7 +164,7 @@ describe('a DPoP-bound token', () => {
     const { resolve } = open();
     const why = async (cnf: object) => {
       const auth = await resolve(bearing(`Bearer ${await issuer.token({ cnf })}`));
-      return auth.type === 'anonymous' ? auth.refusal?.description : auth;
+      return auth.type === 'anonymous' ? auth.error?.description : auth;
     };
     expect(await why({ jkt: 'abc' })).toMatch(/DPoP/);
     for (const cnf of [{ 'x5t#S256': 'abc' }, { jkt: 'abc', 'x5t#S256': 'abc' }, {}]) {
@@ -249,7 +249,7 @@ describe('the keys of the issuer', () => {
       .catch((error) => error);
     expect(failure).toMatchObject({
       name: 'IssuerUnavailable',
-      refusal: { status: 503, headers: { 'Retry-After': '2' } },
+      authError: { status: 503, headers: { 'Retry-After': '2' } },
     });
   });
 
@@ -332,7 +332,7 @@ describe('introspection', () => {
       issuer.answers.set('key', { user, principal, ...(permission && { permission }) });
       const { resolve } = open({ ...options, validation: { cacheFor: '0s' } });
       const authResult = await createAdmission(resolve, { scope: 'ticket:delete' })(bearing('Bearer key'));
-      return 'auth' in authResult ? 'admitted' : authResult.refusal.status;
+      return 'auth' in authResult ? 'admitted' : authResult.error.status;
     };
 
     it('grants nothing without acceptKeys or tool', async () => {

@@ -36,6 +36,7 @@ import {
   dpopRequired,
   enforcePolicies,
   env,
+  errorResponse,
   type GeneratedApiKey,
   generateApiKey,
   type HumanContext,
@@ -48,12 +49,10 @@ import {
   parseSpiffeId,
   type RateLimitResult,
   type RateLimitStore,
-  type Refusal,
   type RemoteVerifier,
   type ReplayStore,
   type RequestLike,
   type ResolveAuth,
-  refusalResponse,
   type SessionPayload,
   type SpiffeId,
   serveAPI,
@@ -70,7 +69,7 @@ describe('types of signet/kit', () => {
     const describeCaller = (auth: AuthContext) => {
       if (auth.type === 'human') expectTypeOf(auth.userId).toEqualTypeOf<string>();
       if (auth.type === 'agent') expectTypeOf(auth.permissions).toEqualTypeOf<string[]>();
-      if (auth.type === 'anonymous') expectTypeOf(auth.refusal).toEqualTypeOf<AuthError | undefined>();
+      if (auth.type === 'anonymous') expectTypeOf(auth.error).toEqualTypeOf<AuthError | undefined>();
       if (auth.isAuthenticated) expectTypeOf(auth).toEqualTypeOf<HumanContext | AgentContext>();
       // @ts-expect-error an anonymous caller has no id
       return auth.userId;
@@ -88,7 +87,7 @@ describe('types of signet/kit', () => {
     expectTypeOf(createAuthMiddleware).returns.toEqualTypeOf<ResolveAuth>();
     expectTypeOf(createAdmission).parameter(0).toEqualTypeOf<ResolveAuth>();
     expectTypeOf(createAdmission).returns.toEqualTypeOf<(request: RequestLike) => Promise<AuthResult>>();
-    expectTypeOf<AuthResult>().toEqualTypeOf<{ auth: AuthContext } | { refusal: AuthError }>();
+    expectTypeOf<AuthResult>().toEqualTypeOf<{ auth: AuthContext } | { error: AuthError }>();
     expectTypeOf<Request>().toExtend<RequestLike>();
     // @ts-expect-error the audience is required
     const withoutAudience: Parameters<typeof createRemoteVerifier>[0] = { issuer: 'https://id.example.com' };
@@ -98,11 +97,10 @@ describe('types of signet/kit', () => {
   });
 
   it('of errors keep their deprecated aliases', () => {
-    expectTypeOf<Refusal>().toEqualTypeOf<AuthError>();
     expectTypeOf<Admission>().toEqualTypeOf<AuthResult>();
     expectTypeOf<IssuerUnavailable>().toExtend<Error>();
-    expectTypeOf<IssuerUnavailable['refusal']>().toEqualTypeOf<AuthError>();
-    expectTypeOf(refusalResponse).toEqualTypeOf<(error: AuthError) => Response>();
+    expectTypeOf<IssuerUnavailable['authError']>().toEqualTypeOf<AuthError>();
+    expectTypeOf(errorResponse).toEqualTypeOf<(error: AuthError) => Response>();
   });
 
   it('of sessions and keys', () => {

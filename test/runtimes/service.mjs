@@ -21,6 +21,7 @@ import {
   dpopRequired,
   enforcePolicies,
   env,
+  errorResponse,
   generateApiKey,
   githubProvider,
   googleProvider,
@@ -28,7 +29,6 @@ import {
   IssuerUnavailable,
   parseDuration,
   parseSpiffeId,
-  refusalResponse,
   serveAPI,
   signSession,
   verifyApiKey,
@@ -46,7 +46,7 @@ export function createService(settings) {
   const { issuer, audience, secret } = settings;
   let aheadMs = 0;
   const now = () => Date.now() + aheadMs;
-  const atOnce = { cacheFor: '0s', refusalsFor: '0s' };
+  const atOnce = { cacheFor: '0s', rejectionsFor: '0s' };
 
   const verifier = createRemoteVerifier({ issuer, audience, now });
   const ofKeys = createRemoteVerifier({ issuer, audience, acceptKeys: true, validation: atOnce });
@@ -176,7 +176,7 @@ export function createService(settings) {
   /** Verifies a proof without a credential, with a replay store for six proofs. */
   async function prove({ method, url, headers }) {
     const verdict = await verifyDpop(headers.get('dpop') ?? '', { method, url }, proofs);
-    return verdict.ok ? Response.json(verdict) : refusalResponse(dpopRequired(verdict, proofs.nonces));
+    return verdict.ok ? Response.json(verdict) : errorResponse(dpopRequired(verdict, proofs.nonces));
   }
 
   async function workload(request) {
@@ -212,7 +212,7 @@ export function createService(settings) {
         checkPermission({ resource: 'ticket', action: 'read' }, ['ticket:*']),
         hasScope('read:ticket', 'write:*'),
       ],
-      serviceUnavailable: [failure instanceof IssuerUnavailable, failure.refusal?.status],
+      serviceUnavailable: [failure instanceof IssuerUnavailable, failure.authError?.status],
       authResult,
       csrf: csrfProtect()(foreign)?.error,
       decision: await enforcePolicies(policies, { ctx: { auth: { type: 'human' } } }),

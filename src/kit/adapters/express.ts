@@ -39,11 +39,11 @@ export function protect(resolve: ResolveAuth, rules?: Rules) {
         next();
         return;
       }
-      const { refusal } = result;
-      res.statusCode = refusal.status;
-      const headers = { ...refusal.headers, 'Content-Type': 'application/json', 'Cache-Control': 'no-store' };
+      const { error } = result;
+      res.statusCode = error.status;
+      const headers = { ...error.headers, 'Content-Type': 'application/json', 'Cache-Control': 'no-store' };
       for (const [name, value] of Object.entries(headers)) res.setHeader(name, value);
-      res.end(JSON.stringify(bodyOf(refusal)));
+      res.end(JSON.stringify(bodyOf(error)));
     } catch (error) {
       next(error);
     }

@@ -2,7 +2,7 @@
  * Hono: `app.get('/tickets', protect(verifier.resolve, { scope: 'ticket:read' }), handler)`.
  * `protectFetch` wraps any other function from `Request` to `Response` (Bun, Deno, Workers).
  */
-import { refusalResponse } from '../auth-error.js';
+import { errorResponse } from '../auth-error.js';
 import type { AuthContext, ResolveAuth } from '../context.js';
 import { createAdmission, type Rules } from '../protect.js';
 
@@ -21,7 +21,7 @@ export function protect(resolve: ResolveAuth, rules?: Rules) {
 
   return async function protectRoute(c: HonoContext, next: () => Promise<void>): Promise<Response | undefined> {
     const result = await authorize(c.req.raw);
-    if ('refusal' in result) return refusalResponse(result.refusal);
+    if ('error' in result) return errorResponse(result.error);
     c.set('auth', result.auth);
     await next();
     return undefined;
@@ -36,6 +36,6 @@ export function protectFetch(resolve: ResolveAuth, rules: Rules, handler: Handle
 
   return async function handleProtected(request: Request): Promise<Response> {
     const result = await authorize(request);
-    return 'refusal' in result ? refusalResponse(result.refusal) : handler(request, result.auth);
+    return 'error' in result ? errorResponse(result.error) : handler(request, result.auth);
   };
 }

@@ -32,9 +32,9 @@ export function protect(resolve: ResolveAuth, rules?: Rules) {
       await next();
       return;
     }
-    const { refusal } = result;
-    ctx.status = refusal.status;
-    ctx.set({ ...refusal.headers, 'Cache-Control': 'no-store' });
-    ctx.body = bodyOf(refusal);
+    const { error } = result;
+    ctx.status = error.status;
+    ctx.set({ ...error.headers, 'Cache-Control': 'no-store' });
+    ctx.body = bodyOf(error);
   };
 }

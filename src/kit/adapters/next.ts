@@ -3,7 +3,7 @@
  * since Next.js 16). Runs at the edge. Reads the cookie that a page set after a login at Signet's
  * JSON API, which requires a verifier with `acceptLogins`.
  */
-import { refusalResponse } from '../auth-error.js';
+import { errorResponse } from '../auth-error.js';
 import type { AuthContext, RequestLike } from '../context.js';
 import { readCookie } from '../headers.js';
 import { createAdmission, type Rules } from '../protect.js';
@@ -31,7 +31,7 @@ export function protect(verifier: RemoteVerifier, { cookie = 'session', signIn, 
     if (signIn && url.pathname === signIn) return undefined;
     const result = await authorize(request);
     if ('auth' in result) return undefined;
-    if (!signIn || result.refusal.status !== 401 || !isForPage(request)) return refusalResponse(result.refusal);
+    if (!signIn || result.error.status !== 401 || !isForPage(request)) return errorResponse(result.error);
     const to = new URL(signIn, url);
     to.searchParams.set('next', url.pathname.replace(/^\/+/, '/') + url.search); // `//` would start a host name
     return Response.redirect(to, 307);
@@ -40,7 +40,7 @@ export function protect(verifier: RemoteVerifier, { cookie = 'session', signIn, 
   async function resolve(request: RequestLike): Promise<AuthContext> {
     const auth = await verifier.resolve(request);
     const token = readCookie(request, cookie);
-    if (auth.isAuthenticated || auth.refusal || !token) return auth;
+    if (auth.isAuthenticated || auth.error || !token) return auth;
     const fromCookie = await verifier.verify(token);
     return fromCookie.isAuthenticated ? { ...fromCookie, byCookie: true } : fromCookie;
   }

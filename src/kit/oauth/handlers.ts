@@ -2,7 +2,7 @@
  * Signs users in at Google, GitHub and other providers: two handlers from Web `Request` to
  * `Response`, which start a session of the service's own.
  */
-import { refusal, refusalResponse } from '../auth-error.js';
+import { authError, errorResponse } from '../auth-error.js';
 import { parseDurationOrThrow } from '../duration.js';
 import { readCookie } from '../headers.js';
 import { signSession } from '../session.js';
@@ -62,7 +62,7 @@ export function createOAuthHandlers(options: OAuthHandlersOptions) {
     const provider = pathname.startsWith(`${loginPath}/`)
       ? providers.get(pathname.slice(loginPath.length + 1))
       : undefined;
-    if (!provider) return refusalResponse(refusal(404, 'not_found', 'There is no such provider.'));
+    if (!provider) return errorResponse(authError(404, 'not_found', 'There is no such provider.'));
     const flow = beginFlow(provider.name, sessionSecret);
     const to = new URL(provider.authorizationUrl);
     const params = {
@@ -108,7 +108,7 @@ export function createOAuthHandlers(options: OAuthHandlersOptions) {
     }
 
     function fail(status: number, code: string, description: string): Response {
-      return refusalResponse(refusal(status, code, description, { 'Set-Cookie': clearState }));
+      return errorResponse(authError(status, code, description, { 'Set-Cookie': clearState }));
     }
   }
 
