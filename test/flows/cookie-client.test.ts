@@ -1,25 +1,24 @@
-// Browsers of the kind "console": three cookies, a CSRF token, refresh by cookie; and scripts of it
-// that bring no cookie at all.
-
+// Browser clients of the JSON API that sign in with cookies: three cookies, a CSRF token, and
+// refresh by cookie.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { cookieJar } from '../support/api.js';
 import { callApi } from '../support/request.js';
 import { PASSWORD, startServer, type TestServer } from '../support/server.js';
 
-describe('a console client', () => {
+describe('a browser client of the JSON API', () => {
   let server: TestServer;
   beforeAll(async () => {
     server = await startServer();
   });
   afterAll(() => server.close());
 
-  /** A browser's page on our own origin. */
-  function page() {
+  /** Opens a page of the server's own origin. Each response changes its cookies. */
+  function openPage() {
     const cookies = cookieJar();
     return {
       jar: cookies.jar,
       async send(method: string, path: string, body?: unknown, csrf?: string) {
-        const answer = await callApi(server, method, path, {
+        const response = await callApi(server, method, path, {
           body,
           headers: {
             origin: server.issuer,
@@ -28,15 +27,15 @@ describe('a console client', () => {
             ...(csrf && { 'x-csrf-token': csrf }),
           },
         });
-        cookies.keep(answer);
-        return answer;
+        cookies.keep(response);
+        return response;
       },
     };
   }
 
-  it('logs in to cookies, changes something only with the CSRF token, refreshes, and logs out', async () => {
+  it('signs in with cookies, needs the CSRF token for changes, refreshes and signs out', async () => {
     const { email } = await server.account();
-    const { send, jar } = page();
+    const { send, jar } = openPage();
     const login = await send('POST', '/auth/login', { email, password: PASSWORD });
     expect(login.status).toBe(200);
     expect(login.json).toMatchObject({ user: { email, org_role: 'owner' }, csrf_token: jar.get('cap_csrf') });
@@ -48,8 +47,8 @@ describe('a console client', () => {
 
     expect((await send('GET', '/auth/me')).json).toMatchObject({ email, organizations: [{ role: 'owner' }] });
     const change = { timezone: 'Europe/Vienna' };
-    const without = await send('PATCH', '/auth/me/profile', change);
-    expect([without.status, without.json.error]).toEqual([403, 'csrf_validation_failed']);
+    const withoutToken = await send('PATCH', '/auth/me/profile', change);
+    expect([withoutToken.status, withoutToken.json.error]).toEqual([403, 'csrf_validation_failed']);
     const withToken = await send('PATCH', '/auth/me/profile', change, jar.get('cap_csrf'));
     expect([withToken.status, withToken.json.timezone]).toEqual([200, 'Europe/Vienna']);
 
@@ -63,24 +62,24 @@ describe('a console client', () => {
     expect((await send('POST', '/auth/logout', undefined, jar.get('cap_csrf'))).status).toBe(200);
     expect(jar.size).toBe(0);
     for (const cookie of [before, jar].map((cookies) => [...cookies].map(([name, value]) => `${name}=${value}`))) {
-      const answer = await callApi(server, 'GET', '/auth/me', { headers: { cookie: cookie.join('; ') } });
-      expect(answer.status).toBe(401);
+      const response = await callApi(server, 'GET', '/auth/me', { headers: { cookie: cookie.join('; ') } });
+      expect(response.status).toBe(401);
     }
   });
 
-  it('is told that its token has expired by the refresh it may then ask for, and is at home again', async () => {
+  it('refreshes its session after its access cookie has expired', async () => {
     const { email } = await server.account();
-    const { send, jar } = page();
+    const { send, jar } = openPage();
     await send('POST', '/auth/login', { email, password: PASSWORD });
-    jar.delete('cap_access'); // as a browser does when its time is over
+    jar.delete('cap_access'); // expired
     expect((await send('GET', '/auth/me')).json.error).toBe('no_auth');
     expect((await send('POST', '/auth/refresh')).status).toBe(200);
     expect((await send('GET', '/auth/me')).status).toBe(200);
   });
 
-  it('logs out though its access token has expired, but not for another site', async () => {
+  it('signs out after its access cookie has expired, but only with the CSRF token', async () => {
     const { email } = await server.account();
-    const { send, jar } = page();
+    const { send, jar } = openPage();
     await send('POST', '/auth/login', { email, password: PASSWORD });
     const cookie = `cap_refresh=${jar.get('cap_refresh')}`;
     jar.delete('cap_access');
@@ -91,14 +90,14 @@ describe('a console client', () => {
     expect((await callApi(server, 'POST', '/auth/refresh', { headers })).status).toBe(401);
   });
 
-  it('loses the family when a refresh cookie is used twice', async () => {
+  it('loses its session when a refresh cookie is reused', async () => {
     const { email } = await server.account();
-    const { send, jar } = page();
+    const { send, jar } = openPage();
     await send('POST', '/auth/login', { email, password: PASSWORD });
-    const stolen = jar.get('cap_refresh')!;
+    const replaced = jar.get('cap_refresh')!;
     await send('POST', '/auth/refresh');
     await send('POST', '/auth/refresh');
-    const headers = { origin: server.issuer, cookie: `cap_refresh=${stolen}` };
+    const headers = { origin: server.issuer, cookie: `cap_refresh=${replaced}` };
     expect((await callApi(server, 'POST', '/auth/refresh', { headers })).status).toBe(401);
     expect((await send('GET', '/auth/me')).status).toBe(401);
     expect((await send('POST', '/auth/refresh')).status).toBe(401);
