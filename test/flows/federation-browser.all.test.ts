@@ -1,6 +1,6 @@
-// "Continue with …" in Chromium, without scripts, with a provider on another site: the cookie comes
-// back, and the policy of our pages lets the form leave. And how the pages look on screens of all
-// sizes.
+// Sign-in with external providers in Chromium, without scripts: the cookies survive the redirect
+// from another site, the Content Security Policy allows the redirect of the form, and the pages fit
+// screens of all sizes.
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
@@ -47,7 +47,8 @@ afterAll(async () => {
   await Promise.all([github.close(), google.close()]);
 });
 
-async function look(name: string): Promise<void> {
+/** Expects that the page fits screens of all sizes, and takes pictures of it. */
+async function checkLayout(name: string): Promise<void> {
   for (const size of SIZES) {
     await page.setViewportSize(size);
     for (const colorScheme of ['light', 'dark'] as const) {
@@ -64,10 +65,10 @@ async function look(name: string): Promise<void> {
 
 const press = (name: string) => page.getByRole('button', { name, exact: true }).click();
 
-it('leads to the provider and back, and then shows the linked identity', async () => {
+it('federated sign-in creates an account, whose identities the user can link and remove', async () => {
   github.user = newExternalUser({ email: 'mara.lindqvist@northwind.example' });
   await page.goto(`${server.origin}/login`);
-  await look('login');
+  await checkLayout('login');
   await press('Continue with GitHub');
   expect(page.url()).toBe(`${server.origin}/account`);
 
@@ -76,12 +77,12 @@ it('leads to the provider and back, and then shows the linked identity', async (
   google.user = newExternalUser({ email: 'mara@gmail.com' });
   await press('Link Google');
   expect(await page.getByRole('status').innerText()).toContain('You can now also sign in with this provider');
-  await look('links');
+  await checkLayout('links');
   await press('Remove Google');
   expect(await page.getByRole('status').innerText()).toContain('The sign-in method was removed');
   await press('Remove GitHub');
   expect(await page.getByRole('alert').innerText()).toContain('your only sign-in method');
-  await look('last-way-in');
+  await checkLayout('only-sign-in-method');
   await page.fill('[name=password]', PASSWORD);
   await press('Set password');
   expect(await page.getByRole('status').innerText()).toContain('Your password was changed');
@@ -96,13 +97,13 @@ it('leads to the provider and back, and then shows the linked identity', async (
   expect(complaints).toEqual([]);
 });
 
-it('tells what to do when the address belongs to an account that is not linked', async () => {
+it('federated sign-in explains how to link an existing account with the same e-mail address', async () => {
   const { email } = await server.account('mara@any.example');
   github.user = newExternalUser({ email });
   await page.goto(`${server.origin}/register`);
-  await look('register');
+  await checkLayout('register');
   await press('Continue with GitHub');
-  await look('link-required');
+  await checkLayout('link-required');
   expect(await page.getByRole('alert').innerText()).toContain('Sign in to it, then link GitHub');
   await page.fill('[name=email]', email);
   await page.fill('[name=password]', PASSWORD);

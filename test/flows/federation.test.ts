@@ -1,5 +1,4 @@
-// "Continue with …": the same journey with every provider, each of which keeps to its own rules,
-// and with what goes wrong on the way.
+// Sign-in with external providers ("Continue with …"), in a browser, with each provider.
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { enrol } from '../support/authenticator.js';
 import { Browser, formsOf, type Page } from '../support/browser.js';
@@ -14,17 +13,17 @@ import {
   SETTINGS,
   useFakeProvider,
 } from '../support/fake-providers.js';
+import { movableClock } from '../support/movable-clock.js';
 import { authorizeUrl, pkce, redeemCode, signInAndConsent } from '../support/relying-party.js';
 import { PASSWORD, startServer, type TestServer } from '../support/server.js';
 
 type Kind = FakeProvider['kind'];
 const providers = {} as Record<Kind, FakeProvider>;
-/**
- * Another house, as the OpenID provider; it names its issuer in every answer, and signs with keys
- * that it publishes.
- */
+/** Another Signet as an OpenID provider. */
 let acme: TestServer;
 let server: TestServer;
+const { clock, later } = movableClock();
+const MINUTE_MS = 60_000;
 
 beforeAll(async () => {
   acme = await startServer();
@@ -43,99 +42,100 @@ beforeAll(async () => {
   server = await startServer({
     settings: { ...SETTINGS, OIDC_PROVIDERS: JSON.stringify([{ ...provider, email_domains: ['acme.example'] }]) },
     wrapBase: useFakeProvider(...Object.values(providers)),
+    clock,
   });
 });
 afterEach(() => {
-  for (const one of Object.values(providers)) one.reset();
+  for (const provider of Object.values(providers)) provider.reset();
 });
 afterAll(async () => {
   await server.close();
   await acme.close();
-  for (const one of Object.values(providers)) await one.close();
+  for (const provider of Object.values(providers)) await provider.close();
 });
 
-/** Says yes at the provider, as this person; returns where that leads. */
-async function sayYes(id: string, at: URL, person: ExternalUser): Promise<URL> {
+/** Authorizes at the provider as the user. Returns the callback URL with the response. */
+async function authorize(id: string, url: URL, user: ExternalUser): Promise<URL> {
   if (id !== 'acme') {
-    providers[id as Kind].user = person;
-    return callbackOf(at);
+    providers[id as Kind].user = user;
+    return callbackOf(url);
   }
-  if (!(await acme.core.accounts.findByEmail(person.email!))) await acme.account(person.email, person.name);
-  return signInAndConsent(new Browser(acme.origin), at.href, person.email!);
+  if (!(await acme.core.accounts.findByEmail(user.email!))) await acme.account(user.email, user.name);
+  return signInAndConsent(new Browser(acme.origin), url.href, user.email!);
 }
 
-/** The journey from a page with buttons. */
+/** Signs the user in from a page with provider buttons. */
 async function continueWith(
   id: string,
-  person: ExternalUser,
+  user: ExternalUser,
   { browser = new Browser(server.origin), at = '/login' } = {},
 ) {
   const away = await pressProviderButton(browser, await browser.open(at), id);
-  return { browser, page: await browser.open(await sayYes(id, away.url, person)), away };
+  return { browser, page: await browser.open(await authorize(id, away.url, user)), away };
 }
 
-const accountAt = (email: string) => server.core.accounts.findByEmail(email);
-const identitiesOf = async (email: string) => server.core.links.list((await accountAt(email))!.id);
+const findAccount = (email: string) => server.core.accounts.findByEmail(email);
+const identitiesOf = async (email: string) => server.core.links.list((await findAccount(email))!.id);
 const errorOn = ({ html }: Page) => /id="form-error" role="alert">([^<]*)</.exec(html)?.[1];
 
-describe.each(['github', 'google', 'linkedin', 'acme'])('continuing with %s', (id) => {
-  it('makes an account that knows the person from then on, whatever their address is', async () => {
-    const person = newExternalUser();
-    const { page, browser } = await continueWith(id, person);
+describe.each(['github', 'google', 'linkedin', 'acme'])('sign-in with %s', (id) => {
+  it('creates an account, and recognizes the user again when their address has changed', async () => {
+    const user = newExternalUser();
+    const { page, browser } = await continueWith(id, user);
     expect([page.status, page.url.pathname]).toEqual([200, '/account']);
-    expect(page.html).toContain(person.email);
-    const account = await accountAt(person.email!);
+    expect(page.html).toContain(user.email);
+    const account = await findAccount(user.email!);
     expect(account).toMatchObject({ passwordHash: null, role: 'viewer', name: 'Mara Lindqvist' });
     expect(account!.emailVerified).toBe(id === 'github' || id === 'google');
     expect(browser.cookies.has('signet_login')).toBe(true);
 
     if (id === 'acme') return;
-    const { page: again } = await continueWith(id, { ...person, email: 'moved@elsewhere.example' });
-    expect(again.html).toContain(person.email);
-    expect(await accountAt('moved@elsewhere.example')).toBeNull();
-    expect(await identitiesOf(person.email!)).toMatchObject([{ email: 'moved@elsewhere.example', provider: { id } }]);
+    const { page: again } = await continueWith(id, { ...user, email: 'moved@other.example' });
+    expect(again.html).toContain(user.email);
+    expect(await findAccount('moved@other.example')).toBeNull();
+    expect(await identitiesOf(user.email!)).toMatchObject([{ email: 'moved@other.example', provider: { id } }]);
   });
 
-  it('goes back to the app that asked, with a code that is good', async () => {
+  it('continues the authorization request of a client', async () => {
     const client = await server.client();
     const { verifier, challenge } = pkce();
     const browser = new Browser(server.origin);
     const login = await browser.open(authorizeUrl(server, client, challenge));
     expect(login.html).toContain('to continue to <strong>Acme</strong>');
     const away = await pressProviderButton(browser, login, id);
-    const consent = await browser.open(await sayYes(id, away.url, newExternalUser()));
-    const answer = (await browser.submit(consent, { decision: 'allow' })).url;
-    const { status, body } = await redeemCode(server, client, { code: answer.searchParams.get('code')!, verifier });
+    const consent = await browser.open(await authorize(id, away.url, newExternalUser()));
+    const callback = (await browser.submit(consent, { decision: 'allow' })).url;
+    const { status, body } = await redeemCode(server, client, { code: callback.searchParams.get('code')!, verifier });
     expect([status, body.token_type?.toLowerCase()]).toEqual([200, 'bearer']);
   });
 
-  it('asks for what it needs, and for no more than the provider understands', async () => {
+  it('sends the parameters that the provider supports', async () => {
     const browser = new Browser(server.origin);
     const { url } = await pressProviderButton(browser, await browser.open('/register'), id);
     const query = Object.fromEntries(url.searchParams);
-    const bare = id === 'linkedin';
+    const isLinkedin = id === 'linkedin';
     expect(query).toMatchObject({
       response_type: 'code',
       redirect_uri: `${server.issuer}/login/with/${id}/callback`,
       scope: id === 'github' ? 'read:user user:email' : 'openid profile email',
     });
     expect(query.state).toMatch(/^[\w-]{43}$/);
-    expect(query.code_challenge_method).toBe(bare ? undefined : 'S256');
-    expect('nonce' in query).toBe(!bare && id !== 'github');
+    expect(query.code_challenge_method).toBe(isLinkedin ? undefined : 'S256');
+    expect('nonce' in query).toBe(!isLinkedin && id !== 'github');
   });
 
-  it('asks for the second factor that the account has here', async () => {
-    const person = newExternalUser();
-    await continueWith(id, person);
-    const account = (await accountAt(person.email!))!;
+  it('asks for the second factor of the account', async () => {
+    const user = newExternalUser();
+    await continueWith(id, user);
+    const account = (await findAccount(user.email!))!;
     const { app } = await enrol(server, new Date(), account);
-    const { page, browser } = await continueWith(id, person);
+    const { page, browser } = await continueWith(id, user);
     expect(page.html).toContain('Two-factor authentication');
     expect(browser.cookies.has('signet_login')).toBe(false);
     const wrong = await browser.submit(page, { otp: app.wrongCode() });
     expect(wrong.status).toBe(401);
-    const inside = await browser.submit(wrong, { otp: app.code(new Date(), 1) });
-    expect(inside.url.pathname).toBe('/account');
+    const home = await browser.submit(wrong, { otp: app.code(new Date(), 1) });
+    expect(home.url.pathname).toBe('/account');
     const [login] = await server.core.sessions.list(account.id);
     expect(login!.amr).toEqual(['fed', 'otp']);
     await server.core.audit.flush();
@@ -144,57 +144,51 @@ describe.each(['github', 'google', 'linkedin', 'acme'])('continuing with %s', (i
       orderBy: { id: 'desc' },
       take: 1,
     });
-    expect(entry!.detail).toMatchObject({ from: (await identitiesOf(person.email!))[0]!.issuer });
+    expect(entry!.detail).toMatchObject({ from: (await identitiesOf(user.email!))[0]!.issuer });
   });
 
-  it('takes an answer once, and only in the browser that asked', async () => {
+  it('accepts a response once, in the browser that started the sign-in', async () => {
     const browser = new Browser(server.origin);
     const away = await pressProviderButton(browser, await browser.open('/login'), id);
-    const answer = await sayYes(id, away.url, newExternalUser());
-    const stranger = new Browser(server.origin);
-    await pressProviderButton(stranger, await stranger.open('/login'), id); // has a key of its own
-    const stolen = await stranger.open(answer);
+    const callback = await authorize(id, away.url, newExternalUser());
+    const attacker = new Browser(server.origin);
+    await pressProviderButton(attacker, await attacker.open('/login'), id); // has a sign-in of its own
+    const stolen = await attacker.open(callback);
     expect([stolen.status, errorOn(stolen)]).toEqual([400, expect.stringContaining('started in another browser')]);
-    expect(stranger.cookies.has('signet_login')).toBe(false);
+    expect(attacker.cookies.has('signet_login')).toBe(false);
 
-    const both = await Promise.all([browser.open(answer), browser.open(answer)]);
+    const both = await Promise.all([browser.open(callback), browser.open(callback)]);
     expect(both.map(({ status }) => status).sort()).toEqual([200, 400]);
-    expect((await browser.open(answer)).status).toBe(400);
+    expect((await browser.open(callback)).status).toBe(400);
   });
 
-  it('refuses a code that was swapped into the answer', async () => {
-    const [mine, theirs] = [new Browser(server.origin), new Browser(server.origin)];
-    const their = await sayYes(
-      id,
-      (await pressProviderButton(theirs, await theirs.open('/login'), id)).url,
-      newExternalUser(),
-    );
-    const answer = await sayYes(
-      id,
-      (await pressProviderButton(mine, await mine.open('/login'), id)).url,
-      newExternalUser(),
-    );
-    answer.searchParams.set('code', their.searchParams.get('code')!);
-    const page = await mine.open(answer);
-    // Without a verifier and a nonce nobody can tell: what keeps strangers' codes out of LinkedIn's
-    // answers is that nobody learns them.
+  it('rejects a code of another sign-in, if the provider supports PKCE or a nonce', async () => {
+    const begin = async () => {
+      const browser = new Browser(server.origin);
+      const { url } = await pressProviderButton(browser, await browser.open('/login'), id);
+      return { browser, callback: await authorize(id, url, newExternalUser()) };
+    };
+    const [{ browser, callback }, other] = [await begin(), await begin()];
+    callback.searchParams.set('code', other.callback.searchParams.get('code')!);
+    const page = await browser.open(callback);
+    // LinkedIn supports neither. There, codes are protected only by being secret.
     expect(page.status).toBe(id === 'linkedin' ? 200 : 401);
     if (id === 'linkedin') return;
     expect(errorOn(page)).toContain('rejected this code');
-    expect(mine.cookies.has('signet_login')).toBe(false);
+    expect(browser.cookies.has('signet_login')).toBe(false);
   });
 
-  it('refuses the answer of another issuer', async () => {
+  it('rejects the response of another issuer', async () => {
     const other = id === 'github' ? 'google' : 'github';
     const browser = new Browser(server.origin);
     const away = await pressProviderButton(browser, await browser.open('/login'), id);
-    const answer = await sayYes(id, away.url, newExternalUser());
-    const state = answer.searchParams.get('state')!;
-    const answerUrl = new URL(answer);
-    answerUrl.pathname = `/login/with/${other}/callback`;
-    expect((await browser.open(answerUrl)).status, 'at the address of another provider').toBe(400);
+    const callback = await authorize(id, away.url, newExternalUser());
+    const state = callback.searchParams.get('state')!;
+    const otherCallback = new URL(callback);
+    otherCallback.pathname = `/login/with/${other}/callback`;
+    expect((await browser.open(otherCallback)).status, 'at the callback of another provider').toBe(400);
 
-    const again = await sayYes(
+    const again = await authorize(
       id,
       (await pressProviderButton(browser, await browser.open('/login'), id)).url,
       newExternalUser(),
@@ -202,13 +196,12 @@ describe.each(['github', 'google', 'linkedin', 'acme'])('continuing with %s', (i
     again.searchParams.set('iss', providers[other].issuer);
     const page = await browser.open(again);
     expect([page.status, errorOn(page)]).toEqual([502, expect.stringContaining('returned an invalid response')]);
-    expect((await browser.open(`/login/with/${id}/callback?code=x&state=${state}`)).status, 'and it is spent').toBe(
-      400,
-    );
+    const reused = await browser.open(`/login/with/${id}/callback?code=x&state=${state}`);
+    expect(reused.status, 'the state was consumed').toBe(400);
     expect(browser.cookies.has('signet_login')).toBe(false);
   });
 
-  it('returns to the sign-in page with a sentence when the person says no', async () => {
+  it('returns to the sign-in page with a message when the user cancels at the provider', async () => {
     const client = await server.client();
     const browser = new Browser(server.origin);
     const away = await pressProviderButton(
@@ -218,19 +211,23 @@ describe.each(['github', 'google', 'linkedin', 'acme'])('continuing with %s', (i
     );
     const state = away.url.searchParams.get('state')!;
     const iss = id === 'acme' ? acme.issuer : providers[id as Kind].issuer;
-    const no = new URLSearchParams({ error: id === 'linkedin' ? 'user_cancelled_login' : 'access_denied', state, iss });
-    const page = await browser.open(`/login/with/${id}/callback?${no}`);
+    const denial = new URLSearchParams({
+      error: id === 'linkedin' ? 'user_cancelled_login' : 'access_denied',
+      state,
+      iss,
+    });
+    const page = await browser.open(`/login/with/${id}/callback?${denial}`);
     expect([page.status, errorOn(page)]).toEqual([403, expect.stringMatching(/^The sign-in with /)]);
     expect(page.html).toContain('to continue to <strong>Acme</strong>');
     const email = (await server.account()).email;
     const consent = await browser.signIn(email, PASSWORD, page);
-    expect(consent.url.pathname, 'and the errand goes on').toMatch(/^\/interaction\//);
+    expect(consent.url.pathname, 'the authorization request continues').toMatch(/^\/interaction\//);
   });
 });
 
-describe('the buttons', () => {
-  it('are there for the providers that are set up, on both pages, and need no script', async () => {
-    const plain = await startServer();
+describe('the provider buttons', () => {
+  it('are shown for configured providers on the sign-in and registration pages', async () => {
+    const withoutProviders = await startServer();
     for (const path of ['/login', '/register']) {
       const { html } = await new Browser(server.origin).open(path);
       expect([...html.matchAll(/Continue with ([^<]+)</g)].map(([, name]) => name)).toEqual([
@@ -239,13 +236,13 @@ describe('the buttons', () => {
         'LinkedIn',
         'Acme',
       ]);
-      expect((await new Browser(plain.origin).open(path)).html).not.toContain('Continue with');
+      expect((await new Browser(withoutProviders.origin).open(path)).html).not.toContain('Continue with');
     }
-    expect((await new Browser(plain.origin).open('/login/with/github/callback')).status).toBe(404);
-    await plain.close();
+    expect((await new Browser(withoutProviders.origin).open('/login/with/github/callback')).status).toBe(404);
+    await withoutProviders.close();
   });
 
-  it('do not work from a page of somebody else, nor for a provider that is not there', async () => {
+  it('reject forms of other sites and unknown providers', async () => {
     const browser = new Browser(server.origin);
     const { html } = await browser.open('/login');
     const csrf = /name="csrf" value="([^"]*)"/.exec(html)![1]!;
@@ -253,12 +250,12 @@ describe('the buttons', () => {
       browser.open(path, { method: 'POST', body: new URLSearchParams(fields), headers });
     expect((await post('/login/with/github', {})).status).toBe(403);
     expect((await post('/login/with/github', { csrf }, { 'sec-fetch-site': 'cross-site' })).status).toBe(403);
-    expect((await post('/login/with/nobody', { csrf })).status).toBe(404);
+    expect((await post('/login/with/unknown', { csrf })).status).toBe(404);
     expect((await browser.open('/login/with/github')).status).toBe(405);
     expect((await post('/login/with/github', { csrf })).url.origin).not.toBe(server.origin);
   });
 
-  it('lead nowhere else than home when somebody else says where to', async () => {
+  it('do not return to another origin', async () => {
     const { page } = await continueWith('google', newExternalUser(), {
       at: '/login?return_to=https://evil.example/',
     } as never);
@@ -266,109 +263,107 @@ describe('the buttons', () => {
   });
 });
 
-describe('login CSRF', () => {
-  it("signs nobody in with an attacker's answer", async () => {
+describe('protection against login CSRF', () => {
+  it("rejects an attacker's response in another browser", async () => {
     const attacker = new Browser(server.origin);
-    const answer = await sayYes(
-      'google',
-      (await pressProviderButton(attacker, await attacker.open('/login'), 'google')).url,
-      newExternalUser(),
-    );
-    for (const began of [false, true]) {
+    const { url } = await pressProviderButton(attacker, await attacker.open('/login'), 'google');
+    const callback = await authorize('google', url, newExternalUser());
+    for (const startedSignIn of [false, true]) {
       const victim = new Browser(server.origin);
-      if (began) await pressProviderButton(victim, await victim.open('/login'), 'google');
-      expect((await victim.open(answer)).status).toBe(400);
+      if (startedSignIn) await pressProviderButton(victim, await victim.open('/login'), 'google');
+      expect((await victim.open(callback)).status).toBe(400);
       expect(victim.cookies.has('signet_login')).toBe(false);
     }
   });
 
-  it('knows several sign-ins of one browser apart', async () => {
+  it('keeps several sign-ins of one browser apart', async () => {
     const browser = new Browser(server.origin);
     const [first, second] = [
       await pressProviderButton(browser, await browser.open('/login'), 'google'),
       await pressProviderButton(browser, await browser.open('/login'), 'github'),
     ];
-    const person = newExternalUser();
-    expect((await browser.open(await sayYes('google', first.url, person))).html).toContain(person.email);
-    expect((await browser.open(await sayYes('github', second.url, newExternalUser()))).status).toBe(200);
+    const user = newExternalUser();
+    expect((await browser.open(await authorize('google', first.url, user))).html).toContain(user.email);
+    expect((await browser.open(await authorize('github', second.url, newExternalUser()))).status).toBe(200);
   });
 });
 
-describe('linking on the page', () => {
+describe('the links on the security page', () => {
   const LINK = '/account/security/link';
   const notice = ({ html }: Page) => /class="notice[^"]*" role="(?:status|alert)">([^<]*)</.exec(html)?.[1];
 
-  /** Somebody at the page where links are made. */
-  async function atHome(email?: string) {
-    const account = email ? (await accountAt(email))! : await server.account();
+  /** Signs a new user in and opens the security page. */
+  async function openSecurityPage() {
+    const account = await server.account();
     const browser = new Browser(server.origin);
     await browser.signIn(account.email, PASSWORD);
     return { account, browser, page: await browser.open('/account/security') };
   }
 
-  /** Presses the button of a provider there. */
-  const begin = (browser: Browser, page: Page, provider: string) =>
+  /** Presses the button of a provider on the security page. */
+  const beginLinking = (browser: Browser, page: Page, provider: string) =>
     browser.submit(
       page,
       {},
       formsOf(page.html).findIndex(({ fields }) => fields.provider === provider),
     );
 
-  it('needs a recent proof and a form of ours, and adds a way in', async () => {
-    const { account, browser, page } = await atHome();
+  it('add a sign-in method, and need a CSRF token and recent authentication', async () => {
+    const { account, browser, page } = await openSecurityPage();
     const cross = await browser.open(LINK, {
       method: 'POST',
       body: new URLSearchParams({ provider: 'github', csrf: 'x' }),
     });
     expect(cross.status).toBe(403);
-    const person = newExternalUser({ email: undefined });
-    const back = await browser.open(await sayYes('github', (await begin(browser, page, 'github')).url, person));
+    const user = newExternalUser({ email: undefined });
+    const back = await browser.open(await authorize('github', (await beginLinking(browser, page, 'github')).url, user));
     expect([back.url.pathname, notice(back)]).toEqual([
       '/account/security',
       'You can now also sign in with this provider.',
     ]);
-    expect((await continueWith('github', person)).page.html).toContain(account.email);
+    expect((await continueWith('github', user)).page.html).toContain(account.email);
 
-    await server.base.db.session.updateMany({ where: { accountId: account.id }, data: { authTime: new Date(0) } });
-    await server.base.invalidationBus.publish('sessions', account.id);
-    const asked = await begin(browser, page, 'google');
-    expect(asked.url.pathname).toBe('/login');
+    await later(11 * MINUTE_MS, async () => {
+      expect((await beginLinking(browser, page, 'google')).url.pathname).toBe('/login');
+    });
   });
 
-  it('ends with whoever began it, in the same browser', async () => {
-    const [mine, theirs] = [await atHome(), await atHome()];
-    const person = newExternalUser();
-    const away = await begin(mine.browser, mine.page, 'google');
-    const answer = await sayYes('google', away.url, person);
-    expect((await theirs.browser.open(answer)).status, 'in the browser of somebody else').toBe(400);
-    await mine.browser.open('/login').then((page) => mine.browser.signIn(theirs.account.email, PASSWORD, page));
-    const page = await mine.browser.open(answer);
+  it('can be added only by the user and in the browser that started', async () => {
+    const [own, other] = [await openSecurityPage(), await openSecurityPage()];
+    const user = newExternalUser();
+    const away = await beginLinking(own.browser, own.page, 'google');
+    const callback = await authorize('google', away.url, user);
+    expect((await other.browser.open(callback)).status, 'in another browser').toBe(400);
+    await own.browser.signIn(other.account.email, PASSWORD);
+    const page = await own.browser.open(callback);
     expect([page.status, page.html]).toEqual([401, expect.stringContaining('Another user has signed in since')]);
-    for (const { account } of [mine, theirs]) expect(await server.core.links.list(account.id)).toEqual([]);
+    for (const { account } of [own, other]) expect(await server.core.links.list(account.id)).toEqual([]);
   });
 
-  it('tells of a person who has another account here, and of a no', async () => {
-    const person = newExternalUser();
-    await continueWith('google', person);
-    const { account, browser, page } = await atHome();
-    const taken = await browser.open(await sayYes('google', (await begin(browser, page, 'google')).url, person));
-    expect(notice(taken)).toContain('already linked to another account');
-    const { url } = await begin(browser, taken, 'google');
-    const no = `error=access_denied&state=${url.searchParams.get('state')}`;
-    expect(notice(await browser.open(`/login/with/google/callback?${no}`))).toContain(
+  it('show an error when the identity belongs to another account, or the provider fails', async () => {
+    const user = newExternalUser();
+    await continueWith('google', user);
+    const { account, browser, page } = await openSecurityPage();
+    const conflicting = await browser.open(
+      await authorize('google', (await beginLinking(browser, page, 'google')).url, user),
+    );
+    expect(notice(conflicting)).toContain('already linked to another account');
+    const { url } = await beginLinking(browser, conflicting, 'google');
+    const denial = `error=access_denied&state=${url.searchParams.get('state')}`;
+    expect(notice(await browser.open(`/login/with/google/callback?${denial}`))).toContain(
       'You canceled the sign-in at the provider',
     );
     providers.google.overrides['/token'] = (res) => json(res, 500, {});
     const failed = await browser.open(
-      await sayYes('google', (await begin(browser, page, 'google')).url, newExternalUser()),
+      await authorize('google', (await beginLinking(browser, page, 'google')).url, newExternalUser()),
     );
     expect([failed.status, failed.html]).toEqual([503, expect.stringContaining('Google is not available')]);
     expect(await server.core.links.list(account.id)).toEqual([]);
   });
 
-  it('leaves whoever has no password one way in, until they choose one', async () => {
-    const person = newExternalUser();
-    const { browser } = await continueWith('google', person);
+  it('keep the only sign-in method of a user until they set a password', async () => {
+    const user = newExternalUser();
+    const { browser } = await continueWith('google', user);
     const page = await browser.open('/account/security');
     const unlink = () =>
       browser.submit(
@@ -384,7 +379,7 @@ describe('linking on the page', () => {
     expect(notice(await browser.submit(page, { password: PASSWORD }, password))).toBe('Your password was changed.');
     expect((await browser.submit(page, { password: 'another long one' }, password)).status, 'once').toBe(400);
     expect(notice(await unlink())).toContain('The sign-in method was removed');
-    const { url } = await new Browser(server.origin).signIn(person.email!, PASSWORD);
+    const { url } = await new Browser(server.origin).signIn(user.email!, PASSWORD);
     expect(url.pathname).toBe('/account');
   });
 });
