@@ -1,82 +1,86 @@
+// CORS of the OAuth endpoints.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { obtainCode, redeemCode, requestToken } from '../support/relying-party.js';
+import { sendRequest } from '../support/request.js';
 import { startServer, type TestServer } from '../support/server.js';
 
-const HOME = 'https://spa.example';
+const APP_ORIGIN = 'https://spa.example';
 const PUBLIC = { token_endpoint_auth_method: 'none' };
 
-describe('what a page in another origin may read', () => {
+describe('CORS of the OAuth endpoints', () => {
   let server: TestServer;
   beforeAll(async () => {
     server = await startServer();
   });
   afterAll(() => server.close());
 
-  /** A request from a page with an unknown code. Only the response headers matter. */
-  async function ask(client: { id: string; secret: string }, origin: string) {
-    const params = { grant_type: 'authorization_code', code: 'x', redirect_uri: `${HOME}/cb`, code_verifier: 'x' };
+  /** Redeems an unknown code from a page. */
+  async function redeemFrom(origin: string, client: { id: string; secret: string }) {
+    const params = {
+      grant_type: 'authorization_code',
+      code: 'x',
+      redirect_uri: `${APP_ORIGIN}/cb`,
+      code_verifier: 'x',
+    };
     const { status, headers, body } = await requestToken(server, client, params, { headers: { origin } });
-    return { status, error: body.error, allowed: headers['access-control-allow-origin'] ?? null };
+    return { status, error: body.error, allowedOrigin: headers['access-control-allow-origin'] ?? null };
   }
 
-  it('is the token endpoint, for a public app in its own origin', async () => {
-    const client = await server.client({ ...PUBLIC, redirect_uris: [`${HOME}/cb`] });
-    expect(await ask(client, HOME)).toMatchObject({ error: 'invalid_grant', allowed: HOME });
+  it('allows the token endpoint for the origin of a public client', async () => {
+    const client = await server.client({ ...PUBLIC, redirect_uris: [`${APP_ORIGIN}/cb`] });
+    expect(await redeemFrom(APP_ORIGIN, client)).toMatchObject({ error: 'invalid_grant', allowedOrigin: APP_ORIGIN });
   });
 
   it.each(['https://evil.example', 'http://spa.example', 'https://spa.example:8443', 'null'])(
-    'is nothing of the token endpoint for %s, where the app does not live',
+    'rejects requests of %s for a client of another origin',
     async (origin) => {
-      const client = await server.client({ ...PUBLIC, redirect_uris: [`${HOME}/cb`] });
-      expect(await ask(client, origin)).toEqual({ status: 400, error: 'invalid_request', allowed: null });
+      const client = await server.client({ ...PUBLIC, redirect_uris: [`${APP_ORIGIN}/cb`] });
+      expect(await redeemFrom(origin, client)).toEqual({ status: 400, error: 'invalid_request', allowedOrigin: null });
     },
   );
 
-  it('is nothing of the token endpoint for an app with a secret: a page cannot keep one', async () => {
-    const client = await server.client({ redirect_uris: [`${HOME}/cb`] });
-    expect(await ask(client, HOME)).toMatchObject({ error: 'invalid_request', allowed: null });
+  it('rejects requests for a confidential client, because a page cannot keep a secret', async () => {
+    const client = await server.client({ redirect_uris: [`${APP_ORIGIN}/cb`] });
+    expect(await redeemFrom(APP_ORIGIN, client)).toMatchObject({ error: 'invalid_request', allowedOrigin: null });
   });
 
-  it('is the token endpoint on whatever port of this machine the app runs on', async () => {
+  it('allows every port of localhost for a client with a loopback redirect URI', async () => {
     const client = await server.client({ ...PUBLIC, redirect_uris: ['http://localhost/cb'] });
     const origin = 'http://localhost:5173';
-    expect(await ask(client, origin)).toMatchObject({ error: 'invalid_grant', allowed: origin });
-    expect(await ask(client, 'http://127.0.0.1:5173')).toMatchObject({ allowed: null });
+    expect(await redeemFrom(origin, client)).toMatchObject({ error: 'invalid_grant', allowedOrigin: origin });
+    expect(await redeemFrom('http://127.0.0.1:5173', client)).toMatchObject({ allowedOrigin: null });
   });
 
-  it('is nothing for an app that only lives on a device', async () => {
+  it('allows no origin for a native app', async () => {
     const client = await server.client({ ...PUBLIC, redirect_uris: ['com.example.app:/cb'] });
-    expect(await ask(client, 'null')).toMatchObject({ allowed: null });
-    expect(await ask(client, HOME)).toMatchObject({ allowed: null });
+    expect(await redeemFrom('null', client)).toMatchObject({ allowedOrigin: null });
+    expect(await redeemFrom(APP_ORIGIN, client)).toMatchObject({ allowedOrigin: null });
   });
 
-  it('is userinfo, for whichever app the token was given to, in its own origin', async () => {
+  it('allows userinfo for the origin of the client that the token belongs to', async () => {
     const { email } = await server.account();
     const client = await server.client({ redirect_uris: ['https://acme.example/cb'] });
     const { body } = await redeemCode(server, client, await obtainCode(server, client, email));
     const read = async (origin: string) => {
       const headers = { origin, authorization: `Bearer ${body.access_token}` };
-      const answer = await fetch(`${server.origin}/oauth/userinfo`, { headers });
-      return { status: answer.status, allowed: answer.headers.get('access-control-allow-origin') };
+      const response = await sendRequest(server, 'GET', '/oauth/userinfo', headers);
+      return { status: response.status, allowedOrigin: response.headers['access-control-allow-origin'] ?? null };
     };
-    expect(await read('https://acme.example')).toEqual({ status: 200, allowed: 'https://acme.example' });
-    expect(await read('https://evil.example')).toEqual({ status: 400, allowed: null });
+    expect(await read('https://acme.example')).toEqual({ status: 200, allowedOrigin: 'https://acme.example' });
+    expect(await read('https://evil.example')).toEqual({ status: 400, allowedOrigin: null });
   });
 
   it.each(['/api/v1/oauth/token', '/oauth/token', '/oauth/userinfo', '/oauth/revoke', '/oauth/clients/register'])(
-    'may be asked for before it is asked (%s)',
+    'answers the preflight of %s',
     async (path) => {
-      const answer = await fetch(server.origin + path, {
-        method: 'OPTIONS',
-        headers: {
-          origin: HOME,
-          'access-control-request-method': 'POST',
-          'access-control-request-headers': 'authorization,content-type',
-        },
+      const { status, headers } = await sendRequest(server, 'OPTIONS', path, {
+        origin: APP_ORIGIN,
+        'access-control-request-method': 'POST',
+        'access-control-request-headers': 'authorization,content-type',
       });
-      expect(answer.status).toBe(204);
-      expect([HOME, '*']).toContain(answer.headers.get('access-control-allow-origin'));
-      expect(answer.headers.get('access-control-allow-headers')?.toLowerCase()).toContain('authorization');
+      expect(status).toBe(204);
+      expect([APP_ORIGIN, '*']).toContain(headers['access-control-allow-origin']);
+      expect(headers['access-control-allow-headers']?.toLowerCase()).toContain('authorization');
     },
   );
 });

@@ -1,22 +1,25 @@
+// The tokens of an app on openid-client: refresh, revocation, introspection, client credentials and
+// DPoP.
 import { createRemoteJWKSet, decodeProtectedHeader, jwtVerify, SignJWT } from 'jose';
 import * as oidc from 'openid-client';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { browserFor, discover, signIn } from '../support/openid-client.js';
+import { requestToken } from '../support/relying-party.js';
 import { startServer, type TestServer } from '../support/server.js';
 import { stores } from '../support/stores.js';
 
 const OFFLINE = { scope: 'openid email offline_access', prompt: 'consent' };
 const invalidGrant = { error: 'invalid_grant' };
 
-describe.each(stores)('the tokens of an app on openid-client, with the house on $name', (store) => {
+describe.each(stores)('tokens with the server on $name', (store) => {
   let server: TestServer;
   beforeAll(async () => {
     server = await startServer({ store, settings: { REFRESH_TOKEN_REUSE_INTERVAL: '0s' } });
   });
   afterAll(() => server.close());
 
-  /** An app, an account, and a browser without a session. */
-  async function provisioning(metadata: Record<string, unknown> = {}) {
+  /** Creates an account, an app, and a browser without a session. */
+  async function createAccountAndApp(metadata: Record<string, unknown> = {}) {
     const [account, client] = [await server.account(), await server.client(metadata)];
     return {
       account,
@@ -27,13 +30,13 @@ describe.each(stores)('the tokens of an app on openid-client, with the house on 
     };
   }
 
-  /** An app that acts for itself, without a user. */
-  async function machine() {
+  /** Creates a machine client (client credentials). */
+  async function createMachineClient() {
     const client = await server.client({ grant_types: ['client_credentials'], redirect_uris: [] });
     return { client, config: await discover(server, client) };
   }
 
-  const isAlive = (config: oidc.Configuration, token: string, sub: string) =>
+  const isActive = (config: oidc.Configuration, token: string, sub: string) =>
     oidc.fetchUserInfo(config, token, sub).then(
       () => true,
       (error) => {
@@ -42,73 +45,72 @@ describe.each(stores)('the tokens of an app on openid-client, with the house on 
       },
     );
 
-  describe('refreshing', () => {
-    it('rotates the refresh token and keeps the person', async () => {
-      const { account, config, browser } = await provisioning();
+  describe('a refresh token', () => {
+    it('is rotated and keeps the user', async () => {
+      const { account, config, browser } = await createAccountAndApp();
       const first = await signIn(config, browser, account.email);
       const second = await oidc.refreshTokenGrant(config, first.refresh_token!);
       expect(second.refresh_token).not.toBe(first.refresh_token);
       expect(second.access_token).not.toBe(first.access_token);
       expect(second.claims()?.sub).toBe(account.id);
       const third = await oidc.refreshTokenGrant(config, second.refresh_token!);
-      expect(await isAlive(config, third.access_token, account.id)).toBe(true);
+      expect(await isActive(config, third.access_token, account.id)).toBe(true);
     });
 
-    it('ends the whole family when a refresh token is used twice', async () => {
-      const { account, config, browser } = await provisioning();
+    it('revokes its whole family when it is reused', async () => {
+      const { account, config, browser } = await createAccountAndApp();
       const first = await signIn(config, browser, account.email, OFFLINE);
       const second = await oidc.refreshTokenGrant(config, first.refresh_token!);
       await expect(oidc.refreshTokenGrant(config, first.refresh_token!)).rejects.toMatchObject(invalidGrant);
       await expect(oidc.refreshTokenGrant(config, second.refresh_token!)).rejects.toMatchObject(invalidGrant);
-      expect(await isAlive(config, second.access_token, account.id)).toBe(false);
+      expect(await isActive(config, second.access_token, account.id)).toBe(false);
     });
 
-    it('leaves the other families of the same person and app alone', async () => {
-      const { account, config, browser } = await provisioning();
+    it('does not revoke other families of the same user and app when it is reused', async () => {
+      const { account, config, browser } = await createAccountAndApp();
       const stolen = await signIn(config, browser, account.email);
       const other = await signIn(config, browser, account.email);
       await oidc.refreshTokenGrant(config, stolen.refresh_token!);
       await expect(oidc.refreshTokenGrant(config, stolen.refresh_token!)).rejects.toMatchObject(invalidGrant);
-      expect(await isAlive(config, other.access_token, account.id)).toBe(true);
+      expect(await isActive(config, other.access_token, account.id)).toBe(true);
     });
 
-    it('lets exactly one of twenty redemptions at once succeed', async () => {
-      const { account, config, browser } = await provisioning();
+    it('is redeemed by exactly one of twenty concurrent requests', async () => {
+      const { account, config, browser } = await createAccountAndApp();
       const { refresh_token: token } = await signIn(config, browser, account.email);
-      const answers = await Promise.allSettled(
+      const responses = await Promise.allSettled(
         Array.from({ length: 20 }, () => oidc.refreshTokenGrant(config, token!)),
       );
-      const refused = answers.filter((answer) => answer.status === 'rejected');
-      expect(refused.map(({ reason }) => reason.error)).toEqual(Array(19).fill('invalid_grant'));
+      const rejected = responses.filter((response) => response.status === 'rejected');
+      expect(rejected.map(({ reason }) => reason.error)).toEqual(Array(19).fill('invalid_grant'));
     });
 
-    it('is not for another app', async () => {
-      const { email, config, browser } = await provisioning();
-      const other = await provisioning();
+    it('cannot be redeemed by another app', async () => {
+      const { email, config, browser } = await createAccountAndApp();
+      const other = await createAccountAndApp();
       const { refresh_token: token } = await signIn(config, browser, email);
       await expect(oidc.refreshTokenGrant(other.config, token!)).rejects.toMatchObject(invalidGrant);
     });
 
-    it('is not there for an app that did not register for it', async () => {
-      const { email, config, browser } = await provisioning({ grant_types: ['authorization_code'] });
+    it('is not issued to an app that did not register the grant type', async () => {
+      const { email, config, browser } = await createAccountAndApp({ grant_types: ['authorization_code'] });
       expect((await signIn(config, browser, email, OFFLINE)).refresh_token).toBeUndefined();
     });
   });
 
-  describe('revoking (RFC 7009)', () => {
-    it('ends an access token at once', async () => {
-      const { account, config, browser } = await provisioning();
+  describe('revocation (RFC 7009)', () => {
+    it('revokes an access token, but not its refresh token', async () => {
+      const { account, config, browser } = await createAccountAndApp();
       const tokens = await signIn(config, browser, account.email);
-      expect(await isAlive(config, tokens.access_token, account.id)).toBe(true);
+      expect(await isActive(config, tokens.access_token, account.id)).toBe(true);
       await oidc.tokenRevocation(config, tokens.access_token, { token_type_hint: 'access_token' });
-      expect(await isAlive(config, tokens.access_token, account.id)).toBe(false);
-      // The refresh token can still get another.
+      expect(await isActive(config, tokens.access_token, account.id)).toBe(false);
       const renewed = await oidc.refreshTokenGrant(config, tokens.refresh_token!);
-      expect(await isAlive(config, renewed.access_token, account.id)).toBe(true);
+      expect(await isActive(config, renewed.access_token, account.id)).toBe(true);
     });
 
-    it('ends a JWT access token at once', async () => {
-      const { config } = await machine();
+    it('revokes a JWT access token', async () => {
+      const { config } = await createMachineClient();
       const { access_token: token } = await oidc.clientCredentialsGrant(config, {
         resource: `${server.issuer}/api/v1`,
         scope: 'memory:read',
@@ -118,37 +120,34 @@ describe.each(stores)('the tokens of an app on openid-client, with the house on 
       expect(await oidc.tokenIntrospection(config, token)).toEqual({ active: false });
     });
 
-    it('ends the access tokens together with the refresh token', async () => {
-      const { account, config, browser } = await provisioning();
+    it('revokes the access tokens of a refresh token', async () => {
+      const { account, config, browser } = await createAccountAndApp();
       const tokens = await signIn(config, browser, account.email, OFFLINE);
       await oidc.tokenRevocation(config, tokens.refresh_token!);
       await expect(oidc.refreshTokenGrant(config, tokens.refresh_token!)).rejects.toMatchObject(invalidGrant);
-      expect(await isAlive(config, tokens.access_token, account.id)).toBe(false);
+      expect(await isActive(config, tokens.access_token, account.id)).toBe(false);
     });
 
-    it('does nothing to the tokens of another app, which is told so', async () => {
-      const { account, config, browser } = await provisioning();
-      const other = await provisioning();
+    it('rejects the tokens of another app', async () => {
+      const { account, config, browser } = await createAccountAndApp();
+      const other = await createAccountAndApp();
       const tokens = await signIn(config, browser, account.email);
       for (const token of [tokens.access_token, tokens.refresh_token!]) {
         await expect(oidc.tokenRevocation(other.config, token)).rejects.toMatchObject({ error: 'invalid_request' });
       }
       expect(await oidc.tokenIntrospection(config, tokens.refresh_token!)).toMatchObject({ active: true });
-      expect(await isAlive(config, tokens.access_token, account.id)).toBe(true);
+      expect(await isActive(config, tokens.access_token, account.id)).toBe(true);
     });
 
-    it.each(['garbage', 'a.b.c', 'eyJhbGciOiJub25lIn0.e30.'])(
-      'is content with %j, which is no token',
-      async (token) => {
-        const { config } = await provisioning();
-        await expect(oidc.tokenRevocation(config, token)).resolves.toBeUndefined();
-      },
-    );
+    it.each(['garbage', 'a.b.c', 'eyJhbGciOiJub25lIn0.e30.'])('accepts %j, which is not a token', async (token) => {
+      const { config } = await createAccountAndApp();
+      await expect(oidc.tokenRevocation(config, token)).resolves.toBeUndefined();
+    });
   });
 
-  describe('introspecting (RFC 7662)', () => {
+  describe('introspection (RFC 7662)', () => {
     it('describes an opaque access token and a refresh token', async () => {
-      const { account, client, config, browser } = await provisioning();
+      const { account, client, config, browser } = await createAccountAndApp();
       const tokens = await signIn(config, browser, account.email);
       const common = { active: true, sub: account.id, client_id: client.id, iss: server.issuer };
       expect(await oidc.tokenIntrospection(config, tokens.access_token)).toMatchObject({
@@ -159,8 +158,8 @@ describe.each(stores)('the tokens of an app on openid-client, with the house on 
       expect(await oidc.tokenIntrospection(config, tokens.refresh_token!)).toMatchObject(common);
     });
 
-    it('describes a JWT access token, and no longer once the login has ended', async () => {
-      const { account, client, config, browser } = await provisioning();
+    it('describes a JWT access token until the user signs out', async () => {
+      const { account, client, config, browser } = await createAccountAndApp();
       const resource = `${server.issuer}/api/v1`;
       const tokens = await signIn(config, browser, account.email, { scope: 'openid memory:read', resource });
       expect(decodeProtectedHeader(tokens.access_token).typ).toBe('at+jwt');
@@ -175,8 +174,8 @@ describe.each(stores)('the tokens of an app on openid-client, with the house on 
       expect(await oidc.tokenIntrospection(config, tokens.access_token)).toEqual({ active: false });
     });
 
-    it('answers only that it is not active to a garbage or forged token, and to a spent one', async () => {
-      const { account, client, config, browser } = await provisioning();
+    it('reports malformed, forged and used tokens as inactive', async () => {
+      const { account, client, config, browser } = await createAccountAndApp();
       const tokens = await signIn(config, browser, account.email);
       await oidc.refreshTokenGrant(config, tokens.refresh_token!);
       const { privateKey } = await oidc.randomDPoPKeyPair('ES256');
@@ -188,14 +187,14 @@ describe.each(stores)('the tokens of an app on openid-client, with the house on 
         .setIssuedAt()
         .setExpirationTime('1h')
         .sign(privateKey);
-      const none = `${Buffer.from('{"alg":"none","typ":"at+jwt"}').toString('base64url')}.${forged.split('.')[1]}.`;
+      const unsigned = `${Buffer.from('{"alg":"none","typ":"at+jwt"}').toString('base64url')}.${forged.split('.')[1]}.`;
       for (const token of [
         'garbage',
         'a.b.c',
         '..',
         'jwt~a.b.c',
         forged,
-        none,
+        unsigned,
         tokens.id_token!,
         tokens.refresh_token!,
       ]) {
@@ -204,28 +203,28 @@ describe.each(stores)('the tokens of an app on openid-client, with the house on 
     });
 
     it('rejects an app that does not authenticate', async () => {
-      const { account, client, config, browser } = await provisioning();
+      const { account, client, config, browser } = await createAccountAndApp();
       const { access_token: token } = await signIn(config, browser, account.email);
-      const stranger = await discover(server, { ...client, secret: 'wrong' });
-      await expect(oidc.tokenIntrospection(stranger, token)).rejects.toMatchObject({ status: 401 });
+      const withWrongSecret = await discover(server, { ...client, secret: 'wrong' });
+      await expect(oidc.tokenIntrospection(withWrongSecret, token)).rejects.toMatchObject({ status: 401 });
     });
 
-    it('tells an app that registered itself nothing about the tokens of others', async () => {
-      const { account, config, browser } = await provisioning();
+    it('reports the tokens of other apps as inactive to a dynamically registered app', async () => {
+      const { account, config, browser } = await createAccountAndApp();
       const { access_token: token } = await signIn(config, browser, account.email);
-      const stranger = await oidc.dynamicClientRegistration(
+      const registered = await oidc.dynamicClientRegistration(
         new URL(server.issuer),
-        { redirect_uris: ['https://stranger.example/cb'] },
+        { redirect_uris: ['https://other.example/cb'] },
         undefined,
         { execute: [oidc.allowInsecureRequests] },
       );
-      expect(await oidc.tokenIntrospection(stranger, token)).toEqual({ active: false });
+      expect(await oidc.tokenIntrospection(registered, token)).toEqual({ active: false });
     });
   });
 
-  describe('an app by itself (client credentials)', () => {
-    it('gets an opaque token when it names no API', async () => {
-      const { client, config } = await machine();
+  describe('the client credentials grant', () => {
+    it('issues an opaque token without a resource', async () => {
+      const { client, config } = await createMachineClient();
       const tokens = await oidc.clientCredentialsGrant(config);
       expect(tokens.access_token).not.toContain('.');
       expect(tokens.refresh_token).toBeUndefined();
@@ -235,8 +234,8 @@ describe.each(stores)('the tokens of an app on openid-client, with the house on 
       });
     });
 
-    it('gets a signed token for the API that it names, which the published keys verify (RFC 9068)', async () => {
-      const { client, config } = await machine();
+    it('issues a JWT for a resource, which the published keys verify (RFC 9068)', async () => {
+      const { client, config } = await createMachineClient();
       const resource = `${server.issuer}/api/v1`;
       const tokens = await oidc.clientCredentialsGrant(config, { resource, scope: 'memory:read vector:search' });
       expect(tokens.expires_in).toBe(28_800);
@@ -257,40 +256,40 @@ describe.each(stores)('the tokens of an app on openid-client, with the house on 
       expect(payload.exp! - payload.iat!).toBe(28_800);
     });
 
-    it('receives invalid_target for an unknown API', async () => {
-      const { config } = await machine();
-      const asked = oidc.clientCredentialsGrant(config, { resource: 'https://nowhere.example/api' });
-      await expect(asked).rejects.toMatchObject({ error: 'invalid_target' });
+    it('rejects an unknown resource', async () => {
+      const { config } = await createMachineClient();
+      const request = oidc.clientCredentialsGrant(config, { resource: 'https://nowhere.example/api' });
+      await expect(request).rejects.toMatchObject({ error: 'invalid_target' });
     });
 
-    it('is not there for an app that an administrator did not give it', async () => {
-      const { config } = await provisioning();
+    it('is rejected for an app that is not registered for it', async () => {
+      const { config } = await createAccountAndApp();
       await expect(oidc.clientCredentialsGrant(config)).rejects.toMatchObject({ error: 'unauthorized_client' });
     });
   });
 
-  describe('tokens bound to a key (DPoP, RFC 9449)', () => {
-    it('are given for a proof with a nonce of the house, and good for nothing without the key', async () => {
-      const { account, config, browser } = await provisioning();
+  describe('DPoP-bound tokens (RFC 9449)', () => {
+    it('are issued for a proof with a nonce of the server, and rejected without the key', async () => {
+      const { account, config, browser } = await createAccountAndApp();
       const DPoP = oidc.getDPoPHandle(config, await oidc.randomDPoPKeyPair('ES256'));
       const tokens = await signIn(config, browser, account.email, {}, { DPoP });
       expect(tokens.token_type).toBe('dpop');
-      const asked = () => oidc.fetchUserInfo(config, tokens.access_token, account.id, { DPoP });
-      expect(await asked()).toMatchObject({ sub: account.id });
+      const fetchUserInfo = () => oidc.fetchUserInfo(config, tokens.access_token, account.id, { DPoP });
+      expect(await fetchUserInfo()).toMatchObject({ sub: account.id });
 
-      expect(await isAlive(config, tokens.access_token, account.id)).toBe(false);
-      const thief = oidc.getDPoPHandle(config, await oidc.randomDPoPKeyPair('ES256'));
-      const stolen = oidc.fetchUserInfo(config, tokens.access_token, account.id, { DPoP: thief });
+      expect(await isActive(config, tokens.access_token, account.id)).toBe(false);
+      const otherKey = oidc.getDPoPHandle(config, await oidc.randomDPoPKeyPair('ES256'));
+      const stolen = oidc.fetchUserInfo(config, tokens.access_token, account.id, { DPoP: otherKey });
       await expect(stolen).rejects.toMatchObject({ status: 401 });
       const downgraded = await fetch(config.serverMetadata().userinfo_endpoint!, {
         headers: { authorization: `DPoP ${tokens.access_token}` },
       });
       expect(downgraded.status).toBe(400);
-      expect(await asked()).toMatchObject({ sub: account.id });
+      expect(await fetchUserInfo()).toMatchObject({ sub: account.id });
     });
 
-    it('demand a nonce: a proof without one is answered with one', async () => {
-      const { client } = await machine();
+    it('need a nonce, which the response to a proof without one contains', async () => {
+      const { client } = await createMachineClient();
       const { privateKey, publicKey } = await oidc.randomDPoPKeyPair('ES256', { extractable: true });
       const { kty, crv, x, y } = await crypto.subtle.exportKey('jwk', publicKey);
       const proof = await new SignJWT({
@@ -301,26 +300,19 @@ describe.each(stores)('the tokens of an app on openid-client, with the house on 
         .setProtectedHeader({ alg: 'ES256', typ: 'dpop+jwt', jwk: { kty, crv, x, y } as never })
         .setIssuedAt()
         .sign(privateKey);
-      const answer = await fetch(`${server.issuer}/api/v1/oauth/token`, {
-        method: 'POST',
-        headers: {
-          DPoP: proof,
-          authorization: `Basic ${Buffer.from(`${client.id}:${client.secret}`).toString('base64')}`,
-        },
-        body: new URLSearchParams({ grant_type: 'client_credentials' }),
-      });
-      expect(answer.status).toBe(400);
-      expect(await answer.json()).toMatchObject({ error: 'use_dpop_nonce' });
-      expect(answer.headers.get('dpop-nonce')).toBeTruthy();
+      const params = { grant_type: 'client_credentials' };
+      const { status, body, headers } = await requestToken(server, client, params, { headers: { DPoP: proof } });
+      expect([status, body.error]).toEqual([400, 'use_dpop_nonce']);
+      expect(headers['dpop-nonce']).toBeTruthy();
     });
 
-    it("are refreshed, by a public app, only with the app's key", async () => {
-      const { account, config, browser } = await provisioning({ token_endpoint_auth_method: 'none' });
+    it('are refreshed by a public client only with its key', async () => {
+      const { account, config, browser } = await createAccountAndApp({ token_endpoint_auth_method: 'none' });
       const DPoP = oidc.getDPoPHandle(config, await oidc.randomDPoPKeyPair('ES256'));
       const tokens = await signIn(config, browser, account.email, {}, { DPoP });
-      const thief = oidc.getDPoPHandle(config, await oidc.randomDPoPKeyPair('ES256'));
-      const refused = oidc.refreshTokenGrant(config, tokens.refresh_token!, undefined, { DPoP: thief });
-      await expect(refused).rejects.toMatchObject(invalidGrant);
+      const otherKey = oidc.getDPoPHandle(config, await oidc.randomDPoPKeyPair('ES256'));
+      const withOtherKey = oidc.refreshTokenGrant(config, tokens.refresh_token!, undefined, { DPoP: otherKey });
+      await expect(withOtherKey).rejects.toMatchObject(invalidGrant);
       await expect(oidc.refreshTokenGrant(config, tokens.refresh_token!)).rejects.toMatchObject(invalidGrant);
       const renewed = await oidc.refreshTokenGrant(config, tokens.refresh_token!, undefined, { DPoP });
       expect(renewed.token_type).toBe('dpop');

@@ -1,3 +1,4 @@
+// Sign-in of a third-party app on openid-client, which knows only the issuer and its credentials.
 import { setTimeout as sleep } from 'node:timers/promises';
 import * as oidc from 'openid-client';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -16,20 +17,20 @@ import { REDIRECT_URI } from '../support/relying-party.js';
 import { PASSWORD, startServer, type TestServer } from '../support/server.js';
 import { stores } from '../support/stores.js';
 
-/** An app that wants to know when the person proved who they are, and in which session. */
+/** Requests the time of authentication and the session in the ID token. */
 const CLAIMS = JSON.stringify({ id_token: { auth_time: { essential: true }, sid: null } });
-/** auth_time counts whole seconds: after this pause, the next one is another. */
+/** After this pause, `auth_time` (in seconds) has another value. */
 const NEXT_SECOND_MS = 1100;
 
-describe.each(stores)('an app on openid-client, with the house on $name', (store) => {
+describe.each(stores)('an app on openid-client, with the server on $name', (store) => {
   let server: TestServer;
   beforeAll(async () => {
     server = await startServer({ store });
   });
   afterAll(() => server.close());
 
-  /** An app that knows its credentials, a person, and a browser in which nobody is signed in. */
-  async function provisioning(
+  /** Creates an account, an app, and a browser without a session. */
+  async function createAccountAndApp(
     metadata: Record<string, unknown> = {},
     options: { firstParty?: boolean; pkceRequired?: boolean } = {},
   ) {
@@ -43,9 +44,9 @@ describe.each(stores)('an app on openid-client, with the house on $name', (store
     };
   }
 
-  describe('finding out about the house', () => {
-    it('needs nothing but its address', async () => {
-      const { config } = await provisioning();
+  describe('discovery', () => {
+    it('needs only the issuer', async () => {
+      const { config } = await createAccountAndApp();
       const metadata = config.serverMetadata();
       expect(metadata).toMatchObject({
         issuer: server.issuer,
@@ -68,7 +69,7 @@ describe.each(stores)('an app on openid-client, with the house on $name', (store
       );
     });
 
-    it('gets the same answer from the address that OAuth names, open to pages of every origin', async () => {
+    it('returns the same document at the OAuth path, to pages of every origin', async () => {
       const [openid, oauth] = await Promise.all(
         ['openid-configuration', 'oauth-authorization-server'].map((name) =>
           fetch(`${server.issuer}/.well-known/${name}`, { headers: { origin: 'https://spa.example' } }),
@@ -79,9 +80,9 @@ describe.each(stores)('an app on openid-client, with the house on $name', (store
     });
   });
 
-  describe('signing a person in', () => {
-    it('gets a code for PKCE, state and nonce, and an ID token of this house', async () => {
-      const { account, client, config, browser } = await provisioning();
+  describe('the authorization code flow', () => {
+    it('returns a code with state and issuer, and an ID token with the nonce', async () => {
+      const { account, client, config, browser } = await createAccountAndApp();
       const attempt = await beginSignIn(config);
       const { url } = await completeSignIn(browser, attempt.url, account.email);
       expect(url.origin + url.pathname).toBe(REDIRECT_URI);
@@ -100,8 +101,8 @@ describe.each(stores)('an app on openid-client, with the house on $name', (store
       });
     });
 
-    it('refuses an answer that claims to come from another issuer', async () => {
-      const { email, config, browser } = await provisioning();
+    it('names the issuer in the response, so that the app rejects another one', async () => {
+      const { email, config, browser } = await createAccountAndApp();
       const attempt = await beginSignIn(config);
       const { url } = await completeSignIn(browser, attempt.url, email);
       url.searchParams.set('iss', 'https://evil.example');
@@ -110,23 +111,23 @@ describe.each(stores)('an app on openid-client, with the house on $name', (store
       });
     });
 
-    it('gets no tokens for a code without the verifier that belongs to it', async () => {
-      const { email, config, browser } = await provisioning();
+    it('rejects a code with another PKCE verifier', async () => {
+      const { email, config, browser } = await createAccountAndApp();
       const attempt = await beginSignIn(config);
       const { url } = await completeSignIn(browser, attempt.url, email);
       const checks = { ...attempt.checks, pkceCodeVerifier: oidc.randomPKCECodeVerifier() };
       await expect(exchange(config, url, { checks })).rejects.toMatchObject({ error: 'invalid_grant' });
     });
 
-    it('is not let in without PKCE', async () => {
-      const { email, config, browser } = await provisioning();
+    it('requires PKCE', async () => {
+      const { email, config, browser } = await createAccountAndApp();
       const attempt = await beginSignIn(config, { code_challenge: '', code_challenge_method: '' });
       const { url } = await completeSignIn(browser, attempt.url, email);
       await expect(exchange(config, url, attempt)).rejects.toMatchObject({ error: 'invalid_request' });
     });
 
-    it('does without PKCE where an administrator switched it off', async () => {
-      const { account, config, browser } = await provisioning({}, { pkceRequired: false });
+    it('does not require PKCE from a client for which an administrator disabled it', async () => {
+      const { account, config, browser } = await createAccountAndApp({}, { pkceRequired: false });
       const attempt = await beginSignIn(config, { code_challenge: '', code_challenge_method: '' });
       const { url } = await completeSignIn(browser, attempt.url, account.email);
       const { pkceCodeVerifier: _, ...checks } = attempt.checks;
@@ -134,8 +135,8 @@ describe.each(stores)('an app on openid-client, with the house on $name', (store
       expect(tokens.claims()?.sub).toBe(account.id);
     });
 
-    it('reads the person at userinfo, by GET and by POST', async () => {
-      const { account, config, browser } = await provisioning();
+    it('returns the claims of the user at userinfo, by GET and by POST', async () => {
+      const { account, config, browser } = await createAccountAndApp();
       const tokens = await signIn(config, browser, account.email);
       const byGet = await oidc.fetchUserInfo(config, tokens.access_token, account.id);
       expect(byGet).toMatchObject({
@@ -154,43 +155,43 @@ describe.each(stores)('an app on openid-client, with the house on $name', (store
       expect(await byPost.json()).toEqual(byGet);
     });
 
-    it('may not bring the token in the query', async () => {
-      const { email, config, browser } = await provisioning();
+    it('rejects an access token in the query of userinfo', async () => {
+      const { email, config, browser } = await createAccountAndApp();
       const tokens = await signIn(config, browser, email);
       const endpoint = config.serverMetadata().userinfo_endpoint!;
-      const answer = await fetch(`${endpoint}?access_token=${tokens.access_token}`);
-      expect(answer.status).toBe(400);
-      expect(await answer.json()).not.toHaveProperty('sub');
+      const response = await fetch(`${endpoint}?access_token=${tokens.access_token}`);
+      expect(response.status).toBe(400);
+      expect(await response.json()).not.toHaveProperty('sub');
     });
 
-    it('learns only what its scopes are for', async () => {
-      const { account, config, browser } = await provisioning();
+    it('returns only the claims of the granted scopes', async () => {
+      const { account, config, browser } = await createAccountAndApp();
       const tokens = await signIn(config, browser, account.email, { scope: 'openid' });
       expect(await oidc.fetchUserInfo(config, tokens.access_token, account.id)).toEqual({ sub: account.id });
       expect(tokens.claims()).not.toHaveProperty('email');
     });
 
-    it.each(['RS256', 'ES256'])('gets its ID tokens signed with %s when it asked for that', async (alg) => {
-      const { email, client, browser } = await provisioning({ id_token_signed_response_alg: alg });
-      const known = { client_secret: client.secret, id_token_signed_response_alg: alg };
-      const config = await oidc.discovery(new URL(server.issuer), client.id, known, undefined, {
+    it.each(['RS256', 'ES256'])('signs ID tokens with %s for a client that registered it', async (alg) => {
+      const { email, client, browser } = await createAccountAndApp({ id_token_signed_response_alg: alg });
+      const metadata = { client_secret: client.secret, id_token_signed_response_alg: alg };
+      const config = await oidc.discovery(new URL(server.issuer), client.id, metadata, undefined, {
         execute: [oidc.allowInsecureRequests],
       });
-      oidc.enableNonRepudiationChecks(config); // verifies the signature with the published keys, too
+      oidc.enableNonRepudiationChecks(config); // verifies the signature with the published keys
       const tokens = await signIn(config, browser, email);
       expect(headerOf(tokens.id_token!)).toMatchObject({ alg });
     });
 
-    it('gets its ID tokens signed with RS256 when it said nothing', async () => {
-      const { email, config, browser } = await provisioning();
+    it('signs ID tokens with RS256 by default', async () => {
+      const { email, config, browser } = await createAccountAndApp();
       oidc.enableNonRepudiationChecks(config);
       expect(headerOf((await signIn(config, browser, email)).id_token!)).toMatchObject({ alg: 'RS256' });
     });
   });
 
   describe('the authorization request', () => {
-    it('may be posted by a form of the app', async () => {
-      const { account, config, browser } = await provisioning();
+    it('can be posted by a form of the app', async () => {
+      const { account, config, browser } = await createAccountAndApp();
       const attempt = await beginSignIn(config);
       const body = new URLSearchParams(attempt.url.searchParams);
       const first = await browser.open(attempt.url.pathname, { method: 'POST', body });
@@ -198,20 +199,19 @@ describe.each(stores)('an app on openid-client, with the house on $name', (store
       expect((await exchange(config, url, attempt)).claims()?.sub).toBe(account.id);
     });
 
-    it('may be pushed ahead (PAR), and then carries nothing but a reference', async () => {
-      const { account, config, browser } = await provisioning();
+    it('can be pushed (PAR), and is then a reference that is valid once', async () => {
+      const { account, config, browser } = await createAccountAndApp();
       const attempt = await beginSignIn(config);
       const pushed = await oidc.buildAuthorizationUrlWithPAR(config, attempt.parameters);
       expect([...pushed.searchParams.keys()].sort()).toEqual(['client_id', 'request_uri']);
       const { url } = await completeSignIn(browser, pushed, account.email);
       expect((await exchange(config, url, attempt)).claims()?.sub).toBe(account.id);
-      // The reference is good for one authorization.
       const again = await browser.open(pushed);
       expect(again.url.searchParams.get('code')).toBeNull();
     });
 
-    it('may only be pushed by a client that proves who it is', async () => {
-      const { client } = await provisioning();
+    it('can be pushed only by an authenticated client', async () => {
+      const { client } = await createAccountAndApp();
       const config = await discover(server, { ...client, secret: 'wrong' });
       const attempt = await beginSignIn(config);
       await expect(oidc.buildAuthorizationUrlWithPAR(config, attempt.parameters)).rejects.toMatchObject({
@@ -220,8 +220,8 @@ describe.each(stores)('an app on openid-client, with the house on $name', (store
       });
     });
 
-    it('may have its answer posted to the app (form_post)', async () => {
-      const { account, config, browser } = await provisioning();
+    it('can ask for a posted response (form_post)', async () => {
+      const { account, config, browser } = await createAccountAndApp();
       const attempt = await beginSignIn(config, { response_mode: 'form_post' });
       const page = await completeSignIn(browser, attempt.url, account.email);
       expect(page.status).toBe(200);
@@ -230,8 +230,8 @@ describe.each(stores)('an app on openid-client, with the house on $name', (store
       expect((await exchange(config, request, attempt)).claims()?.sub).toBe(account.id);
     });
 
-    it('may ask for single claims', async () => {
-      const { account, config, browser } = await provisioning();
+    it('can ask for single claims', async () => {
+      const { account, config, browser } = await createAccountAndApp();
       const claims = { id_token: { email: { essential: true } }, userinfo: { given_name: null } };
       const attempt = await beginSignIn(config, { scope: 'openid', claims: JSON.stringify(claims) });
       const consent = await browser.signIn(account.email, PASSWORD, await browser.open(attempt.url));
@@ -246,24 +246,24 @@ describe.each(stores)('an app on openid-client, with the house on $name', (store
       expect(userinfo).not.toHaveProperty('family_name');
     });
 
-    it('fills the form with the address it hints at', async () => {
-      const { config, browser } = await provisioning();
+    it('fills the sign-in form with its login_hint', async () => {
+      const { config, browser } = await createAccountAndApp();
       const attempt = await beginSignIn(config, { login_hint: 'jane+work@example.com' });
       const page = await browser.open(attempt.url);
       expect(isLogin(page)).toBe(true);
       expect(page.html).toMatch(/name="email"[^>]*value="jane\+work@example\.com"/);
     });
 
-    it('is told when it names an API that nobody knows', async () => {
-      const { email, config, browser } = await provisioning();
+    it('receives invalid_target for an unknown resource', async () => {
+      const { email, config, browser } = await createAccountAndApp();
       const attempt = await beginSignIn(config, { resource: 'https://nowhere.example/api' });
       const { url } = await completeSignIn(browser, attempt.url, email);
       await expect(exchange(config, url, attempt)).rejects.toMatchObject({ error: 'invalid_target' });
     });
 
-    it('goes nowhere when its redirect is not registered', async () => {
-      const { config, browser } = await provisioning();
-      const attempt = await beginSignIn(config, { redirect_uri: `${REDIRECT_URI}/elsewhere` });
+    it('is not redirected to an unregistered redirect URI', async () => {
+      const { config, browser } = await createAccountAndApp();
+      const attempt = await beginSignIn(config, { redirect_uri: `${REDIRECT_URI}/other` });
       const page = await browser.open(attempt.url);
       expect(page.status).toBe(400);
       expect(page.url.origin).toBe(server.origin);
@@ -271,9 +271,9 @@ describe.each(stores)('an app on openid-client, with the house on $name', (store
     });
   });
 
-  describe('how fresh the login is', () => {
-    it('asks nobody anything with prompt=none, and is told when nobody is signed in', async () => {
-      const { email, config, browser } = await provisioning();
+  describe('prompt and max_age', () => {
+    it('return an error with prompt=none when the user must sign in or consent', async () => {
+      const { email, config, browser } = await createAccountAndApp();
       const attempt = await beginSignIn(config, { prompt: 'none' });
       const { url } = await browser.open(attempt.url);
       await expect(exchange(config, url, attempt)).rejects.toMatchObject({ error: 'login_required' });
@@ -284,8 +284,8 @@ describe.each(stores)('an app on openid-client, with the house on $name', (store
       await expect(exchange(config, withoutConsent.url, second)).rejects.toMatchObject({ error: 'consent_required' });
     });
 
-    it('signs in silently with prompt=none when the person is signed in and has consented', async () => {
-      const { account, config, browser } = await provisioning();
+    it('return a code with prompt=none when the user is signed in and has consented', async () => {
+      const { account, config, browser } = await createAccountAndApp();
       const first = await signIn(config, browser, account.email, { claims: CLAIMS });
       const attempt = await beginSignIn(config, { prompt: 'none', id_token_hint: first.id_token!, claims: CLAIMS });
       const { url } = await browser.open(attempt.url);
@@ -294,16 +294,15 @@ describe.each(stores)('an app on openid-client, with the house on $name', (store
       expect(claims).toMatchObject({ sub: account.id, sid: first.claims()!.sid, auth_time: first.claims()!.auth_time });
     });
 
-    it('shows the sign-in page again with prompt=login, and auth_time moves', async () => {
-      const { account, config, browser } = await provisioning();
+    it('show the sign-in page again with prompt=login, which renews auth_time', async () => {
+      const { account, config, browser } = await createAccountAndApp();
       const first = (await signIn(config, browser, account.email, { claims: CLAIMS })).claims()!;
       await sleep(NEXT_SECOND_MS);
       const attempt = await beginSignIn(config, { prompt: 'login', claims: CLAIMS });
       const page = await browser.open(attempt.url);
       expect(isLogin(page)).toBe(true);
-      // Going on without a password leads nowhere.
-      const uid = new URL(page.url.searchParams.get('return_to')!, server.origin);
-      expect(isLogin(await browser.open(uid))).toBe(true);
+      const withoutPassword = new URL(page.url.searchParams.get('return_to')!, server.origin);
+      expect(isLogin(await browser.open(withoutPassword))).toBe(true);
 
       const { url } = await completeSignIn(browser, page, account.email);
       const second = (await exchange(config, url, attempt)).claims()!;
@@ -312,22 +311,22 @@ describe.each(stores)('an app on openid-client, with the house on $name', (store
     });
 
     it.each<Record<string, string>>([{ prompt: 'login' }, { max_age: '60' }])(
-      'asks for the password only once with %o',
-      async (asked) => {
-        const { account, config, browser } = await provisioning();
-        const attempt = await beginSignIn(config, asked);
+      'ask for the password only once with %o',
+      async (parameters) => {
+        const { account, config, browser } = await createAccountAndApp();
+        const attempt = await beginSignIn(config, parameters);
         const page = await browser.signIn(account.email, PASSWORD, await browser.open(attempt.url));
         expect(isConsent(page)).toBe(true);
       },
     );
 
-    it('shows the sign-in page only when the login is older than max_age', async () => {
-      const { account, config, browser } = await provisioning();
+    it('show the sign-in page when the last authentication is older than max_age', async () => {
+      const { account, config, browser } = await createAccountAndApp();
       const first = (await signIn(config, browser, account.email, { claims: CLAIMS })).claims()!;
-      const young = await beginSignIn(config, { max_age: '3600' });
-      const answer = await browser.open(young.url);
-      young.checks.maxAge = 3600;
-      expect((await exchange(config, answer.url, young)).claims()!.auth_time).toBe(first.auth_time);
+      const recent = await beginSignIn(config, { max_age: '3600' });
+      const callback = await browser.open(recent.url);
+      recent.checks.maxAge = 3600;
+      expect((await exchange(config, callback.url, recent)).claims()!.auth_time).toBe(first.auth_time);
 
       await sleep(2 * NEXT_SECOND_MS);
       const old = await beginSignIn(config, { max_age: '1' });
@@ -339,16 +338,16 @@ describe.each(stores)('an app on openid-client, with the house on $name', (store
     });
   });
 
-  describe('the consent', () => {
-    it('is not asked for when the app is first-party', async () => {
-      const { account, config, browser } = await provisioning({}, { firstParty: true });
+  describe('consent', () => {
+    it('is not needed for a first-party app', async () => {
+      const { account, config, browser } = await createAccountAndApp({}, { firstParty: true });
       const attempt = await beginSignIn(config);
       const page = await browser.signIn(account.email, PASSWORD, await browser.open(attempt.url));
       expect((await exchange(config, page.url, attempt)).claims()?.sub).toBe(account.id);
     });
 
-    it('may be refused, and the app is told so', async () => {
-      const { email, config, browser } = await provisioning();
+    it('can be denied, and the app receives access_denied', async () => {
+      const { email, config, browser } = await createAccountAndApp();
       const attempt = await beginSignIn(config);
       const consent = await browser.signIn(email, PASSWORD, await browser.open(attempt.url));
       expect(isConsent(consent)).toBe(true);
@@ -357,14 +356,14 @@ describe.each(stores)('an app on openid-client, with the house on $name', (store
       expect(url.searchParams.get('iss')).toBe(server.issuer);
     });
 
-    it('is remembered for the next login, on any browser, until it is withdrawn on the account page', async () => {
-      const { account, client, config, browser } = await provisioning();
+    it('is remembered in all browsers until the user revokes it on the account page', async () => {
+      const { account, client, config, browser } = await createAccountAndApp();
       const tokens = await signIn(config, browser, account.email);
 
       const otherBrowser = browserFor(server);
       const attempt = await beginSignIn(config);
-      const answer = await otherBrowser.signIn(account.email, PASSWORD, await otherBrowser.open(attempt.url));
-      expect((await exchange(config, answer.url, attempt)).claims()?.sub).toBe(account.id);
+      const callback = await otherBrowser.signIn(account.email, PASSWORD, await otherBrowser.open(attempt.url));
+      expect((await exchange(config, callback.url, attempt)).claims()?.sub).toBe(account.id);
 
       const home = await otherBrowser.open('/account');
       const removal = home.html.split('<form').findIndex((part) => part.includes(client.id)) - 1;
@@ -376,16 +375,16 @@ describe.each(stores)('an app on openid-client, with the house on $name', (store
       expect(isConsent(await otherBrowser.open((await beginSignIn(config)).url))).toBe(true);
     });
 
-    it('is asked for again when the app wants more than was allowed', async () => {
-      const { account, config, browser } = await provisioning();
+    it('is needed again for additional scopes', async () => {
+      const { account, config, browser } = await createAccountAndApp();
       await signIn(config, browser, account.email, { scope: 'openid' });
       const page = await browser.open((await beginSignIn(config, { scope: 'openid email' })).url);
       expect(isConsent(page)).toBe(true);
       expect(page.html).toContain('Your e-mail address');
     });
 
-    it('is asked for again with prompt=consent', async () => {
-      const { account, config, browser } = await provisioning();
+    it('is needed again with prompt=consent', async () => {
+      const { account, config, browser } = await createAccountAndApp();
       await signIn(config, browser, account.email);
       expect(isConsent(await browser.open((await beginSignIn(config, { prompt: 'consent' })).url))).toBe(true);
     });

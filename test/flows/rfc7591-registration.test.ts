@@ -1,13 +1,15 @@
+// Dynamic client registration and its management (RFC 7591, RFC 7592), by openid-client.
 import * as oidc from 'openid-client';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { browserFor, signIn } from '../support/openid-client.js';
 import { REDIRECT_URI } from '../support/relying-party.js';
+import { sendJson } from '../support/request.js';
 import { startServer, type TestServer } from '../support/server.js';
 import { stores } from '../support/stores.js';
 
 type Metadata = Partial<oidc.ClientMetadata>;
 
-describe.each(stores)('an app that registers itself, with the house on $name', (store) => {
+describe.each(stores)('dynamic client registration, with the server on $name', (store) => {
   let server: TestServer;
   beforeAll(async () => {
     server = await startServer({ store });
@@ -17,29 +19,28 @@ describe.each(stores)('an app that registers itself, with the house on $name', (
   const register = (metadata: Metadata = {}) =>
     oidc.dynamicClientRegistration(
       new URL(server.issuer),
-      { client_name: 'Newcomer', redirect_uris: [REDIRECT_URI], ...metadata },
+      { client_name: 'New app', redirect_uris: [REDIRECT_URI], ...metadata },
       undefined,
       { execute: [oidc.allowInsecureRequests] },
     );
 
-  /** RFC 7592: what the app does with its own record. */
-  async function manage(metadata: Metadata, method: string, body?: object, token = metadata.registration_access_token) {
-    const response = await fetch(metadata.registration_client_uri as string, {
-      method,
-      headers: { authorization: `Bearer ${token}`, ...(body && { 'content-type': 'application/json' }) },
-      body: body && JSON.stringify(body),
-    });
-    const text = await response.text();
-    return { status: response.status, body: text ? JSON.parse(text) : undefined };
+  /** Sends a request to the client configuration endpoint (RFC 7592). */
+  function manage(
+    { registration_client_uri: uri, registration_access_token: ownToken }: Metadata,
+    method: string,
+    body?: object,
+    token = ownToken,
+  ) {
+    return sendJson(server, method, new URL(String(uri)).pathname, { body, token: String(token) });
   }
 
-  it('is answered with its credentials and with what it asked for, and can sign people in', async () => {
+  it('returns the credentials and metadata of a client that can sign users in', async () => {
     const { email } = await server.account();
     const config = await register({ grant_types: ['authorization_code'], scope: 'openid profile email' });
     expect(config.clientMetadata()).toMatchObject({
       client_id: expect.any(String),
       client_secret: expect.any(String),
-      client_name: 'Newcomer',
+      client_name: 'New app',
       redirect_uris: [REDIRECT_URI],
       grant_types: ['authorization_code'],
       scope: 'openid profile email',
@@ -49,14 +50,14 @@ describe.each(stores)('an app that registers itself, with the house on $name', (
     expect(tokens.claims()).toMatchObject({ email });
   });
 
-  it('may be public: then it has no secret', async () => {
+  it('returns no secret to a public client', async () => {
     const { email } = await server.account();
     const config = await register({ token_endpoint_auth_method: 'none' });
     expect(config.clientMetadata()).not.toHaveProperty('client_secret');
     expect((await signIn(config, browserFor(server), email)).claims()).toMatchObject({ email });
   });
 
-  it('gets no more than strangers may have', async () => {
+  it('ignores grant types, scopes and settings that only administrators can choose', async () => {
     const config = await register({
       grant_types: ['authorization_code', 'client_credentials', 'urn:ietf:params:oauth:grant-type:token-exchange'],
       scope: 'openid email root',
@@ -67,7 +68,7 @@ describe.each(stores)('an app that registers itself, with the house on $name', (
     const metadata = config.clientMetadata();
     expect(metadata.grant_types).toEqual(['authorization_code']);
     expect(metadata.scope).toBe('openid email');
-    for (const own of ['first_party', 'origin', 'pkce_required']) expect(metadata).not.toHaveProperty(own);
+    for (const setting of ['first_party', 'origin', 'pkce_required']) expect(metadata).not.toHaveProperty(setting);
     expect(await server.core.clients.find(metadata.client_id)).toMatchObject({
       origin: 'registration',
       firstParty: false,
@@ -76,40 +77,40 @@ describe.each(stores)('an app that registers itself, with the house on $name', (
   });
 
   it.each([
-    ['plain http', ['http://acme.example/cb']],
-    ['a script', ['javascript:alert(1)']],
+    ['http', ['http://acme.example/cb']],
+    ['the scheme javascript', ['javascript:alert(1)']],
     ['a fragment', ['https://acme.example/cb#here']],
     ['a wildcard', ['https://*.acme.example/cb']],
-    ['nothing', []],
-  ])('may not redirect to %s', async (_, redirect_uris) => {
+    ['no value', []],
+  ])('rejects a redirect URI with %s', async (_, redirect_uris) => {
     await expect(register({ redirect_uris })).rejects.toMatchObject({ status: 400, error: 'invalid_redirect_uri' });
   });
 
-  it('reads, changes and deletes its own record (RFC 7592)', async () => {
+  it('lets a client read, change and delete its registration (RFC 7592)', async () => {
     const metadata = (await register()).clientMetadata();
     const { client_id: id, client_secret: secret } = metadata;
     expect(metadata.registration_client_uri).toBe(`${server.issuer}/oauth/clients/register/${id}`);
 
     const read = await manage(metadata, 'GET');
-    expect(read).toMatchObject({ status: 200, body: { client_id: id, client_name: 'Newcomer' } });
-    expect(JSON.stringify(read.body)).not.toContain('sha256:');
+    expect(read).toMatchObject({ status: 200, json: { client_id: id, client_name: 'New app' } });
+    expect(read.text).not.toContain('sha256:');
 
     const changed = { client_id: id, client_secret: secret, client_name: 'Renamed', redirect_uris: [REDIRECT_URI] };
-    expect(await manage(metadata, 'PUT', changed)).toMatchObject({ status: 200, body: { client_name: 'Renamed' } });
-    expect((await manage(metadata, 'GET')).body.client_name).toBe('Renamed');
+    expect(await manage(metadata, 'PUT', changed)).toMatchObject({ status: 200, json: { client_name: 'Renamed' } });
+    expect((await manage(metadata, 'GET')).json.client_name).toBe('Renamed');
 
-    // It goes on with the secret that it was given.
+    // The secret stays valid.
     const config = new oidc.Configuration(await metadataOf(server), id, secret);
     oidc.allowInsecureRequests(config);
     const { email } = await server.account();
     expect((await signIn(config, browserFor(server), email)).claims()).toMatchObject({ email });
 
-    expect(await manage(metadata, 'DELETE')).toEqual({ status: 204, body: undefined });
+    expect(await manage(metadata, 'DELETE')).toMatchObject({ status: 204, text: '' });
     expect((await manage(metadata, 'GET')).status).toBe(401);
     await expect(oidc.tokenIntrospection(config, 'x')).rejects.toMatchObject({ status: 401 });
   });
 
-  it('takes its tokens along when it is deleted', async () => {
+  it('revokes the tokens of a deleted client', async () => {
     const config = await register({ grant_types: ['authorization_code', 'refresh_token'] });
     const { email, id } = await server.account();
     const tokens = await signIn(config, browserFor(server), email);
@@ -117,28 +118,28 @@ describe.each(stores)('an app that registers itself, with the house on $name', (
     await expect(oidc.fetchUserInfo(config, tokens.access_token, id)).rejects.toMatchObject({ status: 401 });
   });
 
-  it('may not touch the record of another', async () => {
+  it('rejects the registration access token of another client', async () => {
     const [own, other] = [(await register()).clientMetadata(), (await register()).clientMetadata()];
     const body = { client_id: other.client_id, client_name: 'Mine', redirect_uris: ['https://evil.example/cb'] };
     for (const method of ['GET', 'PUT', 'DELETE']) {
-      const answer = await manage(other, method, method === 'PUT' ? body : undefined, own.registration_access_token);
-      expect(answer.status, method).toBe(401);
+      const response = await manage(other, method, method === 'PUT' ? body : undefined, own.registration_access_token);
+      expect(response.status, method).toBe(401);
     }
-    expect((await manage(other, 'GET')).body).toMatchObject({ client_name: 'Newcomer', redirect_uris: [REDIRECT_URI] });
+    expect((await manage(other, 'GET')).json).toMatchObject({ client_name: 'New app', redirect_uris: [REDIRECT_URI] });
   });
 
-  it('may not give itself by a change what it could not register with', async () => {
+  it('validates changed metadata like new metadata', async () => {
     const metadata = (await register()).clientMetadata();
-    const answer = await manage(metadata, 'PUT', {
+    const response = await manage(metadata, 'PUT', {
       client_id: metadata.client_id,
       client_secret: metadata.client_secret,
       redirect_uris: ['http://acme.example/cb'],
     });
-    expect(answer).toMatchObject({ status: 400, body: { error: 'invalid_redirect_uri' } });
+    expect(response).toMatchObject({ status: 400, json: { error: 'invalid_redirect_uri' } });
   });
 });
 
-describe('where registration needs a token', () => {
+describe('registration with REGISTRATION=token', () => {
   let server: TestServer;
   const TOKEN = 'a-registration-token-of-enough-letters';
   beforeAll(async () => {
@@ -152,7 +153,7 @@ describe('where registration needs a token', () => {
       initialAccessToken,
     });
 
-  it('only who has it can register', async () => {
+  it('accepts only requests with the initial access token', async () => {
     await expect(register()).rejects.toMatchObject({ status: 401 });
     await expect(register('another-registration-token-of-enough-letters')).rejects.toMatchObject({ status: 401 });
     expect((await register(TOKEN)).clientMetadata().client_id).toEqual(expect.any(String));

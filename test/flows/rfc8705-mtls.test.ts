@@ -1,14 +1,14 @@
-// RFC 8705: clients that are known by their certificate, and tokens that are worth nothing without
-// it. A proxy ends TLS and hands the certificate on in a header; the same header from anybody else
-// is nothing.
+// Client authentication with certificates, and certificate-bound tokens (RFC 8705). A trusted proxy
+// terminates TLS and passes the certificate in a header, which is ignored from other peers.
 
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { decodeJwt } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { certificateHash } from '../../src/kit/certificate.js';
+import { movableClock } from '../support/movable-clock.js';
 import { obtainCode, requestToken, type TestClient } from '../support/relying-party.js';
-import { callApi, sendRequest } from '../support/request.js';
+import { callApi, sendRequest, type Target } from '../support/request.js';
 import { startServer, type TestServer } from '../support/server.js';
 import { temporaryFolder } from '../support/server-process.js';
 import { asHeader, type CertificateRequest, issue, KEY_USE, makeAuthority, SERVER_AUTH } from '../support/workloads.js';
@@ -21,75 +21,70 @@ describe('a client with a certificate', () => {
   const folder = temporaryFolder();
   const authority = makeAuthority();
   let server: TestServer;
-  /** On the same store, where no proxy is trusted. */
-  let bare: TestServer;
+  /** A server on the same store that trusts no proxy. */
+  let withoutProxy: TestServer;
   let ownApi: string;
-  let ahead = 0;
+  const { clock, advance } = movableClock();
 
   beforeAll(async () => {
     const path = join(folder.path, 'authorities.pem');
     writeFileSync(path, authority.pem);
     const settings = { TEST_AUTH: 'true', TRUSTED_PROXIES: '127.0.0.1', CLIENT_CA_FILE: path };
-    server = await startServer({ settings, clock: { now: () => new Date(Date.now() + ahead) } });
-    bare = await startServer({ sharedWith: server, settings: { TEST_AUTH: 'true' } });
+    server = await startServer({ settings, clock });
+    withoutProxy = await startServer({ sharedWith: server, settings: { TEST_AUTH: 'true' } });
     ownApi = `${server.issuer}/api/v1`;
   });
   afterAll(async () => {
-    await bare?.close();
+    await withoutProxy?.close();
     await server?.close();
     folder.remove();
   });
 
-  const certificate = (more: CertificateRequest = {}, by = authority) =>
-    issue(by, { commonName: 'billing', organization: 'Acme', dnsNames: ['billing.acme.example'], ...more });
-  const machine = (metadata: Record<string, unknown>) =>
+  const issueCertificate = (more: CertificateRequest = {}, issuer = authority) =>
+    issue(issuer, { commonName: 'billing', organization: 'Acme', dnsNames: ['billing.acme.example'], ...more });
+  const createMachineClient = (metadata: Record<string, unknown>) =>
     server.client({ grant_types: ['client_credentials'], redirect_uris: [], ...metadata });
-  const byCertificate = async (name: Record<string, string>): Promise<TestClient> => {
-    const made = await machine({ token_endpoint_auth_method: 'tls_client_auth', ...name });
-    return { ...made, secret: '' };
+  const createTlsClient = async (name: Record<string, string>): Promise<TestClient> => {
+    const created = await createMachineClient({ token_endpoint_auth_method: 'tls_client_auth', ...name });
+    return { ...created, secret: '' };
   };
-  const tokenFor = (
-    client: TestClient,
-    header?: string,
-    at: { origin: string } = server,
-    more: Record<string, string> = {},
-  ) =>
+  const tokenFor = (client: TestClient, header?: string, target: Target = server, more: Record<string, string> = {}) =>
     requestToken(
-      at,
+      target,
       client,
       { ...CREDENTIALS, ...more },
       header === undefined ? {} : { headers: { [HEADER]: header } },
     );
 
-  describe('that proves who it is (2.1)', () => {
-    it('is told of it by the metadata, where certificates can come, and not where they cannot', async () => {
-      const document = async (at: TestServer) =>
-        (await sendRequest(at, 'GET', '/.well-known/openid-configuration')).json;
-      expect((await document(server)).token_endpoint_auth_methods_supported).toContain('tls_client_auth');
-      expect(await document(server)).toMatchObject({ tls_client_certificate_bound_access_tokens: true });
-      const without = await document(bare);
-      expect(without.token_endpoint_auth_methods_supported).not.toContain('tls_client_auth');
-      expect(without.tls_client_certificate_bound_access_tokens).toBeUndefined();
+  describe('that authenticates with it (section 2.1)', () => {
+    it('finds the method in the metadata of a server that can receive certificates', async () => {
+      const fetchMetadata = async (target: Target) =>
+        (await sendRequest(target, 'GET', '/.well-known/openid-configuration')).json;
+      expect((await fetchMetadata(server)).token_endpoint_auth_methods_supported).toContain('tls_client_auth');
+      expect(await fetchMetadata(server)).toMatchObject({ tls_client_certificate_bound_access_tokens: true });
+      const metadata = await fetchMetadata(withoutProxy);
+      expect(metadata.token_endpoint_auth_methods_supported).not.toContain('tls_client_auth');
+      expect(metadata.tls_client_certificate_bound_access_tokens).toBeUndefined();
     });
 
     it.each<[string, Record<string, string>, CertificateRequest]>([
-      ['its subject', { tls_client_auth_subject_dn: 'CN=billing,O=Acme' }, {}],
-      ['a host name', { tls_client_auth_san_dns: 'billing.acme.example' }, {}],
+      ['its subject DN', { tls_client_auth_subject_dn: 'CN=billing,O=Acme' }, {}],
+      ['a DNS name', { tls_client_auth_san_dns: 'billing.acme.example' }, {}],
       [
         'a URI',
         { tls_client_auth_san_uri: 'https://acme.example/billing' },
         { uris: ['https://acme.example/billing'] },
       ],
-      ['an address', { tls_client_auth_san_ip: '10.1.2.3' }, { addresses: [[10, 1, 2, 3]] }],
+      ['an IP address', { tls_client_auth_san_ip: '10.1.2.3' }, { addresses: [[10, 1, 2, 3]] }],
       [
         'an e-mail address',
         { tls_client_auth_san_email: 'billing@acme.example' },
         { emails: ['billing@acme.example'] },
       ],
-    ])('is known by %s', async (_what, name, request) => {
-      const client = await byCertificate(name);
-      expect((await tokenFor(client, asHeader(certificate(request)))).status).toBe(200);
-      const other = certificate({
+    ])('is identified by %s', async (_case, name, request) => {
+      const client = await createTlsClient(name);
+      expect((await tokenFor(client, asHeader(issueCertificate(request)))).status).toBe(200);
+      const other = issueCertificate({
         commonName: 'mailing',
         dnsNames: ['mailing.acme.example'],
         uris: ['https://acme.example/mailing'],
@@ -99,154 +94,166 @@ describe('a client with a certificate', () => {
       expect((await tokenFor(client, asHeader(other))).body.error).toBe('invalid_client');
     });
 
-    it('may send its certificate as URL-encoded PEM, as DER, between colons, and with those in between', async () => {
-      const client = await byCertificate({ tls_client_auth_san_dns: 'billing.acme.example' });
-      const direct = certificate();
+    it('can send its certificate as URL-encoded PEM, as DER, between colons, and with intermediate certificates', async () => {
+      const client = await createTlsClient({ tls_client_auth_san_dns: 'billing.acme.example' });
+      const direct = issueCertificate();
       const der = direct.certificate.raw.toString('base64');
-      const between = issue(authority, { commonName: 'Between', isAuthority: true, keyUsage: [KEY_USE.keyCertSign] });
-      for (const header of [asHeader(direct), der, `:${der}:`, asHeader(certificate({}, between), between)])
+      const intermediate = issue(authority, {
+        commonName: 'Intermediate',
+        isAuthority: true,
+        keyUsage: [KEY_USE.keyCertSign],
+      });
+      for (const header of [
+        asHeader(direct),
+        der,
+        `:${der}:`,
+        asHeader(issueCertificate({}, intermediate), intermediate),
+      ])
         expect((await tokenFor(client, header)).status, header.slice(0, 40)).toBe(200);
-      expect((await tokenFor(client, asHeader(certificate({}, between)))).body.error).toBe('invalid_client');
+      expect((await tokenFor(client, asHeader(issueCertificate({}, intermediate)))).body.error).toBe('invalid_client');
     });
 
-    it('is nobody without a certificate, with one that cannot be read, and with one for which nobody vouches', async () => {
-      const client = await byCertificate({ tls_client_auth_san_dns: 'billing.acme.example' });
-      const good = asHeader(certificate());
-      const wrong = [
+    it('is rejected without a certificate, and with a malformed, expired or untrusted one', async () => {
+      const client = await createTlsClient({ tls_client_auth_san_dns: 'billing.acme.example' });
+      const valid = asHeader(issueCertificate());
+      const invalid = [
         undefined,
         '',
         'garbage',
         '%',
         '%ZZ',
-        good.slice(0, 200),
-        good.repeat(6),
-        asHeader(certificate({}, makeAuthority())),
+        valid.slice(0, 200),
+        valid.repeat(6),
+        asHeader(issueCertificate({}, makeAuthority())),
         asHeader(issue(undefined, { dnsNames: ['billing.acme.example'] })),
-        asHeader(certificate({ to: new Date(Date.now() - 1000) })),
-        asHeader(certificate({ from: new Date(Date.now() + HOUR_MS / 2) })),
-        asHeader(certificate({ isAuthority: true })),
-        asHeader(certificate({ extendedKeyUsage: [SERVER_AUTH] })),
-        asHeader(certificate({ dnsNames: ['billing.acme.example.evil.example'] })),
-        asHeader(certificate({ dnsNames: ['evil.example, DNS:billing.acme.example'] })),
+        asHeader(issueCertificate({ to: new Date(Date.now() - 1000) })),
+        asHeader(issueCertificate({ from: new Date(Date.now() + HOUR_MS / 2) })),
+        asHeader(issueCertificate({ isAuthority: true })),
+        asHeader(issueCertificate({ extendedKeyUsage: [SERVER_AUTH] })),
+        asHeader(issueCertificate({ dnsNames: ['billing.acme.example.evil.example'] })),
+        asHeader(issueCertificate({ dnsNames: ['evil.example, DNS:billing.acme.example'] })),
       ];
-      for (const header of wrong) {
+      for (const header of invalid) {
         const { status, body } = await tokenFor(client, header);
         expect([status, body.error], header?.slice(0, 60)).toEqual([401, 'invalid_client']);
       }
-      expect((await tokenFor(client, good)).status).toBe(200);
+      expect((await tokenFor(client, valid)).status).toBe(200);
     });
 
-    it('is not known by a certificate in place of a secret, nor by a secret in place of its certificate', async () => {
-      const secretive = await machine({});
-      expect((await tokenFor({ ...secretive, secret: '' }, asHeader(certificate()))).body.error).toBe('invalid_client');
-      const client = await byCertificate({ tls_client_auth_san_dns: 'billing.acme.example' });
-      const guessed = await tokenFor({ ...client, secret: 'guess' }, asHeader(certificate()));
-      expect(guessed.body.error).toBe('invalid_client');
+    it('cannot replace a secret with a certificate, or a certificate with a secret', async () => {
+      const secretClient = await createMachineClient({});
+      expect((await tokenFor({ ...secretClient, secret: '' }, asHeader(issueCertificate()))).body.error).toBe(
+        'invalid_client',
+      );
+      const client = await createTlsClient({ tls_client_auth_san_dns: 'billing.acme.example' });
+      const withSecret = await tokenFor({ ...client, secret: 'guess' }, asHeader(issueCertificate()));
+      expect(withSecret.body.error).toBe('invalid_client');
     });
 
-    it('is trusted by the authorities of the file as it is now', async () => {
-      const client = await byCertificate({ tls_client_auth_san_dns: 'billing.acme.example' });
+    it('is verified with the current certificates of the file of authorities', async () => {
+      const client = await createTlsClient({ tls_client_auth_san_dns: 'billing.acme.example' });
       const path = join(folder.path, 'authorities.pem');
-      const newer = makeAuthority('A newer authority');
-      const ofNewer = asHeader(certificate({}, newer));
-      expect((await tokenFor(client, ofNewer)).status).toBe(401);
-      const expectAfterAWhile = async (header: string, status: number) => {
-        ahead += 1500;
+      const newAuthority = makeAuthority('A new authority');
+      const newCertificate = asHeader(issueCertificate({}, newAuthority));
+      expect((await tokenFor(client, newCertificate)).status).toBe(401);
+      const expectAfterReload = async (header: string, status: number) => {
+        advance(1500);
         expect((await tokenFor(client, header)).status).toBe(status);
       };
-      writeFileSync(path, `${newer.pem}${authority.pem}`);
-      await expectAfterAWhile(ofNewer, 200);
-      writeFileSync(path, newer.pem);
-      await expectAfterAWhile(asHeader(certificate()), 401);
-      for (const spoil of [() => writeFileSync(path, 'garbage'), () => rmSync(path)]) {
-        spoil();
-        await expectAfterAWhile(ofNewer, 200); // what it held before stays
+      writeFileSync(path, `${newAuthority.pem}${authority.pem}`);
+      await expectAfterReload(newCertificate, 200);
+      writeFileSync(path, newAuthority.pem);
+      await expectAfterReload(asHeader(issueCertificate()), 401);
+      for (const damage of [() => writeFileSync(path, 'garbage'), () => rmSync(path)]) {
+        damage();
+        await expectAfterReload(newCertificate, 200); // the last valid content stays
         expect(server.lines.join('\n')).toMatch(/"level":"error".*what it held before stays/);
       }
       writeFileSync(path, authority.pem);
-      await expectAfterAWhile(asHeader(certificate()), 200);
+      await expectAfterReload(asHeader(issueCertificate()), 200);
     });
   });
 
-  describe('whose tokens are bound to it (3)', () => {
+  describe('that binds its tokens to it (section 3)', () => {
     const BOUND = { tls_client_certificate_bound_access_tokens: true };
-    const status = (accessToken: string, headers: Record<string, string> = {}, at: TestServer = server) =>
-      callApi(at, 'GET', '/test-auth/auth-status', { token: accessToken, headers });
+    const requestStatus = (accessToken: string, headers: Record<string, string> = {}, target: Target = server) =>
+      callApi(target, 'GET', '/test-auth/auth-status', { token: accessToken, headers });
 
-    it('gets tokens that our API takes with this very certificate only', async () => {
-      const client = await machine(BOUND);
-      const holder = certificate();
-      const asked = { resource: ownApi, scope: 'memory:read' };
-      expect((await tokenFor(client, undefined, server, asked)).body.error).toBe('invalid_grant');
-      const { body } = await tokenFor(client, asHeader(holder), server, asked);
+    it('gets tokens that the JSON API accepts only with this certificate', async () => {
+      const client = await createMachineClient(BOUND);
+      const holder = issueCertificate();
+      const params = { resource: ownApi, scope: 'memory:read' };
+      expect((await tokenFor(client, undefined, server, params)).body.error).toBe('invalid_grant');
+      const { body } = await tokenFor(client, asHeader(holder), server, params);
       const accessToken = body.access_token!;
       expect(decodeJwt(accessToken).cnf).toEqual({ 'x5t#S256': certificateHash(holder.certificate) });
 
       const mine = { [HEADER]: asHeader(holder) };
-      expect((await status(accessToken, mine)).json).toMatchObject({ principal: { type: 'agent', id: client.id } });
+      expect((await requestStatus(accessToken, mine)).json).toMatchObject({
+        principal: { type: 'agent', id: client.id },
+      });
       for (const headers of [
         {},
-        { [HEADER]: asHeader(certificate()) },
+        { [HEADER]: asHeader(issueCertificate()) },
         { [HEADER]: 'garbage' },
-        { [HEADER]: `${asHeader(certificate())}${asHeader(holder)}` },
+        { [HEADER]: `${asHeader(issueCertificate())}${asHeader(holder)}` },
       ]) {
-        const refused = await status(accessToken, headers as Record<string, string>);
-        expect([refused.status, refused.json.error]).toEqual([401, 'invalid_token']);
+        const rejected = await requestStatus(accessToken, headers as Record<string, string>);
+        expect([rejected.status, rejected.json.error]).toEqual([401, 'invalid_token']);
       }
-      expect((await status(accessToken, mine)).status).toBe(200);
+      expect((await requestStatus(accessToken, mine)).status).toBe(200);
     });
 
-    it('gets tokens that are valid to tools with this very certificate only, whichever way they ask', async () => {
-      const client = await machine({ ...BOUND, scope: 'tools:validate' });
-      const holder = certificate();
-      const asked = { resource: ownApi, scope: 'tools:validate' };
-      const { body } = await tokenFor(client, asHeader(holder), server, asked);
+    it('gets tokens that the tools API reports as valid only with this certificate', async () => {
+      const client = await createMachineClient({ ...BOUND, scope: 'tools:validate' });
+      const holder = issueCertificate();
+      const params = { resource: ownApi, scope: 'tools:validate' };
+      const { body } = await tokenFor(client, asHeader(holder), server, params);
       const authorization = `Bearer ${body.access_token!}`;
       const statuses: number[] = [];
       for (const path of ['/api/validate', '/api/validate?long'])
-        for (const shown of [asHeader(holder), asHeader(certificate()), undefined]) {
-          const headers: Record<string, string> = shown ? { authorization, [HEADER]: shown } : { authorization };
+        for (const header of [asHeader(holder), asHeader(issueCertificate()), undefined]) {
+          const headers: Record<string, string> = header ? { authorization, [HEADER]: header } : { authorization };
           statuses.push((await sendRequest(server, 'POST', path, headers)).status);
         }
       expect(statuses).toEqual([200, 401, 401, 200, 401, 401]);
     });
 
-    it('does not believe a header of somebody who is no trusted proxy', async () => {
-      const client = await machine(BOUND);
-      const holder = certificate();
-      const forged = { [HEADER]: asHeader(holder) };
-      const { body } = await tokenFor(client, forged[HEADER], server, { resource: ownApi, scope: 'memory:read' });
-      expect((await status(body.access_token!, forged)).status).toBe(200);
-      expect((await status(body.access_token!, forged, bare)).status).toBe(401);
-      const known = await byCertificate({ tls_client_auth_san_dns: 'billing.acme.example' });
-      expect((await tokenFor(known, forged[HEADER], bare)).status).not.toBe(200);
+    it('cannot pass a certificate through a peer that is not a trusted proxy', async () => {
+      const client = await createMachineClient(BOUND);
+      const holder = issueCertificate();
+      const own = { [HEADER]: asHeader(holder) };
+      const { body } = await tokenFor(client, own[HEADER], server, { resource: ownApi, scope: 'memory:read' });
+      expect((await requestStatus(body.access_token!, own)).status).toBe(200);
+      expect((await requestStatus(body.access_token!, own, withoutProxy)).status).toBe(401);
+      const tlsClient = await createTlsClient({ tls_client_auth_san_dns: 'billing.acme.example' });
+      expect((await tokenFor(tlsClient, own[HEADER], withoutProxy)).status).not.toBe(200);
     });
 
-    it('shows its certificate at userinfo and for each refresh', async () => {
+    it('needs its certificate at userinfo and for each refresh', async () => {
       const client = await server.client({ ...BOUND, token_endpoint_auth_method: 'none' });
       const account = await server.account();
-      const holder = certificate();
-      const mine = { headers: { [HEADER]: asHeader(holder) } };
-      const obtained = await obtainCode(server, client, account.email);
-      const { code, verifier } = obtained;
+      const holder = issueCertificate();
+      const withCertificate = { headers: { [HEADER]: asHeader(holder) } };
+      const { code, verifier } = await obtainCode(server, client, account.email);
       const params = {
         grant_type: 'authorization_code',
         code,
         code_verifier: verifier,
         redirect_uri: 'https://acme.example/cb',
       };
-      const { body } = await requestToken(server, client, params, mine);
+      const { body } = await requestToken(server, client, params, withCertificate);
       const userinfo = (headers: Record<string, string>) =>
         sendRequest(server, 'GET', '/oauth/userinfo', { authorization: `Bearer ${body.access_token}`, ...headers });
-      expect((await userinfo(mine.headers)).json.sub).toBe(account.id);
-      for (const headers of [{}, { [HEADER]: asHeader(certificate()) }])
+      expect((await userinfo(withCertificate.headers)).json.sub).toBe(account.id);
+      for (const headers of [{}, { [HEADER]: asHeader(issueCertificate()) }])
         expect((await userinfo(headers as Record<string, string>)).status).toBe(401);
       const renewal = { grant_type: 'refresh_token', refresh_token: body.refresh_token! };
       expect((await requestToken(server, client, renewal)).status).toBe(400);
       expect(
-        (await requestToken(server, client, renewal, { headers: { [HEADER]: asHeader(certificate()) } })).status,
+        (await requestToken(server, client, renewal, { headers: { [HEADER]: asHeader(issueCertificate()) } })).status,
       ).toBe(400);
-      expect((await requestToken(server, client, renewal, mine)).status).toBe(200);
+      expect((await requestToken(server, client, renewal, withCertificate)).status).toBe(200);
     });
   });
 });

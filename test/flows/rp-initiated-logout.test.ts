@@ -1,3 +1,4 @@
+// OpenID Connect RP-Initiated Logout 1.0, by openid-client and a browser.
 import * as oidc from 'openid-client';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { browserFor, discover, isLogin, signIn } from '../support/openid-client.js';
@@ -6,14 +7,15 @@ import { stores } from '../support/stores.js';
 
 const GOODBYE = 'https://acme.example/goodbye';
 
-describe.each(stores)('signing out from an app, with the house on $name', (store) => {
+describe.each(stores)('logout requested by an app, with the server on $name', (store) => {
   let server: TestServer;
   beforeAll(async () => {
     server = await startServer({ store });
   });
   afterAll(() => server.close());
 
-  async function provisioning() {
+  /** Signs a new user in to a new app. */
+  async function signInToApp() {
     const account = await server.account();
     const client = await server.client({ post_logout_redirect_uris: [GOODBYE] });
     const config = await discover(server, client);
@@ -21,7 +23,7 @@ describe.each(stores)('signing out from an app, with the house on $name', (store
     return { account, client, config, browser, tokens: await signIn(config, browser, account.email) };
   }
 
-  const isAlive = (config: oidc.Configuration, accessToken: string) =>
+  const isActive = (config: oidc.Configuration, accessToken: string) =>
     oidc.fetchUserInfo(config, accessToken, oidc.skipSubjectCheck).then(
       () => true,
       () => false,
@@ -35,77 +37,77 @@ describe.each(stores)('signing out from an app, with the house on $name', (store
       ...more,
     });
 
-  it('asks the person, ends the login and goes back to the app', async () => {
-    const { config, browser, tokens } = await provisioning();
+  it('asks the user, ends the session and redirects to the app', async () => {
+    const { config, browser, tokens } = await signInToApp();
     const page = await browser.open(logoutUrl(config, tokens.id_token!));
     expect(page.html).toContain('Do you want to sign out');
     expect(page.html).toContain('Acme');
-    expect(await isAlive(config, tokens.access_token)).toBe(true); // nobody said yes so far
+    expect(await isActive(config, tokens.access_token)).toBe(true); // not confirmed yet
 
     const { url } = await browser.submit(page, { logout: 'yes' });
     expect(url.href).toBe(`${GOODBYE}?state=bye`);
     expect(isLogin(await browser.open('/account'))).toBe(true);
-    expect(await isAlive(config, tokens.access_token)).toBe(false);
+    expect(await isActive(config, tokens.access_token)).toBe(false);
     await expect(oidc.refreshTokenGrant(config, tokens.refresh_token!)).rejects.toMatchObject({
       error: 'invalid_grant',
     });
   });
 
-  it('keeps what the person allowed for offline use', async () => {
-    const { account, config, browser, tokens } = await provisioning();
+  it('keeps tokens with offline access', async () => {
+    const { account, config, browser, tokens } = await signInToApp();
     const offline = await signIn(config, browser, account.email, { scope: 'openid offline_access', prompt: 'consent' });
     await browser.submit(await browser.open(logoutUrl(config, tokens.id_token!)), { logout: 'yes' });
-    expect(await isAlive(config, tokens.access_token)).toBe(false);
-    expect(await isAlive(config, offline.access_token)).toBe(true);
+    expect(await isActive(config, tokens.access_token)).toBe(false);
+    expect(await isActive(config, offline.access_token)).toBe(true);
     const renewed = await oidc.refreshTokenGrant(config, offline.refresh_token!);
-    expect(await isAlive(config, renewed.access_token)).toBe(true);
+    expect(await isActive(config, renewed.access_token)).toBe(true);
   });
 
-  it('leaves the person signed in in other browsers', async () => {
-    const { account, config, browser, tokens } = await provisioning();
+  it('keeps the sessions of other browsers', async () => {
+    const { account, config, browser, tokens } = await signInToApp();
     const otherBrowser = browserFor(server);
     const other = await signIn(config, otherBrowser, account.email);
     await browser.submit(await browser.open(logoutUrl(config, tokens.id_token!)), { logout: 'yes' });
-    expect(await isAlive(config, other.access_token)).toBe(true);
+    expect(await isActive(config, other.access_token)).toBe(true);
     expect((await otherBrowser.open('/account')).url.pathname).toBe('/account');
   });
 
-  it('changes nothing when the person stays', async () => {
-    const { config, browser, tokens } = await provisioning();
+  it('changes nothing when the user cancels', async () => {
+    const { config, browser, tokens } = await signInToApp();
     await browser.submit(await browser.open(logoutUrl(config, tokens.id_token!)));
-    expect(await isAlive(config, tokens.access_token)).toBe(true);
+    expect(await isActive(config, tokens.access_token)).toBe(true);
     expect((await browser.open('/account')).url.pathname).toBe('/account');
   });
 
-  it('may be posted by a form of the app', async () => {
-    const { config, browser, tokens } = await provisioning();
+  it('can be posted by a form of the app', async () => {
+    const { config, browser, tokens } = await signInToApp();
     const { pathname, searchParams } = logoutUrl(config, tokens.id_token!);
     const page = await browser.open(pathname, { method: 'POST', body: searchParams });
     const { url } = await browser.submit(page, { logout: 'yes' });
     expect(url.href).toBe(`${GOODBYE}?state=bye`);
   });
 
-  it('ends on our own page when the app names no address', async () => {
-    const { config, browser, tokens } = await provisioning();
+  it('shows a page of the server without a post_logout_redirect_uri', async () => {
+    const { config, browser, tokens } = await signInToApp();
     const url = oidc.buildEndSessionUrl(config, { id_token_hint: tokens.id_token! });
     const page = await browser.submit(await browser.open(url), { logout: 'yes' });
     expect(page.url.origin).toBe(server.origin);
     expect(page.html).toContain('You are signed out');
   });
 
-  it('does not go to an address that the app did not register', async () => {
-    const { config, browser, tokens } = await provisioning();
+  it('rejects an unregistered post_logout_redirect_uri', async () => {
+    const { config, browser, tokens } = await signInToApp();
     const url = logoutUrl(config, tokens.id_token!, { post_logout_redirect_uri: 'https://evil.example/' });
     const page = await browser.open(url);
     expect(page.status).toBe(400);
     expect(page.url.origin).toBe(server.origin);
-    expect(await isAlive(config, tokens.access_token)).toBe(true);
+    expect(await isActive(config, tokens.access_token)).toBe(true);
   });
 
-  it('is not done by a form from another page', async () => {
-    const { config, browser, tokens } = await provisioning();
+  it('rejects a confirmation without the CSRF token', async () => {
+    const { config, browser, tokens } = await signInToApp();
     const page = await browser.open(logoutUrl(config, tokens.id_token!));
     expect((await browser.submit(page, { logout: 'yes', xsrf: 'guessed' })).status).toBe(400);
-    expect(await isAlive(config, tokens.access_token)).toBe(true);
+    expect(await isActive(config, tokens.access_token)).toBe(true);
   });
 });
