@@ -1,5 +1,5 @@
-"""An app in Python, with nothing but the standard library: registers itself, signs a person in through the pages, reads
-who it is, refreshes. Takes {issuer, email, password, public} as JSON on its standard input; prints what it learned."""
+"""An app in Python that uses only the standard library: registers, signs a user in on the pages, requests userinfo, and
+refreshes. Reads {issuer, email, password, public} as JSON from standard input, and prints its results as JSON."""
 
 import base64
 import hashlib
@@ -18,27 +18,27 @@ PKCS1_SHA256 = bytes.fromhex("3031300d060960864801650304020105000420")
 MAX_PAGES = 6
 
 
-class Refused(Exception):
-    """What the house, or the app about the house's answer, has to complain."""
+class Rejected(Exception):
+    """An error of the server, or an invalid response."""
 
 
-class Arrived(Exception):
-    """The browser was sent to the app."""
+class RedirectedToApp(Exception):
+    """The browser was redirected to the app."""
 
     def __init__(self, url):
         super().__init__(url)
-        self.answer = dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(url).query))
+        self.parameters = dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(url).query))
 
 
 class StopAtTheApp(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, req, fp, code, msg, headers, newurl):
         if newurl.startswith(REDIRECT_URI):
-            raise Arrived(newurl)
+            raise RedirectedToApp(newurl)
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
 class Form(HTMLParser):
-    """The first form of a page: where it goes, and what it sends when its first button is pressed."""
+    """The first form of a page, with the fields that its first button sends."""
 
     def __init__(self, html):
         super().__init__()
@@ -62,18 +62,18 @@ class Form(HTMLParser):
 
 
 def main():
-    given = json.load(sys.stdin)
-    metadata = call(given["issuer"] + "/.well-known/openid-configuration")
-    client = register(metadata, given["public"])
+    options = json.load(sys.stdin)
+    metadata = call(options["issuer"] + "/.well-known/openid-configuration")
+    client = register(metadata, options["public"])
     verifier, checks, url = authorization_url(metadata, client)
-    answer = sign_in(url, given["email"], given["password"])
-    if answer.get("state") != checks["state"] or answer.get("iss") != metadata["issuer"]:
-        raise Refused("the answer was not meant for this app")
-    if "error" in answer:
-        raise Refused(answer["error"])
+    response = sign_in(url, options["email"], options["password"])
+    if response.get("state") != checks["state"] or response.get("iss") != metadata["issuer"]:
+        raise Rejected("the response is not for this app")
+    if "error" in response:
+        raise Rejected(response["error"])
 
-    redeemed = {"code": answer["code"], "redirect_uri": REDIRECT_URI, "code_verifier": verifier}
-    tokens = token(metadata, client, "authorization_code", redeemed)
+    redemption = {"code": response["code"], "redirect_uri": REDIRECT_URI, "code_verifier": verifier}
+    tokens = token(metadata, client, "authorization_code", redemption)
     claims = verify_id_token(metadata, client, tokens["id_token"], checks["nonce"])
     refreshed = token(metadata, client, "refresh_token", {"refresh_token": tokens["refresh_token"]})
     print(
@@ -124,7 +124,7 @@ def authorization_url(metadata, client):
 
 
 def sign_in(url, email, password):
-    """What the person does in a browser: fills in the form of the login page, presses the first button of the others."""
+    """Acts as the user: fills in the sign-in form, and presses the first button of other pages."""
     browser = urllib.request.build_opener(
         urllib.request.ProxyHandler({}),
         urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar()),
@@ -137,17 +137,17 @@ def sign_in(url, email, password):
                 here, html = page.url, page.read().decode()
             form = Form(html)
             if form.action is None:
-                raise Refused("a page without a form: " + here)
+                raise Rejected("a page without a form: " + here)
             if "password" in form.fields:
                 form.fields.update(email=email, password=password)
             url, body = urllib.parse.urljoin(here, form.action), urllib.parse.urlencode(form.fields).encode()
-    except Arrived as arrived:
-        return arrived.answer
+    except RedirectedToApp as redirect:
+        return redirect.parameters
     except urllib.error.HTTPError as error:
         if error.code == 401:
-            raise Refused("the house did not take the password") from error
+            raise Rejected("the server rejected the password") from error
         raise
-    raise Refused("too many pages")
+    raise Rejected("too many pages")
 
 
 def token(metadata, client, grant_type, parameters):
@@ -165,21 +165,21 @@ def userinfo(metadata, tokens):
 
 
 def verify_id_token(metadata, client, id_token, nonce):
-    """RS256 is RSA with PKCS #1 padding: one power, and a comparison of all the bytes."""
+    """Verifies RS256, which is RSA with PKCS #1 padding, and compares all bytes."""
     signed, _, signature = id_token.rpartition(".")
     header, claims = (json.loads(decode(part)) for part in signed.split("."))
     keys = [key for key in call(metadata["jwks_uri"])["keys"] if key["kid"] == header["kid"] and key["kty"] == "RSA"]
     if header["alg"] != "RS256" or len(keys) != 1:
-        raise Refused("the ID token is signed with something unknown")
+        raise Rejected("the ID token is signed with an unknown key or algorithm")
     modulus, exponent = (int.from_bytes(decode(keys[0][name]), "big") for name in ("n", "e"))
     length = (modulus.bit_length() + 7) // 8
     found = pow(int.from_bytes(decode(signature), "big"), exponent, modulus).to_bytes(length, "big")
     ending = b"\x00" + PKCS1_SHA256 + hashlib.sha256(signed.encode()).digest()
     if found != b"\x00\x01".ljust(length - len(ending), b"\xff") + ending:
-        raise Refused("the ID token is not signed by the house")
+        raise Rejected("the ID token is not signed by the server")
     expected = {"iss": metadata["issuer"], "aud": client["client_id"], "nonce": nonce}
     if {name: claims.get(name) for name in expected} != expected or claims["exp"] < time.time():
-        raise Refused("the ID token is not meant for this app")
+        raise Rejected("the ID token is not for this app")
     return claims
 
 
@@ -189,11 +189,11 @@ def decode(text):
 
 def call(url, body=None, headers=None):
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with opener.open(urllib.request.Request(url, body, headers or {})) as answer:
-        return json.load(answer)
+    with opener.open(urllib.request.Request(url, body, headers or {})) as response:
+        return json.load(response)
 
 
 try:
     main()
-except Refused as refusal:
-    sys.exit(str(refusal))
+except Refused as error:
+    sys.exit(str(error))

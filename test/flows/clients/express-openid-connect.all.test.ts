@@ -1,4 +1,4 @@
-// An Express app that leaves all of it to the middleware of express-openid-connect.
+// An Express app that uses the middleware of express-openid-connect.
 import { exportJWK, exportPKCS8, generateKeyPair } from 'jose';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { type Browser, formsOf } from '../../support/browser.js';
@@ -20,10 +20,7 @@ interface Middleware {
 
 const { auth, requiresAuth } = requireClient<Middleware>('express-openid-connect');
 
-/**
- * As its documentation configures a confidential client: without a response type it would ask for
- * an ID token alone.
- */
+/** The documented parameters of a confidential client. The default response type is `id_token`. */
 const CODE = { response_type: 'code', scope: 'openid profile email' };
 
 describe('an app on express-openid-connect', () => {
@@ -39,13 +36,13 @@ describe('an app on express-openid-connect', () => {
   afterAll(() => server.close());
 
   interface AppOptions {
-    /** Of the middleware; none is needed. */
+    /** Options of the middleware. */
     options?: Record<string, unknown>;
-    /** Of the client at the house, of an app at this address. */
+    /** Metadata of the client, for the origin of the app. */
     metadata?: (origin: string) => Record<string, unknown>;
   }
 
-  /** The app: one middleware, and a page for those who are signed in. */
+  /** Opens the app and registers its client. */
   async function openApp({ options = {}, metadata = () => ({}) }: AppOptions = {}) {
     const { app, origin, close } = await openExpress();
     closers.push(close);
@@ -55,7 +52,7 @@ describe('an app on express-openid-connect', () => {
       ...metadata(origin),
     });
     const errors: Error[] = [];
-    const noteFault: ExpressErrorHandler = (error, _req, res, _next) => {
+    const recordError: ExpressErrorHandler = (error, _req, res, _next) => {
       errors.push(error);
       res.status(500).send('fault');
     };
@@ -65,7 +62,7 @@ describe('an app on express-openid-connect', () => {
         baseURL: origin,
         clientID: client.id,
         ...(client.secret && { clientSecret: client.secret }),
-        secret: 'the app has a secret of its own',
+        secret: 'signs the cookies of the app',
         authRequired: false,
         idpLogout: true,
         authorizationParams: CODE,
@@ -80,13 +77,13 @@ describe('an app on express-openid-connect', () => {
       const after = await req.oidc.accessToken!.refresh();
       res.json({ isNew: after.access_token !== before, userinfo: await req.oidc.fetchUserInfo() });
     });
-    app.use(noteFault);
+    app.use(recordError);
     return { origin, client, errors, visitor: browserOf({ origin }) };
   }
 
   const read = async (visitor: Browser, path = '/') => JSON.parse((await visitor.open(path)).html);
 
-  it('signs a person in, with PKCE, state and nonce', async () => {
+  it('signs a user in with PKCE, state and nonce', async () => {
     const account = await server.account();
     const { visitor, errors } = await openApp();
     expect(await read(visitor)).toBeNull();
@@ -98,7 +95,7 @@ describe('an app on express-openid-connect', () => {
     expect(await read(visitor, '/userinfo')).toMatchObject({ sub: account.id, email: account.email });
   });
 
-  it('brings a person who opened a private page to that page', async () => {
+  it('returns a user to the private page that required the sign-in', async () => {
     const { email } = await server.account();
     const { visitor } = await openApp();
     const home = await signInAt(visitor, '/private', server, email);
@@ -116,8 +113,8 @@ describe('an app on express-openid-connect', () => {
     expect(await read(visitor, '/refresh')).toEqual(refreshed);
   });
 
-  it('gets its answer by a posted form (form_post)', async () => {
-    vi.spyOn(console, 'warn').mockReturnValue(); // it would rather have https for this
+  it('receives its authorization response in a posted form (form_post)', async () => {
+    vi.spyOn(console, 'warn').mockReturnValue(); // it recommends https for form_post
     const { email } = await server.account();
     const authorizationParams = { ...CODE, response_mode: 'form_post' };
     const { visitor, errors } = await openApp({ options: { authorizationParams } });
@@ -128,7 +125,7 @@ describe('an app on express-openid-connect', () => {
     expect(await read(visitor)).toMatchObject({ email });
   });
 
-  it('hands its request over beforehand (PAR)', async () => {
+  it('pushes its authorization request (PAR)', async () => {
     const { email } = await server.account();
     const metadata = () => ({ require_pushed_authorization_requests: true });
     const { visitor } = await openApp({ options: { pushedAuthorizationRequests: true }, metadata });
@@ -138,7 +135,7 @@ describe('an app on express-openid-connect', () => {
     expect(await read(visitor)).toMatchObject({ email });
   });
 
-  it('proves who it is by a key of its own (private_key_jwt)', async () => {
+  it('authenticates with private_key_jwt', async () => {
     const { email } = await server.account();
     const { privateKey, publicKey } = await generateKeyPair('ES256', { extractable: true });
     const jwks = { keys: [await exportJWK(publicKey)] };
@@ -153,35 +150,35 @@ describe('an app on express-openid-connect', () => {
     expect(await read(visitor)).toMatchObject({ email });
   });
 
-  it('signs a person in unseen, when they are signed in at the house and know the app', async () => {
+  it('signs a user in silently if they are signed in at the server and have consented', async () => {
     const { email } = await server.account();
     const { visitor } = await openApp({ options: { attemptSilentLogin: true } });
     const browser = browserFor(server);
-    const refused = await browser.open((await visitor.open('/')).url);
-    expect(refused.url.searchParams.get('error')).toBe('login_required');
-    await visitor.open(refused.url);
+    const rejected = await browser.open((await visitor.open('/')).url);
+    expect(rejected.url.searchParams.get('error')).toBe('login_required');
+    await visitor.open(rejected.url);
     expect(await read(visitor)).toBeNull();
     await signInAt(visitor, '/login', server, email, browser);
 
-    const newcomer = browserOf({ origin: visitor.origin });
-    const { url } = await browser.open((await newcomer.open('/')).url);
-    expect((await newcomer.open(url)).url.pathname).toBe('/');
-    expect(await read(newcomer)).toMatchObject({ email });
+    const secondVisitor = browserOf({ origin: visitor.origin });
+    const { url } = await browser.open((await secondVisitor.open('/')).url);
+    expect((await secondVisitor.open(url)).url.pathname).toBe('/');
+    expect(await read(secondVisitor)).toMatchObject({ email });
   });
 
-  it('signs the person out of the house as well, and gets them back', async () => {
+  it('signs the user out at the server, who then returns to the app', async () => {
     const { email } = await server.account();
     const { visitor, origin } = await openApp();
     const browser = browserFor(server);
     await signInAt(visitor, '/login', server, email, browser);
-    const question = await browser.open((await visitor.open('/logout')).url);
-    const { url } = await browser.submit(question, { logout: 'yes' });
+    const confirmation = await browser.open((await visitor.open('/logout')).url);
+    const { url } = await browser.submit(confirmation, { logout: 'yes' });
     expect(url.href).toBe(`${origin}/`);
     expect(await read(visitor)).toBeNull();
     expect(isLogin(await browser.open('/account'))).toBe(true);
   });
 
-  it('hears that the person signed out elsewhere, and believes it (back-channel logout)', async () => {
+  it('ends its session when the user signs out at the server (back-channel logout)', async () => {
     const { email } = await server.account();
     const { visitor } = await openApp({
       options: { backchannelLogout: { store: memoryStore() } },
@@ -197,7 +194,7 @@ describe('an app on express-openid-connect', () => {
     expect(await read(visitor)).toMatchObject({ email });
   });
 
-  it('is refused as long as it asks for an ID token alone, which it does unless told', async () => {
+  it('receives unsupported_response_type with its default response type id_token', async () => {
     vi.spyOn(console, 'warn').mockReturnValue();
     const { visitor, origin } = await openApp({ options: { authorizationParams: undefined } });
     const away = await visitor.open('/login');
@@ -209,7 +206,7 @@ describe('an app on express-openid-connect', () => {
     expect(form!.fields).not.toHaveProperty('id_token');
   });
 
-  it('learns that the person said no', async () => {
+  it('receives access_denied when the user denies consent', async () => {
     const { email } = await server.account();
     const { visitor, errors } = await openApp();
     const browser = browserFor(server);
@@ -222,21 +219,18 @@ describe('an app on express-openid-connect', () => {
   });
 });
 
-/**
- * Where the app keeps whom it was told to forget: the part of express-session's stores that the
- * middleware uses.
- */
+/** Stores the logged-out sessions of the app, with the store methods that the middleware uses. */
 function memoryStore() {
   type Done = (error: null, value?: unknown) => void;
-  const kept = new Map<string, unknown>();
+  const stored = new Map<string, unknown>();
   return {
-    get: (id: string, done: Done) => done(null, kept.get(id)),
+    get: (id: string, done: Done) => done(null, stored.get(id)),
     set(id: string, value: unknown, done: Done) {
-      kept.set(id, value);
+      stored.set(id, value);
       done(null);
     },
     destroy(id: string, done: Done) {
-      kept.delete(id);
+      stored.delete(id);
       done(null);
     },
   };

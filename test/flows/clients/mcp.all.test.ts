@@ -1,6 +1,6 @@
-// The official MCP clients, old and new, with nothing but the address of an MCP server
-// (specification 2026-07-28): they find us by its metadata, come with a metadata document or
-// register, sign somebody in, and use tokens that are meant for that server alone.
+// The official MCP clients, which know only the URL of an MCP server (specification 2026-07-28).
+// They find the authorization server by its metadata, identify themselves with a metadata document
+// or by registration, and use tokens whose audience is the MCP server.
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createRemoteJWKSet, type JWTPayload, jwtVerify } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -11,7 +11,7 @@ import { bodyOf, type HttpServer, openHttpServer } from '../../support/http-serv
 import { browserFor, completeSignIn } from '../../support/openid-client.js';
 import { startServer, type TestServer } from '../../support/server.js';
 
-/** What both generations of the client have, as far as it is used here. */
+/** The common interface of both versions of the client. */
 interface Transport {
   finishAuth(code: string, iss?: string): Promise<void>;
 }
@@ -40,7 +40,7 @@ const SDKS: { sdk: string; load: () => Promise<Sdk> }[] = [
   { sdk: '@modelcontextprotocol/client 2', load: () => importClient<Sdk>('@modelcontextprotocol/client') },
 ];
 
-/** SDKs want documents over https: this host stands for one with a name and a certificate. */
+/** The SDKs require https. The server fetches this origin from the document host. */
 const APP = 'https://notebook.example';
 const DOCUMENT = `${APP}/client.json`;
 const CLIENT = {
@@ -56,7 +56,8 @@ describe.each(SDKS)('$sdk', ({ load }) => {
   let server: TestServer;
   let host: DocumentHost;
   let httpServer: HttpServer;
-  const seen: JWTPayload[] = [];
+  /** The claims of the tokens that the MCP server received. */
+  const receivedClaims: JWTPayload[] = [];
   const url = () => `${httpServer.origin}/mcp`;
   beforeAll(async () => {
     sdk = await load();
@@ -84,7 +85,7 @@ describe.each(SDKS)('$sdk', ({ load }) => {
     await host.close();
   });
 
-  /** A server with two tools, of which one needs more than the other. */
+  /** Opens an MCP server with two tools. The tool `write` needs an additional scope. */
   async function openMcpServer(): Promise<HttpServer> {
     const keys = createRemoteJWKSet(new URL(`${server.issuer}/oauth/jwks`));
     const { McpServer } = await importClient<{ McpServer: new (info: object) => AnyMcpServer }>(
@@ -105,22 +106,22 @@ describe.each(SDKS)('$sdk', ({ load }) => {
       const token = /^Bearer (.+)$/.exec(req.headers.authorization ?? '')?.[1];
       const expected = { issuer: server.issuer, audience: url(), typ: 'at+jwt', algorithms: ['ES256'] };
       const verified = token && (await jwtVerify(token, keys, expected).catch(() => undefined));
-      if (!verified) return refuse(res, 401);
-      seen.push(verified.payload);
+      if (!verified) return reject(res, 401);
+      receivedClaims.push(verified.payload);
       const message = req.method === 'POST' ? JSON.parse(await bodyOf(req)) : undefined;
       const scopes = String(verified.payload.scope).split(' ');
       if (message?.params?.name === 'write' && !scopes.includes('notes:write')) {
-        return refuse(res, 403, 'error="insufficient_scope", scope="notes:write", ');
+        return reject(res, 403, 'error="insufficient_scope", scope="notes:write", ');
       }
-      await answer(req, res, message);
+      await respond(req, res, message);
     });
 
-    function refuse(res: ServerResponse, status: number, reason = ''): void {
+    function reject(res: ServerResponse, status: number, reason = ''): void {
       const metadata = `resource_metadata="${httpServer.origin}/.well-known/oauth-protected-resource/mcp"`;
       res.writeHead(status, { 'www-authenticate': `Bearer ${reason}${metadata}` }).end();
     }
 
-    async function answer(req: IncomingMessage, res: ServerResponse, message: unknown): Promise<void> {
+    async function respond(req: IncomingMessage, res: ServerResponse, message: unknown): Promise<void> {
       const mcp = new McpServer({ name: 'notes', version: '1.0.0' });
       for (const name of ['read', 'write']) {
         mcp.registerTool(name, { description: name }, async () => ({
@@ -136,61 +137,62 @@ describe.each(SDKS)('$sdk', ({ load }) => {
     }
   }
 
-  /** An app on a free port of a person's computer. `keep` is what it stores. */
+  /** Creates a native app. `stored` is its state. */
   function newApp(more: object = {}) {
     const redirectUrl = 'http://localhost:51789/callback';
-    const keep: {
+    const stored: {
       client?: Record<string, unknown>;
       tokens?: Record<string, unknown>;
       verifier?: string;
       discovery?: object;
-      to?: URL;
+      authorizationUrl?: URL;
     } = {};
     const authProvider = {
       redirectUrl,
       clientMetadata: { ...CLIENT, redirect_uris: [redirectUrl] },
-      clientInformation: () => keep.client,
+      clientInformation: () => stored.client,
       saveClientInformation(client: Record<string, unknown>) {
-        keep.client = client;
+        stored.client = client;
       },
-      tokens: () => keep.tokens,
+      tokens: () => stored.tokens,
       saveTokens(tokens: Record<string, unknown>) {
-        keep.tokens = tokens;
+        stored.tokens = tokens;
       },
-      codeVerifier: () => keep.verifier,
+      codeVerifier: () => stored.verifier,
       saveCodeVerifier(verifier: string) {
-        keep.verifier = verifier;
+        stored.verifier = verifier;
       },
-      discoveryState: () => keep.discovery,
+      discoveryState: () => stored.discovery,
       saveDiscoveryState(discovery: object) {
-        keep.discovery = discovery;
+        stored.discovery = discovery;
       },
-      redirectToAuthorization(to: URL) {
-        keep.to = to;
+      redirectToAuthorization(url: URL) {
+        stored.authorizationUrl = url;
       },
       ...more,
     };
     const transport = () => new sdk.StreamableHTTPClientTransport(new URL(url()), { authProvider });
     const client = () => new sdk.Client({ name: 'notebook', version: '1.0.0' });
-    return { keep, transport, client };
+    return { stored, transport, client };
   }
 
-  /** Through our pages, and back with what the app was waiting for. */
-  async function letIn(
-    { keep, transport }: ReturnType<typeof newApp>,
+  /** Signs in and consents in the browser, and passes the response to the app. */
+  async function authorize(
+    { stored, transport }: ReturnType<typeof newApp>,
     browser: ReturnType<typeof browserFor>,
     email: string,
   ) {
-    const back = (await completeSignIn(browser, keep.to!, email)).url;
+    const back = (await completeSignIn(browser, stored.authorizationUrl!, email)).url;
     expect(back.origin + back.pathname, back.href).toBe('http://localhost:51789/callback');
     expect(back.searchParams.get('error_description')).toBeNull();
     expect(back.searchParams.get('iss')).toBe(server.issuer);
     await transport().finishAuth(back.searchParams.get('code')!, back.searchParams.get('iss')!);
   }
 
-  async function connected(app: ReturnType<typeof newApp>, browser: ReturnType<typeof browserFor>, email: string) {
+  /** Connects the app after a sign-in. */
+  async function connect(app: ReturnType<typeof newApp>, browser: ReturnType<typeof browserFor>, email: string) {
     await expect(app.client().connect(app.transport())).rejects.toThrow();
-    await letIn(app, browser, email);
+    await authorize(app, browser, email);
     const client = app.client();
     await client.connect(app.transport());
     return client;
@@ -199,50 +201,50 @@ describe.each(SDKS)('$sdk', ({ load }) => {
   it.each([
     ['a metadata document', { clientMetadataUrl: DOCUMENT }, 'document'],
     ['registration', {}, 'registration'],
-  ])('signs in by %s, with tokens for that server alone', async (_name, more, origin) => {
+  ])('signs in by %s, with tokens for the MCP server only', async (_name, more, origin) => {
     const { email, id } = await server.account();
     const app = newApp(more);
-    const client = await connected(app, browserFor(server), email);
+    const client = await connect(app, browserFor(server), email);
     expect((await client.listTools()).tools.map(({ name }) => name)).toEqual(['read', 'write']);
     expect((await client.callTool({ name: 'read' })).content[0]!.text).toBe('read done');
     await client.close();
-    const clientId = String(app.keep.client!.client_id);
+    const clientId = String(app.stored.client!.client_id);
     expect((await server.core.clients.find(clientId))?.origin).toBe(origin);
     if (origin === 'document') expect(clientId).toBe(DOCUMENT);
-    expect(seen.at(-1)).toMatchObject({ aud: url(), client_id: clientId, sub: id, scope: 'notes:read' });
-    expect(app.keep.to!.searchParams.get('resource')).toBe(url());
+    expect(receivedClaims.at(-1)).toMatchObject({ aud: url(), client_id: clientId, sub: id, scope: 'notes:read' });
+    expect(app.stored.authorizationUrl!.searchParams.get('resource')).toBe(url());
   });
 
   it.each([
     ['a metadata document', { clientMetadataUrl: DOCUMENT }],
     ['registration', {}],
-  ])('asks the person again when a tool needs more, and goes on, by %s', async (_name, more) => {
+  ])('asks the user for consent again when a tool needs another scope, by %s', async (_name, more) => {
     const { email } = await server.account();
     const browser = browserFor(server);
     const app = newApp(more);
-    const client = await connected(app, browser, email);
-    delete app.keep.tokens!.refresh_token; // the first generation would refresh, which gives no more
+    const client = await connect(app, browser, email);
+    delete app.stored.tokens!.refresh_token; // version 1 would refresh, which grants no scope
     await expect(client.callTool({ name: 'write' })).rejects.toThrow();
     await client.close();
-    expect(app.keep.to!.searchParams.get('scope')).toContain('notes:write');
-    await letIn(app, browser, email);
-    const again = app.client();
-    await again.connect(app.transport());
-    expect((await again.callTool({ name: 'write' })).content[0]!.text).toBe('write done');
-    await again.close();
+    expect(app.stored.authorizationUrl!.searchParams.get('scope')).toContain('notes:write');
+    await authorize(app, browser, email);
+    const reconnected = app.client();
+    await reconnected.connect(app.transport());
+    expect((await reconnected.callTool({ name: 'write' })).content[0]!.text).toBe('write done');
+    await reconnected.close();
   });
 
-  it('renews its tokens by itself', async () => {
+  it('refreshes an expired token', async () => {
     const { email } = await server.account();
     const app = newApp({ clientMetadataUrl: DOCUMENT });
-    await (await connected(app, browserFor(server), email)).close();
-    const before = { ...app.keep.tokens };
-    app.keep.tokens = { ...before, access_token: 'expired' };
+    await (await connect(app, browserFor(server), email)).close();
+    const before = { ...app.stored.tokens };
+    app.stored.tokens = { ...before, access_token: 'expired' };
     const client = app.client();
     await client.connect(app.transport());
     await client.close();
-    expect(app.keep.tokens!.refresh_token).not.toBe(before.refresh_token);
-    expect(seen.at(-1)!.aud).toBe(url());
+    expect(app.stored.tokens!.refresh_token).not.toBe(before.refresh_token);
+    expect(receivedClaims.at(-1)!.aud).toBe(url());
   });
 });
 

@@ -1,5 +1,4 @@
-// NextAuth 4, in the way that its documentation gives for a server that is not Next: its handler,
-// with a request and an answer.
+// NextAuth 4 with its documented handler for servers other than Next.
 import { decodeProtectedHeader } from 'jose';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { Browser } from '../../support/browser.js';
@@ -13,6 +12,7 @@ import {
   signInAt,
 } from '../../support/client-libraries.js';
 import { browserFor, completeSignIn, isConsent } from '../../support/openid-client.js';
+import { registerDynamically } from '../../support/registration.js';
 import type { TestClient } from '../../support/relying-party.js';
 import { PASSWORD, startServer, type TestServer } from '../../support/server.js';
 
@@ -39,7 +39,7 @@ const CHECKS = { checks: ['pkce', 'state'] };
 describe('an app on NextAuth 4', () => {
   let server: TestServer;
   let httpServer: Awaited<ReturnType<typeof openExpress>>;
-  /** What the app on the server does now. */
+  /** The handler of the current test's app. */
   let handle: (req: ExpressRequest, res: unknown) => unknown;
   beforeAll(async () => {
     server = await startServer();
@@ -53,30 +53,21 @@ describe('an app on NextAuth 4', () => {
     await server.close();
   });
 
-  /** Registers as a newcomer does, with one request. */
-  async function register(): Promise<TestClient> {
-    const answer = await fetch(`${server.origin}/oauth/clients/register`, {
-      method: 'POST',
-      headers: { 'Content-Type': 'application/json' },
-      body: JSON.stringify({
-        client_name: 'Your App Name',
-        redirect_uris: [`${httpServer.origin}/api/auth/callback/ainative`],
-        grant_types: ['authorization_code'],
-        scope: 'openid profile email',
-        token_endpoint_auth_method: 'client_secret_basic',
-      }),
+  const register = (): Promise<TestClient> =>
+    registerDynamically(server, {
+      client_name: 'Your App Name',
+      redirect_uris: [`${httpServer.origin}/api/auth/callback/ainative`],
+      grant_types: ['authorization_code'],
+      scope: 'openid profile email',
+      token_endpoint_auth_method: 'client_secret_basic',
     });
-    expect(answer.status).toBe(201);
-    const { client_id: id, client_secret: secret } = (await answer.json()) as Record<string, string>;
-    return { id: id!, secret: secret! };
-  }
 
-  /** The app: what the documentation tells it to write, and these changes. */
+  /** Opens the app with the documented configuration and these changes. */
   function openApp(client: TestClient, changes: Record<string, unknown> = CHECKS) {
     const errors: Error[] = [];
     const accounts: Account[] = [];
     handle = NextAuth({
-      secret: 'the app has a secret of its own',
+      secret: 'signs the cookies of the app',
       logger: { error: (_, metadata) => void errors.push(metadata.error ?? metadata), warn() {} },
       events: { signIn: ({ account }) => void accounts.push(account) },
       providers: [
@@ -103,12 +94,12 @@ describe('an app on NextAuth 4', () => {
     return { errors, accounts, visitor: browserOf(httpServer) };
   }
 
-  /** The sign-in button; ends where it leads. */
+  /** Presses the sign-in button. Returns the page at the server. */
   const press = async (visitor: Browser) => visitor.submit(await visitor.open('/api/auth/signin'));
 
   const sessionOf = async (visitor: Browser) => JSON.parse((await visitor.open('/api/auth/session')).html);
 
-  it('signs a person in with the documented provider, checking PKCE and state', async () => {
+  it('signs a user in with the documented provider, with PKCE and state', async () => {
     const account = await server.account();
     const { errors, accounts, visitor } = openApp(await register());
     const away = await press(visitor);
@@ -122,14 +113,14 @@ describe('an app on NextAuth 4', () => {
     expect(accounts).toMatchObject([{ provider: 'ainative', providerAccountId: account.id }]);
   });
 
-  it('gets an ID token signed with RS256, which is all that it takes', async () => {
+  it('receives an ID token signed with RS256, the only algorithm that it accepts', async () => {
     const { email } = await server.account();
     const { accounts, visitor } = openApp(await register());
     await signInAt(visitor, await press(visitor), server, email);
     expect(decodeProtectedHeader(accounts[0]!.id_token)).toMatchObject({ alg: 'RS256', kid: expect.any(String) });
   });
 
-  it('may check a nonce as well', async () => {
+  it('signs a user in with a nonce', async () => {
     const { email } = await server.account();
     const { errors, visitor } = openApp(await register(), { checks: ['pkce', 'state', 'nonce'] });
     await signInAt(visitor, await press(visitor), server, email);
@@ -137,7 +128,7 @@ describe('an app on NextAuth 4', () => {
     expect(await sessionOf(visitor)).toMatchObject({ user: { email } });
   });
 
-  it('asks nobody anything the second time', async () => {
+  it('signs the user in a second time without showing a page', async () => {
     const { email } = await server.account();
     const { visitor } = openApp(await register());
     const browser = browserFor(server);
@@ -148,15 +139,16 @@ describe('an app on NextAuth 4', () => {
     expect(await sessionOf(visitor)).toMatchObject({ user: { email } });
   });
 
-  it('is refused as long as it does not check PKCE, which it leaves out unless told', async () => {
+  it('receives invalid_request with its default checks, which do not include PKCE', async () => {
     const { errors, visitor } = openApp(await register(), {});
     const away = await press(visitor);
     expect(away.url.searchParams.has('code_challenge')).toBe(false);
-    const person = browserFor(server);
-    expect((await person.open(away.url)).status).toBe(400); // an app that registered itself: no error leads there by itself
+    const browser = browserFor(server);
+    // Before the sign-in, errors are not redirected to dynamically registered clients.
+    expect((await browser.open(away.url)).status).toBe(400);
     const { email } = await server.account();
-    await person.signIn(email, PASSWORD);
-    const back = await person.open(away.url);
+    await browser.signIn(email, PASSWORD);
+    const back = await browser.open(away.url);
     expect(back.url.searchParams.get('error')).toBe('invalid_request');
     expect(back.url.searchParams.get('error_description')).toContain('PKCE');
     const page = await visitor.open(back.url);
@@ -165,7 +157,7 @@ describe('an app on NextAuth 4', () => {
     expect(await sessionOf(visitor)).toEqual({});
   });
 
-  it('needs no checks beside its own when an administrator switched the requirement off', async () => {
+  it('signs a user in with its default checks if an administrator disabled the PKCE requirement', async () => {
     const { email } = await server.account();
     const client = await server.client(
       { redirect_uris: [`${httpServer.origin}/api/auth/callback/ainative`] },
@@ -177,17 +169,17 @@ describe('an app on NextAuth 4', () => {
     expect(await sessionOf(visitor)).toMatchObject({ user: { email } });
   });
 
-  it('does not take an answer that was meant for another visitor', async () => {
+  it('rejects the authorization response of another browser', async () => {
     const { email } = await server.account();
-    const { visitor: thief } = openApp(await register());
-    const stolen = (await completeSignIn(browserFor(server), (await press(thief)).url, email)).url;
+    const { visitor: attacker } = openApp(await register());
+    const stolen = (await completeSignIn(browserFor(server), (await press(attacker)).url, email)).url;
     const victim = browserOf(httpServer);
     await press(victim);
     expect((await victim.open(stolen)).url.searchParams.get('error')).toBe('OAuthCallback');
     expect(await sessionOf(victim)).toEqual({});
   });
 
-  it('shows its own page, and no session, when the person says no', async () => {
+  it('shows its error page, without a session, when the user denies consent', async () => {
     const { email } = await server.account();
     const { visitor } = openApp(await register());
     const browser = browserFor(server);
@@ -201,7 +193,7 @@ describe('an app on NextAuth 4', () => {
   });
 });
 
-/** What Next makes of a request before it calls an API route, `[...nextauth]`. */
+/** Prepares requests as Next does for the API route `[...nextauth]`. */
 function serveApi(app: Express, handle: (req: ExpressRequest, res: unknown) => unknown): void {
   app.use(express.urlencoded({ extended: false }));
   app.use('/api/auth', (req, res) => {

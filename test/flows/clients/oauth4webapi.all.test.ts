@@ -1,6 +1,5 @@
-// An app on oauth4webapi, which takes each answer apart and refuses whatever the specifications do
-// not allow. The types are those of the copy that openid-client brings along; the library under
-// test is the one of test/clients.
+// An app on oauth4webapi, which validates each response strictly. The library under test is the one
+// of test/clients; the types are those of the copy that openid-client depends on.
 import type * as OAuth from 'oauth4webapi';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { importClient } from '../../support/client-libraries.js';
@@ -28,15 +27,15 @@ describe('an app on oauth4webapi', () => {
     return oauth.processDiscoveryResponse(issuer, await oauth.discoveryRequest(issuer, { algorithm, ...HTTP }));
   }
 
-  /** An app as it knows itself, and how it proves who it is. */
-  async function makeClient(metadata: Record<string, unknown> = {}) {
+  /** Creates a client with its authentication method. */
+  async function createClient(metadata: Record<string, unknown> = {}) {
     const { id, secret } = await server.client(metadata);
     return { client: { client_id: id } as OAuth.Client, auth: secret ? oauth.ClientSecretBasic(secret) : oauth.None() };
   }
 
-  type App = Awaited<ReturnType<typeof makeClient>>;
+  type App = Awaited<ReturnType<typeof createClient>>;
 
-  /** What the app keeps while the person is away. */
+  /** Creates an authorization request. */
   async function beginSignIn({ client }: App, more: Record<string, string> = {}) {
     const verifier = oauth.generateRandomCodeVerifier();
     const [state, nonce] = [oauth.generateRandomState(), oauth.generateRandomNonce()];
@@ -58,14 +57,17 @@ describe('an app on oauth4webapi', () => {
 
   type Attempt = Awaited<ReturnType<typeof beginSignIn>>;
 
-  /** Demands an ID token with this nonce and a recent sign-in, and checks its signature. */
+  /** Redeems the code, and validates the nonce, the age and the signature of the ID token. */
   async function exchange({ client, auth }: App, attempt: Attempt, back: URL, options: OAuth.DPoPRequestOptions = {}) {
-    const answer = oauth.validateAuthResponse(as, client, back, attempt.state);
+    const parameters = oauth.validateAuthResponse(as, client, back, attempt.state);
     const { verifier, nonce } = attempt;
-    const ask = () =>
-      oauth.authorizationCodeGrantRequest(as, client, auth, answer, REDIRECT_URI, verifier, { ...options, ...HTTP });
+    const redeem = () =>
+      oauth.authorizationCodeGrantRequest(as, client, auth, parameters, REDIRECT_URI, verifier, {
+        ...options,
+        ...HTTP,
+      });
     return withNonce(async () => {
-      const response = await ask();
+      const response = await redeem();
       const expected = { expectedNonce: nonce, maxAge: MAX_AGE_SECONDS, requireIdToken: true };
       const tokens = await oauth.processAuthorizationCodeResponse(as, client, response, expected);
       await oauth.validateApplicationLevelSignature(as, response, HTTP);
@@ -73,13 +75,10 @@ describe('an app on oauth4webapi', () => {
     });
   }
 
-  /**
-   * A server may demand that a DPoP proof holds a nonce of its own: then the first try only fetches
-   * it.
-   */
-  async function withNonce<T>(ask: () => Promise<T>): Promise<T> {
-    return ask().catch((error) => {
-      if (oauth.isDPoPNonceError(error)) return ask();
+  /** Repeats a request if the server requires a DPoP nonce, which the first response contains. */
+  async function withNonce<T>(send: () => Promise<T>): Promise<T> {
+    return send().catch((error) => {
+      if (oauth.isDPoPNonceError(error)) return send();
       throw error;
     });
   }
@@ -109,7 +108,7 @@ describe('an app on oauth4webapi', () => {
       await oauth.introspectionRequest(as, client, auth, token, { ...HTTP }),
     );
 
-  it.each(['oidc', 'oauth2'] as const)('finds the house by its issuer alone (%s)', async (algorithm) => {
+  it.each(['oidc', 'oauth2'] as const)('finds the metadata of the server by its issuer (%s)', async (algorithm) => {
     expect(await discover(algorithm)).toMatchObject({
       issuer: server.issuer,
       code_challenge_methods_supported: ['S256'],
@@ -117,7 +116,7 @@ describe('an app on oauth4webapi', () => {
     });
   });
 
-  it('registers itself, and signs a person in with what it was given', async () => {
+  it('registers dynamically and signs a user in', async () => {
     const account = await server.account();
     const metadata = { client_name: 'Strict', redirect_uris: [REDIRECT_URI], grant_types: ['authorization_code'] };
     const response = await oauth.dynamicClientRegistrationRequest(as, metadata, HTTP);
@@ -130,9 +129,9 @@ describe('an app on oauth4webapi', () => {
     expect(oauth.getValidatedIdTokenClaims(tokens)).toMatchObject({ sub: account.id, email: account.email });
   });
 
-  it('signs a person in with tokens bound to its key (DPoP), reads who it is and refreshes', async () => {
+  it('signs a user in, requests userinfo and refreshes with DPoP-bound tokens', async () => {
     const account = await server.account();
-    const app = await makeClient({ dpop_bound_access_tokens: true });
+    const app = await createClient({ dpop_bound_access_tokens: true });
     const DPoP = oauth.DPoP(app.client, await oauth.generateKeyPair('ES256'));
     const tokens = await signIn(app, account.email, { DPoP });
     expect(tokens).toMatchObject({ token_type: 'dpop', expires_in: 28_800 });
@@ -143,17 +142,17 @@ describe('an app on oauth4webapi', () => {
     expect(renewed.token_type).toBe('dpop');
     expect(renewed.refresh_token).not.toBe(tokens.refresh_token);
     expect(await userinfo(app, renewed.access_token, account.id, { DPoP })).toMatchObject({ sub: account.id });
-    const thief = oauth.DPoP(app.client, await oauth.generateKeyPair('ES256'));
-    await expect(userinfo(app, renewed.access_token, account.id, { DPoP: thief })).rejects.toMatchObject({
+    const otherKey = oauth.DPoP(app.client, await oauth.generateKeyPair('ES256'));
+    await expect(userinfo(app, renewed.access_token, account.id, { DPoP: otherKey })).rejects.toMatchObject({
       code: oauth.WWW_AUTHENTICATE_CHALLENGE,
       status: 401,
     });
     await expect(userinfo(app, renewed.access_token, account.id)).rejects.toMatchObject({ status: 401 });
   });
 
-  it('may be a public one, with other keys and algorithms for its proofs', async () => {
+  it('signs a user in as a public client, with DPoP proofs of several algorithms', async () => {
     const account = await server.account();
-    const app = await makeClient({ token_endpoint_auth_method: 'none' });
+    const app = await createClient({ token_endpoint_auth_method: 'none' });
     for (const alg of ['RS256', 'PS256', 'Ed25519']) {
       const DPoP = oauth.DPoP(app.client, await oauth.generateKeyPair(alg));
       const tokens = await signIn(app, account.email, { DPoP });
@@ -161,21 +160,21 @@ describe('an app on oauth4webapi', () => {
     }
   });
 
-  it('is told by each answer which house gave it (RFC 9207), and takes none without', async () => {
+  it('finds the issuer in the authorization response and rejects one without it (RFC 9207)', async () => {
     const account = await server.account();
-    const app = await makeClient();
+    const app = await createClient();
     const attempt = await beginSignIn(app);
     const { url } = await completeSignIn(browserFor(server), attempt.url, account.email);
     expect(url.searchParams.get('iss')).toBe(server.issuer);
-    const silent = new URL(url);
-    silent.searchParams.delete('iss');
-    await expect(exchange(app, attempt, silent)).rejects.toMatchObject({ code: oauth.INVALID_RESPONSE });
+    const withoutIssuer = new URL(url);
+    withoutIssuer.searchParams.delete('iss');
+    await expect(exchange(app, attempt, withoutIssuer)).rejects.toMatchObject({ code: oauth.INVALID_RESPONSE });
     await expect(exchange(app, attempt, url)).resolves.toMatchObject({ token_type: 'bearer' });
   });
 
-  it('is told so by a refusal too', async () => {
+  it('finds the issuer in an error response', async () => {
     const account = await server.account();
-    const app = await makeClient();
+    const app = await createClient();
     const attempt = await beginSignIn(app);
     const browser = browserFor(server);
     const consent = await browser.signIn(account.email, PASSWORD, await browser.open(attempt.url));
@@ -186,9 +185,9 @@ describe('an app on oauth4webapi', () => {
     });
   });
 
-  it('hands its request over beforehand (PAR), bound to its key', async () => {
+  it('pushes its authorization request (PAR), bound to its DPoP key', async () => {
     const account = await server.account();
-    const app = await makeClient();
+    const app = await createClient();
     const DPoP = oauth.DPoP(app.client, await oauth.generateKeyPair('ES256'));
     const attempt = await beginSignIn(app);
     const pushed = await withNonce(async () => {
@@ -200,15 +199,15 @@ describe('an app on oauth4webapi', () => {
     const query = new URLSearchParams({ client_id: app.client.client_id, request_uri: pushed.request_uri });
     const { url } = await completeSignIn(browserFor(server), `${as.authorization_endpoint}?${query}`, account.email);
 
-    const thief = oauth.DPoP(app.client, await oauth.generateKeyPair('ES256'));
-    await expect(exchange(app, attempt, url, { DPoP: thief })).rejects.toMatchObject({ error: 'invalid_grant' });
+    const otherKey = oauth.DPoP(app.client, await oauth.generateKeyPair('ES256'));
+    await expect(exchange(app, attempt, url, { DPoP: otherKey })).rejects.toMatchObject({ error: 'invalid_grant' });
     const tokens = await signIn(app, account.email, { DPoP });
     expect(tokens.token_type).toBe('dpop');
   });
 
-  it('gives a token back (RFC 7009): the answer is empty, and nothing is left of the token', async () => {
+  it('revokes tokens and receives empty responses (RFC 7009)', async () => {
     const account = await server.account();
-    const app = await makeClient();
+    const app = await createClient();
     const tokens = await signIn(app, account.email);
     for (const token of [tokens.access_token, tokens.refresh_token!, 'nonsense']) {
       const response = await oauth.revocationRequest(as, app.client, app.auth, token, HTTP);
@@ -220,9 +219,9 @@ describe('an app on oauth4webapi', () => {
     await expect(refresh(app, tokens.refresh_token!)).rejects.toMatchObject({ error: 'invalid_grant' });
   });
 
-  it('asks what a token is good for (RFC 7662)', async () => {
+  it('introspects tokens (RFC 7662)', async () => {
     const account = await server.account();
-    const app = await makeClient();
+    const app = await createClient();
     const DPoP = oauth.DPoP(app.client, await oauth.generateKeyPair('ES256'));
     const tokens = await signIn(app, account.email, { DPoP });
     expect(await introspect(app, tokens.access_token)).toMatchObject({
@@ -236,39 +235,39 @@ describe('an app on oauth4webapi', () => {
     expect(await introspect(app, 'nonsense')).toEqual({ active: false });
   });
 
-  it('may be on a device without a keyboard', async () => {
+  it('signs a user in on a device (RFC 8628)', async () => {
     const account = await server.account();
-    const app = await makeClient({
+    const app = await createClient({
       token_endpoint_auth_method: 'none',
       grant_types: [DEVICE_GRANT],
       redirect_uris: [],
     });
     const { client, auth } = app;
-    const shown = await oauth.processDeviceAuthorizationResponse(
+    const device = await oauth.processDeviceAuthorizationResponse(
       as,
       client,
       await oauth.deviceAuthorizationRequest(as, client, auth, { scope: 'openid email' }, HTTP),
     );
     const poll = async () => {
-      const response = await oauth.deviceCodeGrantRequest(as, client, auth, shown.device_code, HTTP);
+      const response = await oauth.deviceCodeGrantRequest(as, client, auth, device.device_code, HTTP);
       return oauth.processDeviceCodeResponse(as, client, response);
     };
     await expect(poll()).rejects.toMatchObject({ error: 'authorization_pending', status: 400 });
     const browser = browserFor(server);
-    const input = await browser.open(shown.verification_uri);
-    const confirmation = await browser.submit(input, { user_code: shown.user_code });
+    const input = await browser.open(device.verification_uri);
+    const confirmation = await browser.submit(input, { user_code: device.user_code });
     await completeSignIn(browser, await browser.submit(confirmation, { confirm: 'yes' }), account.email);
     expect(oauth.getValidatedIdTokenClaims(await poll())).toMatchObject({ sub: account.id, email: account.email });
   });
 
-  it('gets by itself a token for an API (RFC 9068), which the API checks with the published keys', async () => {
-    const { client, auth } = await makeClient({ grant_types: ['client_credentials'], redirect_uris: [] });
+  it('receives a JWT access token for a resource, which validates with the published keys (RFC 9068)', async () => {
+    const { client, auth } = await createClient({ grant_types: ['client_credentials'], redirect_uris: [] });
     const resource = `${server.issuer}/api/v1`;
     const DPoP = oauth.DPoP(client, await oauth.generateKeyPair('ES256'));
     const tokens = await withNonce(async () => {
-      const asked = { resource, scope: 'memory:read' };
+      const params = { resource, scope: 'memory:read' };
       const options = { DPoP, ...HTTP };
-      const response = await oauth.clientCredentialsGrantRequest(as, client, auth, asked, options);
+      const response = await oauth.clientCredentialsGrantRequest(as, client, auth, params, options);
       return oauth.processClientCredentialsResponse(as, client, response);
     });
     const requests: Request[] = [];
@@ -286,7 +285,7 @@ describe('an app on oauth4webapi', () => {
     await expect(other).rejects.toMatchObject({ code: oauth.JWT_CLAIM_COMPARISON });
   });
 
-  it('finds out which house guards our own API (RFC 9728)', async () => {
+  it('finds the authorization server of the JSON API (RFC 9728)', async () => {
     const resource = new URL(`${server.issuer}/api/v1`);
     const response = await oauth.resourceDiscoveryRequest(resource, HTTP);
     const found = await oauth.processResourceDiscoveryResponse(resource, response);

@@ -1,5 +1,5 @@
-// Passport, through both of its strategies: the one of openid-client, which finds everything by
-// discovery and does PKCE, and passport-openidconnect, which does neither.
+// Passport with two strategies: that of openid-client, with discovery and PKCE, and
+// passport-openidconnect, with neither.
 import * as oidc from 'openid-client';
 import { Strategy, type StrategyOptions } from 'openid-client/passport';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -26,7 +26,7 @@ interface Authenticator {
 
 type Done = (error: unknown, user?: unknown) => void;
 
-/** What passport-openidconnect makes of the claims. */
+/** The claims in the form of passport-openidconnect. */
 interface Profile {
   id: string;
   displayName: string;
@@ -34,7 +34,7 @@ interface Profile {
 }
 
 type Verify = (issuer: string, profile: Profile, done: Done) => void;
-/** The strategy counts the parameters: with nine it asks at userinfo. */
+/** With nine parameters, the strategy requests userinfo. */
 type VerifyAll = (
   issuer: string,
   fromUserinfo: Profile,
@@ -43,7 +43,7 @@ type VerifyAll = (
   idToken: string,
   accessToken: string,
   refreshToken: string,
-  answer: unknown,
+  response: unknown,
   done: Done,
 ) => void;
 type OpenIDConnectStrategy = new (options: Record<string, unknown>, verify: Verify | VerifyAll) => unknown;
@@ -54,36 +54,36 @@ const PassportOpenIDConnect = requireClient<OpenIDConnectStrategy>('passport-ope
 type App = Awaited<ReturnType<typeof openApp>>;
 
 /**
- * The app as Passport's documentation has it: a session, a sign-in button, a callback, a page that
- * says who it is.
+ * Opens an app as in Passport's documentation: session, sign-in, callback, and a page with the
+ * user.
  */
 async function openApp() {
   const { app, origin, close } = await openExpress();
   const errors: Error[] = [];
   let passport = new Passport();
-  const noteFault: ExpressErrorHandler = (error, _req, res, _next) => {
+  const recordError: ExpressErrorHandler = (error, _req, res, _next) => {
     errors.push(error);
     res.status(500).send('fault');
   };
   app.use(sessions());
   app.use((req, res, next) => passport.authenticate('session')(req, res, next));
-  app.get('/login', (req, res, next) => passport.authenticate('house')(req, res, next));
+  app.get('/login', (req, res, next) => passport.authenticate('signet')(req, res, next));
   app.get('/callback', (req, res, next) => {
     const routes = { successRedirect: '/', failureRedirect: '/failed', failureMessage: true };
-    return passport.authenticate('house', routes)(req, res, next);
+    return passport.authenticate('signet', routes)(req, res, next);
   });
   app.get('/logout', (req, res) => req.logout(() => res.redirect('/')));
   app.get('/', (req, res) => res.json(req.user ?? null));
   app.get('/failed', (req, res) => res.status(403).json(req.session.messages));
-  app.use(noteFault);
+  app.use(recordError);
 
-  return { origin, callbackURL: `${origin}/callback`, errors, plug, close };
+  return { origin, callbackURL: `${origin}/callback`, errors, useStrategy, close };
 
-  /** Gives the app this strategy, and forgets what it noted with the last one. */
-  function plug(strategy: unknown): Browser {
+  /** Replaces the strategy of the app. Returns a browser at the app. */
+  function useStrategy(strategy: unknown): Browser {
     errors.length = 0;
     passport = new Passport();
-    passport.use('house', strategy);
+    passport.use('signet', strategy);
     passport.serializeUser((user, done) => done(null, user));
     passport.deserializeUser((user, done) => done(null, user));
     return browserOf({ origin });
@@ -101,15 +101,15 @@ afterAll(async () => {
   await server.close();
 });
 
-/** A client of the app, made by an administrator. */
-const makeClient = (options: { pkceRequired?: boolean } = {}) =>
+/** Creates a client of the app. */
+const createClient = (options: { pkceRequired?: boolean } = {}) =>
   server.client({ redirect_uris: [app.callbackURL] }, options);
 
-/** Who the app says it talks with. */
-const personAt = async (visitor: Browser) => JSON.parse((await visitor.open('/')).html);
+/** Returns the user who is signed in at the app. */
+const userAt = async (visitor: Browser) => JSON.parse((await visitor.open('/')).html);
 
-/** Presses the button, signs in, and says no. */
-async function refuse(visitor: Browser, email: string) {
+/** Signs in and denies consent. */
+async function denyConsent(visitor: Browser, email: string) {
   const browser = browserFor(server);
   const consent = await browser.signIn(email, PASSWORD, await browser.open((await visitor.open('/login')).url));
   expect(isConsent(consent)).toBe(true);
@@ -117,17 +117,17 @@ async function refuse(visitor: Browser, email: string) {
 }
 
 describe('an app on Passport with the strategy of openid-client', () => {
-  /** The app knows the issuer and its credentials: nothing of its paths, methods or keys. */
+  /** Configures the app with the issuer and its credentials only. */
   async function openVisit(changes: Partial<StrategyOptions> = {}, client?: TestClient) {
-    const { id, secret } = client ?? (await makeClient());
+    const { id, secret } = client ?? (await createClient());
     const config = await oidc.discovery(new URL(server.issuer), id, secret, undefined, {
       execute: [oidc.allowInsecureRequests],
     });
     const options = { config, scope: 'openid profile email', callbackURL: app.callbackURL, ...changes };
-    return app.plug(new Strategy(options, (tokens, done) => done(null, { ...tokens.claims() })));
+    return app.useStrategy(new Strategy(options, (tokens, done) => done(null, { ...tokens.claims() })));
   }
 
-  it('signs a person in, with PKCE, and names no other check', async () => {
+  it('signs a user in with PKCE, without state', async () => {
     const account = await server.account();
     const visitor = await openVisit();
     const away = await visitor.open('/login');
@@ -136,10 +136,10 @@ describe('an app on Passport with the strategy of openid-client', () => {
     expect(away.url.searchParams.has('state')).toBe(false);
     await signInAt(visitor, away, server, account.email);
     expect(app.errors).toEqual([]);
-    expect(await personAt(visitor)).toMatchObject({ sub: account.id, email: account.email, name: 'Jane Developer' });
+    expect(await userAt(visitor)).toMatchObject({ sub: account.id, email: account.email, name: 'Jane Developer' });
   });
 
-  it('signs in somebody who registered the app a moment ago', async () => {
+  it('signs a user in after a dynamic registration', async () => {
     const { email } = await server.account();
     const registered = await oidc.dynamicClientRegistration(
       new URL(server.issuer),
@@ -151,26 +151,26 @@ describe('an app on Passport with the strategy of openid-client', () => {
     const visitor = await openVisit({}, { id, secret: secret as string });
     await signInAt(visitor, '/login', server, email);
     expect(app.errors).toEqual([]);
-    expect(await personAt(visitor)).toMatchObject({ email });
+    expect(await userAt(visitor)).toMatchObject({ email });
   });
 
-  it('hands its request over beforehand (PAR), and keeps it out of the address', async () => {
+  it('pushes its authorization request (PAR), which does not appear in the URL', async () => {
     const { email } = await server.account();
     const visitor = await openVisit({ usePAR: true });
     const away = await visitor.open('/login');
     expect([...away.url.searchParams.keys()].sort()).toEqual(['client_id', 'request_uri']);
     await signInAt(visitor, away, server, email);
-    expect(await personAt(visitor)).toMatchObject({ email });
+    expect(await userAt(visitor)).toMatchObject({ email });
   });
 
-  it('gets tokens that are bound to its key (DPoP)', async () => {
+  it('receives DPoP-bound tokens', async () => {
     const { email } = await server.account();
-    const { id, secret } = await makeClient();
+    const { id, secret } = await createClient();
     const config = await oidc.discovery(new URL(server.issuer), id, secret, undefined, {
       execute: [oidc.allowInsecureRequests],
     });
     const handle = oidc.getDPoPHandle(config, await oidc.randomDPoPKeyPair('ES256'));
-    const visitor = app.plug(
+    const visitor = app.useStrategy(
       new Strategy(
         { config, scope: 'openid email', callbackURL: app.callbackURL, DPoP: async () => handle },
         (tokens, done) => done(null, { type: tokens.token_type, email: tokens.claims()?.email }),
@@ -178,39 +178,39 @@ describe('an app on Passport with the strategy of openid-client', () => {
     );
     await signInAt(visitor, '/login', server, email);
     expect(app.errors).toEqual([]);
-    expect(await personAt(visitor)).toEqual({ type: 'dpop', email });
+    expect(await userAt(visitor)).toEqual({ type: 'dpop', email });
   });
 
-  it('asks nobody anything the second time', async () => {
+  it('signs the user in a second time without showing a page', async () => {
     const { email } = await server.account();
     const visitor = await openVisit();
     const browser = browserFor(server);
     await signInAt(visitor, '/login', server, email, browser);
     await visitor.open('/logout');
-    expect(await personAt(visitor)).toBeNull();
+    expect(await userAt(visitor)).toBeNull();
     await visitor.open((await browser.open((await visitor.open('/login')).url)).url);
-    expect(await personAt(visitor)).toMatchObject({ email });
+    expect(await userAt(visitor)).toMatchObject({ email });
   });
 
-  it('does not take the code of another visitor', async () => {
+  it('rejects a code of another browser', async () => {
     const { email } = await server.account();
-    const thief = await openVisit();
-    const stolen = await completeSignIn(browserFor(server), (await thief.open('/login')).url, email);
+    const attacker = await openVisit();
+    const stolen = await completeSignIn(browserFor(server), (await attacker.open('/login')).url, email);
     const victim = browserOf(app);
     await victim.open('/login');
     expect((await victim.open(stolen.url)).status).toBe(500);
     expect(app.errors).toMatchObject([{ error: 'invalid_grant' }]);
-    expect(await personAt(victim)).toBeNull();
+    expect(await userAt(victim)).toBeNull();
   });
 
-  it('learns that the person said no', async () => {
+  it('shows its error page when the user denies consent', async () => {
     const { email } = await server.account();
     const visitor = await openVisit();
-    const page = await refuse(visitor, email);
+    const page = await denyConsent(visitor, email);
     expect(page.url.pathname).toBe('/failed');
     expect(page.status).toBe(403);
     expect(app.errors).toEqual([]);
-    expect(await personAt(visitor)).toBeNull();
+    expect(await userAt(visitor)).toBeNull();
   });
 });
 
@@ -218,7 +218,7 @@ describe('an app on Passport with passport-openidconnect', () => {
   const readProfile: Verify = (_issuer, profile, done) =>
     done(null, { id: profile.id, name: profile.displayName, email: profile.emails?.[0]?.value });
 
-  /** The strategy knows no discovery: it is told each address. */
+  /** Configures the app with each endpoint, because the strategy has no discovery. */
   function openVisit(
     client: TestClient,
     changes: Record<string, unknown> = {},
@@ -235,68 +235,77 @@ describe('an app on Passport with passport-openidconnect', () => {
       scope: ['profile', 'email'],
       ...changes,
     };
-    return app.plug(new PassportOpenIDConnect(options, verify));
+    return app.useStrategy(new PassportOpenIDConnect(options, verify));
   }
 
-  it('is refused: it does no PKCE', async () => {
-    const visitor = openVisit(await makeClient());
+  it('receives invalid_request, because it does not use PKCE', async () => {
+    const visitor = openVisit(await createClient());
     const away = await visitor.open('/login');
     expect(away.url.searchParams.has('code_challenge')).toBe(false);
     const back = await browserFor(server).open(away.url);
     expect(back.url.origin).toBe(app.origin);
     expect((await visitor.open(back.url)).status).toBe(500);
     expect(app.errors).toMatchObject([{ code: 'invalid_request', message: expect.stringContaining('PKCE') }]);
-    expect(await personAt(visitor)).toBeNull();
+    expect(await userAt(visitor)).toBeNull();
   });
 
   it.each([
-    ['reads the person from the ID token', {}],
-    ['checks a nonce and how fresh the sign-in is', { nonce: true, maxAge: 600 }],
-  ])('%s, where an administrator switched the requirement off for it', async (_, changes) => {
+    ['the user in the ID token', {}],
+    ['a nonce and max_age', { nonce: true, maxAge: 600 }],
+  ])('signs a user in with %s if an administrator disabled the PKCE requirement', async (_, changes) => {
     const account = await server.account();
-    const visitor = openVisit(await makeClient({ pkceRequired: false }), changes);
+    const visitor = openVisit(await createClient({ pkceRequired: false }), changes);
     await signInAt(visitor, '/login', server, account.email);
     expect(app.errors).toEqual([]);
-    expect(await personAt(visitor)).toEqual({ id: account.id, name: 'Jane Developer', email: account.email });
+    expect(await userAt(visitor)).toEqual({ id: account.id, name: 'Jane Developer', email: account.email });
   });
 
-  it('asks at userinfo for the person', async () => {
+  it('signs a user in with the claims of userinfo', async () => {
     const account = await server.account();
-    const everything: VerifyAll = (_issuer, fromUserinfo, _id, _context, _idToken, _token, _refresh, _answer, done) =>
-      done(null, { id: fromUserinfo.id, email: fromUserinfo.emails[0]?.value });
-    const visitor = openVisit(await makeClient({ pkceRequired: false }), {}, everything);
+    const readUserinfo: VerifyAll = (
+      _issuer,
+      fromUserinfo,
+      _id,
+      _context,
+      _idToken,
+      _token,
+      _refresh,
+      _response,
+      done,
+    ) => done(null, { id: fromUserinfo.id, email: fromUserinfo.emails[0]?.value });
+    const visitor = openVisit(await createClient({ pkceRequired: false }), {}, readUserinfo);
     await signInAt(visitor, '/login', server, account.email);
     expect(app.errors).toEqual([]);
-    expect(await personAt(visitor)).toEqual({ id: account.id, email: account.email });
+    expect(await userAt(visitor)).toEqual({ id: account.id, email: account.email });
   });
 
-  it('may use the other address of the token endpoint', async () => {
+  it('signs a user in with the alternative path of the token endpoint', async () => {
     const { email } = await server.account();
-    const client = await makeClient({ pkceRequired: false });
+    const client = await createClient({ pkceRequired: false });
     const visitor = openVisit(client, { tokenURL: `${server.issuer}/oauth/token` });
     await signInAt(visitor, '/login', server, email);
-    expect(await personAt(visitor)).toMatchObject({ email });
+    expect(await userAt(visitor)).toMatchObject({ email });
   });
 
-  it('learns that the person said no', async () => {
+  it('shows its error page when the user denies consent', async () => {
     const { email } = await server.account();
-    const visitor = openVisit(await makeClient({ pkceRequired: false }));
-    const page = await refuse(visitor, email);
+    const visitor = openVisit(await createClient({ pkceRequired: false }));
+    const page = await denyConsent(visitor, email);
     expect(page.url.pathname).toBe('/failed');
-    expect(await personAt(visitor)).toBeNull();
+    expect(await userAt(visitor)).toBeNull();
   });
 
-  it('learns that its secret is wrong', async () => {
+  it('receives invalid_client with a wrong secret', async () => {
     const { email } = await server.account();
-    const { id } = await makeClient({ pkceRequired: false });
+    const { id } = await createClient({ pkceRequired: false });
     const visitor = openVisit({ id, secret: 'wrong' });
     expect((await signInAt(visitor, '/login', server, email)).status).toBe(500);
     expect(app.errors).toMatchObject([{ code: 'invalid_client' }]);
   });
 
-  it('is not spared PKCE by the switch of another app', async () => {
-    await makeClient({ pkceRequired: false });
-    const back = await browserFor(server).open((await openVisit(await makeClient()).open('/login')).url);
+  it('must use PKCE although an administrator disabled the requirement for another client', async () => {
+    await createClient({ pkceRequired: false });
+    const back = await browserFor(server).open((await openVisit(await createClient()).open('/login')).url);
     expect(back.url.searchParams.get('error')).toBe('invalid_request');
   });
 });

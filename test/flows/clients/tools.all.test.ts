@@ -1,38 +1,37 @@
-// An internal tool on Express, behind the middleware that the document of the *tools* dialect gives
-// its developers, word for word: only the host is another one. People come to it with their token,
-// scripts with their key; an administrator says who may what.
+// An internal tool on Express with the middleware of the tools API's documentation, unchanged
+// except for the host. Users send their token, scripts their key; administrators grant permissions.
 
 import { readFileSync } from 'node:fs';
 import { runInThisContext } from 'node:vm';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { systemMeta } from '../../../src/core/request-meta.js';
 import { type Handler, openExpress } from '../../support/client-libraries.js';
-import { callTools } from '../../support/request.js';
+import { callTools, sendRequest } from '../../support/request.js';
 import { PASSWORD, startServer, type TestServer } from '../../support/server.js';
 import { stores } from '../../support/stores.js';
 import { parseItems, requestToolsToken } from '../../support/tools-api.js';
 
 const SNIPPET = new URL('../../clients/snippets/tools_middleware.js', import.meta.url);
-const KEEPER = 'keeper@captainbook.io';
+const ADMIN = 'admin@captainbook.io';
 const INVESTOR = { email: 'investor@example.com', name: 'John Doe', password: 'secure123-lanterns', role: 'viewer' };
 
-describe.each(stores)('an internal tool, its keeper and its visitors on $name', (store) => {
+describe.each(stores)('an internal tool on $name', (store) => {
   let server: TestServer;
   let origin: string;
   let closeTool: () => Promise<void>;
-  let keeperToken: string;
+  let adminToken: string;
   let investorId = '';
   let token = '';
   let key = '';
 
   beforeAll(async () => {
     server = await startServer({ store });
-    const input = { email: KEEPER, name: 'Keeper', password: PASSWORD };
+    const input = { email: ADMIN, name: 'Admin', password: PASSWORD };
     await server.core.accounts.create(input, systemMeta, { role: 'admin' });
-    const written = readFileSync(SNIPPET, 'utf8');
-    const pointed = written.replace('https://auth.ops.withcaptainbook.com', server.origin);
-    expect(pointed).not.toBe(written);
-    const checkAuth = runInThisContext(`(${pointed})`) as Handler;
+    const source = readFileSync(SNIPPET, 'utf8');
+    const adapted = source.replace('https://auth.ops.withcaptainbook.com', server.origin);
+    expect(adapted).not.toBe(source);
+    const checkAuth = runInThisContext(`(${adapted})`) as Handler;
     const tool = await openExpress();
     tool.app.get('/report', checkAuth, (req, res) => {
       const { user, permission } = req as unknown as { user: unknown; permission: unknown };
@@ -40,41 +39,43 @@ describe.each(stores)('an internal tool, its keeper and its visitors on $name', 
     });
     origin = tool.origin;
     closeTool = tool.close;
-    keeperToken = await requestToolsToken(server, KEEPER);
+    adminToken = await requestToolsToken(server, ADMIN);
   });
   afterAll(async () => {
     await closeTool();
     await server.close();
   });
 
-  const asKeeper = (method: string, path: string, body?: unknown) =>
-    callTools(server, method, path, { token: keeperToken, ...(body !== undefined && { body }) });
+  const asAdmin = (method: string, path: string, body?: unknown) =>
+    callTools(server, method, path, { token: adminToken, ...(body !== undefined && { body }) });
 
-  async function signedInBrowser(authorization?: string) {
-    const answer = await fetch(`${origin}/report`, { headers: { ...(authorization && { authorization }) } });
-    return { status: answer.status, body: (await answer.json()) as Record<string, unknown> };
+  async function openReport(authorization?: string) {
+    const { status, json } = await sendRequest({ origin }, 'GET', '/report', {
+      ...(authorization && { authorization }),
+    });
+    return { status, body: json };
   }
 
-  it('is closed to whoever brings nothing, or what is worth nothing', async () => {
-    expect(await signedInBrowser()).toEqual({ status: 401, body: { error: 'No token' } });
-    expect(await signedInBrowser('Bearer nothing')).toEqual({ status: 401, body: { error: 'Invalid token' } });
-    expect(await signedInBrowser('nothing')).toEqual({ status: 401, body: { error: 'Invalid token' } });
+  it('rejects a request without a token or with an invalid one', async () => {
+    expect(await openReport()).toEqual({ status: 401, body: { error: 'No token' } });
+    expect(await openReport('Bearer invalid')).toEqual({ status: 401, body: { error: 'Invalid token' } });
+    expect(await openReport('invalid')).toEqual({ status: 401, body: { error: 'Invalid token' } });
   });
 
-  it('is registered, and an account is made, which may nothing in it at first', async () => {
+  it('rejects a new user without a permission', async () => {
     const tool = { slug: 'my-tool-slug', name: 'My tool', url: 'https://analytics.ops.withcaptainbook.com' };
-    expect((await asKeeper('POST', '/tools', tool)).json).toMatchObject({ ok: true, tool });
-    const made = (await asKeeper('POST', '/users', INVESTOR)).json;
-    expect(made).toMatchObject({ ok: true, user: { email: INVESTOR.email, role: 'viewer' } });
-    investorId = (made.user as { id: string }).id;
+    expect((await asAdmin('POST', '/tools', tool)).json).toMatchObject({ ok: true, tool });
+    const created = (await asAdmin('POST', '/users', INVESTOR)).json;
+    expect(created).toMatchObject({ ok: true, user: { email: INVESTOR.email, role: 'viewer' } });
+    investorId = (created.user as { id: string }).id;
     token = await requestToolsToken(server, INVESTOR.email, INVESTOR.password);
-    expect(await signedInBrowser(`Bearer ${token}`)).toEqual({ status: 403, body: { error: 'No access' } });
+    expect(await openReport(`Bearer ${token}`)).toEqual({ status: 403, body: { error: 'No access' } });
   });
 
-  it('lets in whoever was granted something, and says as whom and how far', async () => {
+  it('receives the user and the permission level after a grant', async () => {
     for (const level of ['read', 'write', 'admin']) {
-      await asKeeper('POST', '/permissions', { user_id: investorId, tool_slug: 'my-tool-slug', level });
-      expect(await signedInBrowser(`Bearer ${token}`)).toEqual({
+      await asAdmin('POST', '/permissions', { user_id: investorId, tool_slug: 'my-tool-slug', level });
+      expect(await openReport(`Bearer ${token}`)).toEqual({
         status: 200,
         body: {
           user: { id: investorId, email: INVESTOR.email, name: INVESTOR.name, role: 'viewer' },
@@ -82,24 +83,24 @@ describe.each(stores)('an internal tool, its keeper and its visitors on $name', 
         },
       });
     }
-    const { body } = await signedInBrowser(`Bearer ${keeperToken}`);
-    expect(body).toMatchObject({ user: { email: KEEPER, role: 'admin' }, permission: 'admin' });
+    const { body } = await openReport(`Bearer ${adminToken}`);
+    expect(body).toMatchObject({ user: { email: ADMIN, role: 'admin' }, permission: 'admin' });
   });
 
-  it('lets in a script by its key, until that is revoked', async () => {
-    const made = await callTools(server, 'POST', '/keys', { token, body: { name: 'ci-deploy' } });
-    key = String(made.json.key);
-    expect(made.json).toMatchObject({ ok: true, prefix: key.slice(0, 11) });
-    expect(await signedInBrowser(`Bearer ${key}`)).toMatchObject({ status: 200, body: { permission: 'admin' } });
+  it('accepts the key of a script until it is revoked', async () => {
+    const created = await callTools(server, 'POST', '/keys', { token, body: { name: 'ci-deploy' } });
+    key = String(created.json.key);
+    expect(created.json).toMatchObject({ ok: true, prefix: key.slice(0, 11) });
+    expect(await openReport(`Bearer ${key}`)).toMatchObject({ status: 200, body: { permission: 'admin' } });
     const [listed] = parseItems(await callTools(server, 'GET', '/keys', { token }));
     await callTools(server, 'DELETE', `/keys/${String(listed!.id)}`, { token });
-    expect((await signedInBrowser(`Bearer ${key}`)).status).toBe(401);
+    expect((await openReport(`Bearer ${key}`)).status).toBe(401);
   });
 
-  it('shuts out whoever lost the permission, and then whoever was deleted', async () => {
-    await asKeeper('DELETE', `/permissions?user_id=${investorId}&tool_slug=my-tool-slug`);
-    expect((await signedInBrowser(`Bearer ${token}`)).status).toBe(403);
-    await asKeeper('DELETE', `/users/${investorId}`);
-    expect((await signedInBrowser(`Bearer ${token}`)).status).toBe(401);
+  it('rejects a user after the permission, and then the account, is deleted', async () => {
+    await asAdmin('DELETE', `/permissions?user_id=${investorId}&tool_slug=my-tool-slug`);
+    expect((await openReport(`Bearer ${token}`)).status).toBe(403);
+    await asAdmin('DELETE', `/users/${investorId}`);
+    expect((await openReport(`Bearer ${token}`)).status).toBe(401);
   });
 });
