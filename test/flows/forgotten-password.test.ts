@@ -1,4 +1,4 @@
-// A person who forgot the password, with a browser and a mailbox.
+// The mailed links that reset a password and verify an address, in a browser.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Browser, formsOf } from '../support/browser.js';
 import { linkIn, mailsTo, mailTo } from '../support/mailbox.js';
@@ -6,31 +6,32 @@ import { PASSWORD, startServer, type TestServer } from '../support/server.js';
 
 const NEXT = 'nine unrelated lanterns';
 
-describe('a person who forgot the password', () => {
+describe('the password reset', () => {
   let server: TestServer;
   beforeAll(async () => {
     server = await startServer();
   });
   afterAll(() => server.close());
 
-  async function ask(email: string, browser = new Browser(server.origin)) {
+  /** Requests a link from the sign-in page. */
+  async function requestReset(email: string, browser = new Browser(server.origin)) {
     const login = await browser.open('/login');
     const href = /href="([^"]+)">Forgot password\?/.exec(login.html)![1]!;
     return browser.submit(await browser.open(href), { email });
   }
 
-  it('asks for a link, opens it, chooses a new one, and signs in with it', async () => {
+  it('mails a link that sets a new password, verifies the address and ends all sessions', async () => {
     const { email } = await server.account();
     const browser = new Browser(server.origin);
     await browser.signIn(email, PASSWORD);
-    const sent = await ask(email);
+    const sent = await requestReset(email);
     expect(sent.status).toBe(200);
     expect(sent.html).toContain('Check your e-mail');
 
     const link = linkIn(await mailTo(server, email, /Choose/));
     expect(link.origin).toBe(server.issuer);
     const phone = new Browser(server.origin);
-    await phone.open(link.pathname + link.search); // as a mail scanner does
+    await phone.open(link.pathname + link.search); // by a mail scanner
     await phone.open(link.pathname + link.search);
     const form = await phone.open(link.pathname + link.search);
     expect(form.status).toBe(200);
@@ -40,8 +41,8 @@ describe('a person who forgot the password', () => {
     const weak = await phone.submit(form, { password: 'password' });
     expect(weak.status).toBe(400);
     expect(weak.html).toMatch(/class="field-error"[^>]*role="alert"/);
-    const done = await phone.submit(weak, { password: NEXT });
-    expect([done.status, /<h1>([^<]*)/.exec(done.html)![1]]).toEqual([200, 'Your new password is set']);
+    const changed = await phone.submit(weak, { password: NEXT });
+    expect([changed.status, /<h1>([^<]*)/.exec(changed.html)![1]]).toEqual([200, 'Your new password is set']);
 
     expect((await browser.open('/account')).url.pathname).toBe('/login');
     expect((await phone.signIn(email, PASSWORD)).status).toBe(401);
@@ -51,9 +52,9 @@ describe('a person who forgot the password', () => {
     expect(linkIn(await mailTo(server, email, /was changed/)).pathname).toBe('/forgot-password');
   });
 
-  it('is told of a link that was used, and where another one comes from', async () => {
+  it('explains that a link was used, and how to get another one', async () => {
     const { email } = await server.account();
-    await ask(email);
+    await requestReset(email);
     const link = linkIn(await mailTo(server, email, /Choose/));
     const browser = new Browser(server.origin);
     const form = await browser.open(link.pathname + link.search);
@@ -70,17 +71,17 @@ describe('a person who forgot the password', () => {
     expect((await browser.open('/reset-password')).html).toContain('href="/forgot-password"');
   });
 
-  it('sees the same page when there is no such account', async () => {
+  it('shows the same page when the account does not exist', async () => {
     const { email } = await server.account();
-    const [known, unknown] = [await ask(email), await ask('unknown@example.com')];
+    const [known, unknown] = [await requestReset(email), await requestReset('unknown@example.com')];
     expect(unknown.status).toBe(known.status);
     expect(unknown.html.replaceAll('unknown@example.com', email)).toBe(known.html);
     expect(await mailsTo(server, 'unknown@example.com')).toEqual([]);
   });
 
-  it('cannot be made to do it by a form of another site', async () => {
+  it('rejects forms of other sites', async () => {
     const { email } = await server.account();
-    await ask(email);
+    await requestReset(email);
     const link = linkIn(await mailTo(server, email, /Choose/));
     const browser = new Browser(server.origin);
     const form = await browser.open(link.pathname + link.search);
@@ -92,7 +93,7 @@ describe('a person who forgot the password', () => {
   });
 });
 
-describe('a person who made an account', () => {
+describe('the verification of an address', () => {
   let server: TestServer;
   const email = 'mara@example.com';
   beforeAll(async () => {
@@ -100,13 +101,13 @@ describe('a person who made an account', () => {
   });
   afterAll(() => server.close());
 
-  it('confirms the address by a mailed link, after asking for another one', async () => {
+  it('uses the newest mailed link', async () => {
     const browser = new Browser(server.origin);
     const home = await browser.submit(await browser.open('/register'), { email, name: 'Mara', password: PASSWORD });
     expect(home.html).toContain('>Not verified<');
     const first = linkIn(await mailTo(server, email, /Confirm/));
-    const [, again] = formsOf(home.html);
-    expect(again!.action).toBe('/account/verify-email');
+    const [, resend] = formsOf(home.html);
+    expect(resend!.action).toBe('/account/verify-email');
     expect((await browser.submit(home, { csrf: 'x' }, 1)).status).toBe(403);
     const sent = await browser.submit(home, {}, 1);
     expect(sent.html).toContain('We sent you a link');
@@ -115,27 +116,27 @@ describe('a person who made an account', () => {
     const phone = new Browser(server.origin);
     expect((await phone.open(first.pathname + first.search)).status).toBe(401);
     const page = await phone.open(link.pathname + link.search);
-    expect((await browser.open('/account')).html).toContain('>Not verified<'); // opening it is not enough
-    const done = await phone.submit(page);
-    expect(done.html).toContain('Your e-mail address is confirmed');
+    expect((await browser.open('/account')).html).toContain('>Not verified<'); // opening the link changes nothing
+    const confirmed = await phone.submit(page);
+    expect(confirmed.html).toContain('Your e-mail address is confirmed');
     const verified = await browser.open('/account');
     expect(verified.html).toContain('>Verified<');
     expect(formsOf(verified.html).map(({ action }) => action)).not.toContain('/account/verify-email');
     expect((await phone.submit(page)).status).toBe(401);
   });
 
-  it('is told, when asking too often, that there are links enough', async () => {
+  it('limits the number of mailed links', async () => {
     const browser = new Browser(server.origin);
     let page = await browser.submit(await browser.open('/register'), { email: 'x@example.com', password: PASSWORD });
     for (let n = 0; n < 4; n += 1) page = await browser.submit(page, {}, 1);
     expect([page.status, page.url.pathname]).toEqual([200, '/account']);
-    expect(page.html).toContain('Several links were sent to you already');
+    expect(page.html).toContain('already sent you several links');
     expect((await browser.open('/account?notice=<script>')).html).not.toContain('class="notice"');
   });
 });
 
 describe('a server in production that has no mail server', () => {
-  it('offers nothing that needs mail, says so in its log, and keeps no link', async () => {
+  it('offers nothing that needs mail, logs a warning, and stores no token', async () => {
     const server = await startServer({ settings: { NODE_ENV: 'production', PASSWORD_HASH_COST: '10' } });
     try {
       expect(server.lines.filter((line) => line.includes('SMTP_URL is not set'))).toHaveLength(1);

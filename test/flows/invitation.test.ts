@@ -1,5 +1,5 @@
-// Somebody is invited into an organization by mail: with an account, with another one, and with
-// none.
+// Invitations to an organization by mail: for users with an account, with another account, and
+// without one.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { systemMeta } from '../../src/core/request-meta.js';
 import { Browser, formsOf } from '../support/browser.js';
@@ -12,16 +12,16 @@ describe('an invitation', () => {
   let inviterId: string;
   beforeAll(async () => {
     server = await startServer();
-    const inviter = await verified('ada@example.com', 'Ada Okafor');
+    const inviter = await createVerifiedAccount('ada@example.com', 'Ada Okafor');
     inviterId = inviter.id;
     organization = (await server.core.organizations.create(inviter.id, 'Northwind', systemMeta)).id;
   });
   afterAll(() => server.close());
 
-  const verified = (email: string, name = 'Jane') =>
+  const createVerifiedAccount = (email: string, name = 'Jane') =>
     server.core.accounts.create({ email, name, password: PASSWORD }, systemMeta, { verified: true });
 
-  /** The path in the mail. */
+  /** Invites the address. Returns the path of the link in the mail. */
   async function invite(email: string): Promise<string> {
     const inviter = (await server.core.accounts.find(inviterId))!;
     await server.core.invitations.create(inviter, organization, { email, role: 'operator' }, systemMeta);
@@ -36,8 +36,8 @@ describe('an invitation', () => {
   const linkOn = (html: string, text: string) =>
     new RegExp(`href="([^"]+)">${text}<`).exec(html)?.[1]?.replaceAll('&amp;', '&') ?? '';
 
-  it('tells who invites into what, leads through the sign-in and back, and is accepted by a button', async () => {
-    const { email } = await verified('mara@example.com');
+  it('names the organization and the inviter, leads to the sign-in and back, and is accepted with a button', async () => {
+    const { email } = await createVerifiedAccount('mara@example.com');
     const path = await invite(email);
     const browser = new Browser(server.origin);
     const page = await browser.open(path);
@@ -58,22 +58,22 @@ describe('an invitation', () => {
     const joined = await browser.submit(back);
     expect([joined.status, joined.html]).toEqual([200, expect.stringContaining('You are a member of Northwind')]);
     expect(await roleOf(email)).toBe('operator');
-    for (const again of [await browser.open(path), await browser.submit(back)]) {
-      expect([again.status, again.html]).toEqual([404, expect.stringContaining('This link is no longer valid')]);
+    for (const used of [await browser.open(path), await browser.submit(back)]) {
+      expect([used.status, used.html]).toEqual([404, expect.stringContaining('This link is no longer valid')]);
     }
   });
 
-  it('leads who has no account through a registration, and waits until their address is proven', async () => {
-    const email = 'newcomer@example.com';
+  it('leads a user without an account to the registration, and needs a verified address', async () => {
+    const email = 'new@example.com';
     const path = await invite(email);
     const browser = new Browser(server.origin);
     const form = await browser.open(linkOn((await browser.open(path)).html, 'Create an account'));
     expect([form.url.pathname, formsOf(form.html)[0]!.fields.email]).toEqual(['/register', email]);
-    const waiting = await browser.submit(form, { name: 'Newcomer', password: PASSWORD });
-    expect(waiting.url.pathname + waiting.url.search).toBe(path);
-    expect(waiting.html).toContain(`First confirm that ${email} is your address`);
-    expect(waiting.html).not.toContain('action="/invitations/accept"');
-    expect((await browser.submit(waiting)).html).toContain('We sent you a link');
+    const unverified = await browser.submit(form, { name: 'New user', password: PASSWORD });
+    expect(unverified.url.pathname + unverified.url.search).toBe(path);
+    expect(unverified.html).toContain(`First confirm that ${email} is your address`);
+    expect(unverified.html).not.toContain('action="/invitations/accept"');
+    expect((await browser.submit(unverified)).html).toContain('We sent you a link');
 
     const confirm = linkIn(await mailTo(server, email, /Confirm/));
     await browser.submit(await browser.open(confirm.pathname + confirm.search));
@@ -82,8 +82,11 @@ describe('an invitation', () => {
     expect(await roleOf(email)).toBe('operator');
   });
 
-  it('tells who is signed in as somebody else, and lets them change', async () => {
-    const [{ email }, other] = [await verified('right@example.com'), await verified('wrong@example.com')];
+  it('can be accepted only by the invited user, and offers another user to switch accounts', async () => {
+    const [{ email }, other] = [
+      await createVerifiedAccount('right@example.com'),
+      await createVerifiedAccount('wrong@example.com'),
+    ];
     const path = await invite(email);
     const browser = new Browser(server.origin);
     await browser.signIn(other.email, PASSWORD);
@@ -103,8 +106,8 @@ describe('an invitation', () => {
     expect(await roleOf(email)).toBe('operator');
   });
 
-  it('asks for a sign-in when that ended on the way, and is spent by nobody who only looks', async () => {
-    const { email } = await verified('idle@example.com');
+  it('asks a user who was signed out to sign in, and is not consumed by being viewed', async () => {
+    const { email } = await createVerifiedAccount('idle@example.com');
     const path = await invite(email);
     const browser = new Browser(server.origin);
     await browser.signIn(email, PASSWORD);

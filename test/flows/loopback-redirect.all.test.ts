@@ -1,5 +1,5 @@
-// Apps on this computer that listen on any of its addresses, in Chromium: it holds each redirect
-// after a form against the policy of the page, from the sign-in on.
+// Native apps that listen on loopback addresses, in Chromium, which checks each redirect after a
+// form against the Content Security Policy of the page.
 
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -21,29 +21,32 @@ afterAll(async () => {
   await server.close();
 });
 
-it.each(['::1', '127.0.0.1', '127.0.0.2'])('an app at %s gets its code with a consent and without', async (host) => {
-  const app: Server = createServer((_req, res) => res.end('signed in'));
-  await new Promise<void>((resolve) => app.listen(0, host, resolve));
-  try {
-    const redirectUri = `http://${host.includes(':') ? `[${host}]` : host}:${(app.address() as AddressInfo).port}/cb`;
-    const client = await registerDynamically(server, { redirect_uris: [redirectUri] });
-    const { email } = await server.account();
-    const start = authorizeUrl(server, client, pkce().challenge, { redirect_uri: redirectUri });
-    for (const asksForConsent of [true, false]) {
-      const { context, complaints } = await openContext(browser, { javaScriptEnabled: false });
-      const page = await context.newPage();
-      await page.goto(start);
-      await page.getByLabel('E-mail').fill(email);
-      await page.getByLabel('Password', { exact: true }).fill(PASSWORD);
-      await page.getByRole('button', { name: 'Sign in', exact: true }).click();
-      if (asksForConsent) await page.getByRole('button', { name: 'Allow', exact: true }).click();
-      await page.waitForURL(`${redirectUri}?**`);
-      expect(new URL(page.url()).searchParams.get('code')).toBeTruthy();
-      expect(complaints).toEqual([]);
-      await context.close();
+it.each(['::1', '127.0.0.1', '127.0.0.2'])(
+  'an app at %s receives its code with and without a consent page',
+  async (host) => {
+    const app: Server = createServer((_req, res) => res.end('signed in'));
+    await new Promise<void>((resolve) => app.listen(0, host, resolve));
+    try {
+      const redirectUri = `http://${host.includes(':') ? `[${host}]` : host}:${(app.address() as AddressInfo).port}/cb`;
+      const client = await registerDynamically(server, { redirect_uris: [redirectUri] });
+      const { email } = await server.account();
+      const start = authorizeUrl(server, client, pkce().challenge, { redirect_uri: redirectUri });
+      for (const asksForConsent of [true, false]) {
+        const { context, complaints } = await openContext(browser, { javaScriptEnabled: false });
+        const page = await context.newPage();
+        await page.goto(start);
+        await page.getByLabel('E-mail').fill(email);
+        await page.getByLabel('Password', { exact: true }).fill(PASSWORD);
+        await page.getByRole('button', { name: 'Sign in', exact: true }).click();
+        if (asksForConsent) await page.getByRole('button', { name: 'Allow', exact: true }).click();
+        await page.waitForURL(`${redirectUri}?**`);
+        expect(new URL(page.url()).searchParams.get('code')).toBeTruthy();
+        expect(complaints).toEqual([]);
+        await context.close();
+      }
+    } finally {
+      app.closeAllConnections();
+      app.close();
     }
-  } finally {
-    app.closeAllConnections();
-    app.close();
-  }
-});
+  },
+);

@@ -1,28 +1,24 @@
-// A person sets up a second factor on the pages, loses the phone, comes in by a recovery code, and
-// starts over with a new phone.
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+// The setup, use and removal of a second factor on the security page.
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Authenticator, readQrCode } from '../support/authenticator.js';
 import { Browser, type Page } from '../support/browser.js';
+import { movableClock } from '../support/movable-clock.js';
 import { PASSWORD, startServer, type TestServer } from '../support/server.js';
 import { stores } from '../support/stores.js';
 
 const MINUTE_MS = 60_000;
 const SECURITY = '/account/security';
 
-describe.each(stores)('a person with a second factor on $name', (store) => {
+describe.each(stores)('the security page on $name', (store) => {
   let server: TestServer;
-  let aheadMs = 0;
-  const now = () => new Date(Date.now() + aheadMs);
+  const { clock, later } = movableClock();
   beforeAll(async () => {
-    server = await startServer({ store, clock: { now } });
-  });
-  afterEach(() => {
-    aheadMs = 0;
+    server = await startServer({ store, clock });
   });
   afterAll(() => server.close());
 
   const codesOn = ({ html }: Page) => [...html.matchAll(/<code>([\d-]+)<\/code>/g)].map(([, code = '']) => code);
-  /** The form that posts there. */
+  /** Returns the index of the form that posts to the path. */
   const formTo = ({ html }: Page, action: string) =>
     [...html.matchAll(/<form[^>]* action="([^"]*)"/g)].findIndex(([, to]) => to === action);
   const press = (browser: Browser, page: Page, action: string) =>
@@ -33,41 +29,46 @@ describe.each(stores)('a person with a second factor on $name', (store) => {
     return Authenticator.scan(readQrCode(svg) ?? '');
   }
 
+  /** Sets an authenticator app up. */
   async function setUp(browser: Browser) {
     const page = await press(browser, await browser.open(SECURITY), 'factor');
     const app = scan(page);
-    const done = await browser.submit(page, { otp: app.code(now()) }, formTo(page, `${SECURITY}/factor/confirm`));
-    return { app, page, done, codes: codesOn(done) };
+    const confirmed = await browser.submit(
+      page,
+      { otp: app.code(clock.now()) },
+      formTo(page, `${SECURITY}/factor/confirm`),
+    );
+    return { app, page, confirmed, codes: codesOn(confirmed) };
   }
 
-  async function completeSignIn() {
+  async function signInNewUser() {
     const { email, id } = await server.account();
     const browser = new Browser(server.origin);
     await browser.signIn(email, PASSWORD);
     return { email, id, browser };
   }
 
-  it('loses the phone and comes in by a recovery code, and has a new one afterwards', async () => {
-    const { email, id, browser } = await completeSignIn();
-    const { codes, done, app: lost } = await setUp(browser);
+  it('replaces a lost authenticator app after a sign-in with a recovery code', async () => {
+    const { email, id, browser } = await signInNewUser();
+    const { codes, confirmed, app: lost } = await setUp(browser);
     expect(codes).toHaveLength(10);
-    expect(done.headers.get('cache-control')).toBe('no-store');
+    expect(confirmed.headers.get('cache-control')).toBe('no-store');
     expect((await browser.open(SECURITY)).html).not.toContain(codes[0]);
 
     const otherBrowser = new Browser(server.origin);
-    const asked = await otherBrowser.signIn(email, PASSWORD, `/login?return_to=${encodeURIComponent(SECURITY)}`);
-    const inside = await otherBrowser.submit(asked, { otp: codes[3]! });
-    expect(inside.url.pathname).toBe(SECURITY);
-    expect(inside.html).toContain('9 left');
-    await press(otherBrowser, inside, 'factor/remove');
-    expect((await browser.open('/account')).url.pathname).toBe('/login'); // the browser that was lost with the phone, say
+    const prompt = await otherBrowser.signIn(email, PASSWORD, `/login?return_to=${encodeURIComponent(SECURITY)}`);
+    const security = await otherBrowser.submit(prompt, { otp: codes[3]! });
+    expect(security.url.pathname).toBe(SECURITY);
+    expect(security.html).toContain('9 left');
+    await press(otherBrowser, security, 'factor/remove');
+    expect((await browser.open('/account')).url.pathname).toBe('/login'); // all other sessions ended
 
     const { app } = await setUp(otherBrowser);
     const last = new Browser(server.origin);
     const page = await last.signIn(email, PASSWORD);
-    expect((await last.submit(page, { otp: lost.code(now()) })).status).toBe(401);
+    expect((await last.submit(page, { otp: lost.code(clock.now()) })).status).toBe(401);
     expect((await last.submit(page, { otp: codes[4]! })).status).toBe(401);
-    expect((await last.submit(page, { otp: app.code(now(), 1) })).url.pathname).toBe('/account');
+    expect((await last.submit(page, { otp: app.code(clock.now(), 1) })).url.pathname).toBe('/account');
     const actions = (await server.core.audit.list({ accountId: id })).map(({ action }) => action).reverse();
     expect(actions.filter((action) => action.startsWith('mfa.'))).toEqual([
       'mfa.enrolled',
@@ -77,57 +78,58 @@ describe.each(stores)('a person with a second factor on $name', (store) => {
     ]);
   });
 
-  it('sees the same QR code again after a wrong code or a reload, and nothing of it afterwards', async () => {
-    const { browser } = await completeSignIn();
+  it('shows the same QR code after a wrong code or a reload, and none after the confirmation', async () => {
+    const { browser } = await signInNewUser();
     const page = await press(browser, await browser.open(SECURITY), 'factor');
     const app = scan(page);
     const confirm = formTo(page, `${SECURITY}/factor/confirm`);
-    const wrong = await browser.submit(page, { otp: app.wrongCode(now()) }, confirm);
+    const wrong = await browser.submit(page, { otp: app.wrongCode(clock.now()) }, confirm);
     expect([wrong.status, scan(wrong).secret]).toEqual([401, app.secret]);
     const reloaded = await browser.open(`${SECURITY}/factor`);
     expect(scan(reloaded).secret).toBe(app.secret);
     for (const shown of [page, wrong, reloaded]) expect(shown.headers.get('cache-control')).toBe('no-store');
-    const first = await browser.submit(page, { otp: app.code(now()) }, confirm);
+    const first = await browser.submit(page, { otp: app.code(clock.now()) }, confirm);
     expect(codesOn(first)).toHaveLength(10);
-    const second = await browser.submit(page, { otp: app.code(now(), 1) }, confirm);
+    const second = await browser.submit(page, { otp: app.code(clock.now(), 1) }, confirm);
     expect([second.status, codesOn(second)]).toEqual([409, []]);
     expect((await browser.open(`${SECURITY}/factor`)).url.pathname).toBe(SECURITY);
   });
 
-  it('gets new recovery codes, and those before are void', async () => {
-    const { email, browser } = await completeSignIn();
+  it('replaces the recovery codes', async () => {
+    const { email, browser } = await signInNewUser();
     const { codes } = await setUp(browser);
-    const fresh = codesOn(await press(browser, await browser.open(SECURITY), 'recovery-codes'));
-    expect(fresh).toHaveLength(10);
+    const newCodes = codesOn(await press(browser, await browser.open(SECURITY), 'recovery-codes'));
+    expect(newCodes).toHaveLength(10);
     const otherBrowser = new Browser(server.origin);
     const page = await otherBrowser.signIn(email, PASSWORD);
     expect((await otherBrowser.submit(page, { otp: codes[0]! })).status).toBe(401);
-    expect((await otherBrowser.submit(page, { otp: fresh[0]! })).url.pathname).toBe('/account');
+    expect((await otherBrowser.submit(page, { otp: newCodes[0]! })).url.pathname).toBe('/account');
   });
 
-  it('is asked to sign in again before anything changes, ten minutes later, with the address filled in', async () => {
-    const { email, id, browser } = await completeSignIn();
+  it('requires recent authentication for changes, and fills in the address at the sign-in', async () => {
+    const { email, id, browser } = await signInNewUser();
     const { app } = await setUp(browser);
     const page = await browser.open(SECURITY);
-    aheadMs = 10 * MINUTE_MS + 1000;
-    for (const action of ['factor/remove', 'recovery-codes', 'factor', 'factor/confirm', 'password']) {
-      const body = new URLSearchParams({ csrf: /name="csrf" value="([^"]+)"/.exec(page.html)![1]!, otp: '000000' });
-      const answer = await browser.open(`${SECURITY}/${action}`, { method: 'POST', body });
-      expect(answer.url.pathname, action).toBe('/login');
-      expect(answer.html).toContain(`value="${email}"`);
-    }
-    expect(await server.core.mfa.state(id)).toEqual({ enrolled: true, recoveryCodesLeft: 10 });
-    const login = await browser.open(SECURITY);
-    const asked = await browser.signIn(email, PASSWORD, login);
-    const back = await browser.submit(asked, { otp: app.code(now()) });
-    expect(back.url.pathname).toBe(SECURITY);
-    expect(await server.core.sessions.list(id)).toHaveLength(1); // the same login goes on
-    await press(browser, back, 'factor/remove');
-    expect((await server.core.mfa.state(id)).enrolled).toBe(false);
+    await later(11 * MINUTE_MS, async () => {
+      for (const action of ['factor/remove', 'recovery-codes', 'factor', 'factor/confirm', 'password']) {
+        const body = new URLSearchParams({ csrf: /name="csrf" value="([^"]+)"/.exec(page.html)![1]!, otp: '000000' });
+        const response = await browser.open(`${SECURITY}/${action}`, { method: 'POST', body });
+        expect(response.url.pathname, action).toBe('/login');
+        expect(response.html).toContain(`value="${email}"`);
+      }
+      expect(await server.core.mfa.state(id)).toEqual({ enrolled: true, recoveryCodesLeft: 10 });
+      const login = await browser.open(SECURITY);
+      const prompt = await browser.signIn(email, PASSWORD, login);
+      const back = await browser.submit(prompt, { otp: app.code(clock.now()) });
+      expect(back.url.pathname).toBe(SECURITY);
+      expect(await server.core.sessions.list(id)).toHaveLength(1); // the same session
+      await press(browser, back, 'factor/remove');
+      expect((await server.core.mfa.state(id)).enrolled).toBe(false);
+    });
   });
 
   it('changes the password and signs the user out of all other browsers', async () => {
-    const { email, id, browser } = await completeSignIn();
+    const { email, id, browser } = await signInNewUser();
     const other = new Browser(server.origin);
     await other.signIn(email, PASSWORD);
     const page = await browser.open(SECURITY);
@@ -146,12 +148,12 @@ describe.each(stores)('a person with a second factor on $name', (store) => {
     expect((await new Browser(server.origin).signIn(email, next)).url.pathname).toBe('/account');
   });
 
-  it('changes nothing by a form of another site', async () => {
-    const { id, browser } = await completeSignIn();
+  it('rejects forms of other sites', async () => {
+    const { id, browser } = await signInNewUser();
     await setUp(browser);
     for (const action of ['factor/remove', 'recovery-codes', 'factor', 'factor/confirm', 'password']) {
-      const foreign = { method: 'POST', body: new URLSearchParams({ csrf: 'x'.repeat(43), otp: '000000' }) };
-      expect((await browser.open(`${SECURITY}/${action}`, foreign)).status, action).toBe(403);
+      const forged = { method: 'POST', body: new URLSearchParams({ csrf: 'x'.repeat(43), otp: '000000' }) };
+      expect((await browser.open(`${SECURITY}/${action}`, forged)).status, action).toBe(403);
     }
     expect(await server.core.mfa.state(id)).toEqual({ enrolled: true, recoveryCodesLeft: 10 });
   });
