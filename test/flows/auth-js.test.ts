@@ -1,4 +1,4 @@
-// An app on Auth.js 5, configured as the documentation of our clients does it.
+// An app on Auth.js 5, configured as in the clients' documentation.
 import { Auth, type AuthConfig } from '@auth/core';
 import type { OAuthConfig } from '@auth/core/providers';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';

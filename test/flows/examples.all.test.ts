@@ -72,8 +72,8 @@ describe('the example', () => {
     const { origin } = await startExample('passport/app.mjs');
     const visitor = new Browser(origin);
     expect((await visitor.open('/')).html).toContain('Sign in');
-    const back = await completeSignIn(browserFor(server), (await visitor.open('/login')).url, email);
-    expect((await visitor.open(back.url)).html).toContain(`Hello ${email}`);
+    const callback = await completeSignIn(browserFor(server), (await visitor.open('/login')).url, email);
+    expect((await visitor.open(callback.url)).html).toContain(`Hello ${email}`);
     expect((await visitor.open('/logout')).html).toContain('Sign in');
   });
 
@@ -81,10 +81,10 @@ describe('the example', () => {
     const { email } = await server.account();
     const { origin } = await startExample('auth-js/app.mjs');
     const visitor = new Browser(origin);
-    const away = await visitor.submit(await visitor.open('/auth/signin'));
-    expect(away.url.origin).toBe(server.origin);
-    const back = await completeSignIn(browserFor(server), away.url, email);
-    await visitor.open(back.url);
+    const redirect = await visitor.submit(await visitor.open('/auth/signin'));
+    expect(redirect.url.origin).toBe(server.origin);
+    const callback = await completeSignIn(browserFor(server), redirect.url, email);
+    await visitor.open(callback.url);
     expect((await visitor.open('/')).html).toContain(`Hello ${email}`);
   });
 
@@ -117,8 +117,8 @@ describe('the example', () => {
     await run(process.execPath, 'mcp/server.mjs', { PORT: port }).waitForOutput(/listening on (\S+)/);
     const client = run(process.execPath, 'mcp/client.mjs', { MCP_SERVER: resource });
     const browser = browserFor(server);
-    const back = await completeSignIn(browser, await client.waitForOutput(/^\s+(http\S+)$/m), email);
-    expect((await fetch(back.url)).status).toBe(200);
+    const callback = await completeSignIn(browser, await client.waitForOutput(/^\s+(http\S+)$/m), email);
+    expect((await fetch(callback.url)).status).toBe(200);
     expect(await client.waitForOutput(/^Tools: (.+)$/m)).toBe('read_notes');
     expect(await client.waitForOutput(/^Notes of (\S+):/m)).toBe(id);
   });

@@ -237,8 +237,8 @@ describe('the discovery document of a provider', () => {
 describe('the callback of a provider', () => {
   it('rejects a response after ten minutes', async () => {
     const browser = new Browser(server.origin);
-    const away = await pressProviderButton(browser, await browser.open('/login'), 'github');
-    const page = await later(HOUR_MS / 5, async () => browser.open(await callbackOf(away.url)));
+    const providerPage = await pressProviderButton(browser, await browser.open('/login'), 'github');
+    const page = await later(HOUR_MS / 5, async () => browser.open(await callbackOf(providerPage.url)));
     expect([page.status, errorOn(page)]).toEqual([400, expect.stringContaining('expired')]);
   });
 

@@ -66,8 +66,8 @@ describe.each(stores)('a stored provider token on $name', (store) => {
     return (await server.core.links.list(account.id))[0]!;
   };
   async function signInWithAcme(browser: Browser, atAcme: Browser, email: string) {
-    const away = await pressProviderButton(browser, await browser.open('/login'), 'acme');
-    return browser.open(await signInAndConsent(atAcme, away.url.href, email));
+    const providerPage = await pressProviderButton(browser, await browser.open('/login'), 'acme');
+    return browser.open(await signInAndConsent(atAcme, providerPage.url.href, email));
   }
   /** Returns the user's address at the provider, or the status of an error. */
   const fetchEmail = async (accessToken: unknown) => {
@@ -81,10 +81,10 @@ describe.each(stores)('a stored provider token on $name', (store) => {
     await acme.account(user.email, user.name);
     const browser = new Browser(server.origin);
     const atAcme = new Browser(acme.origin);
-    const away = await pressProviderButton(browser, await browser.open('/login'), 'acme');
-    const { scope, prompt } = Object.fromEntries(away.url.searchParams);
+    const providerPage = await pressProviderButton(browser, await browser.open('/login'), 'acme');
+    const { scope, prompt } = Object.fromEntries(providerPage.url.searchParams);
     expect([scope, prompt]).toEqual(['openid profile email offline_access', 'consent']);
-    const home = await browser.open(await signInAndConsent(atAcme, away.url.href, user.email!));
+    const home = await browser.open(await signInAndConsent(atAcme, providerPage.url.href, user.email!));
     expect(home.url.pathname).toBe('/account');
     const again = await signInWithAcme(new Browser(server.origin), atAcme, user.email!);
     expect(again.url.pathname).toBe('/account');
@@ -205,13 +205,13 @@ describe.each(stores)('a stored provider token on $name', (store) => {
     google.user = newExternalUser();
     const security = await browser.open('/account/security');
     const n = formsOf(security.html).findIndex(({ fields }) => fields.provider === 'google');
-    const away = await browser.submit(security, {}, n);
+    const providerPage = await browser.submit(security, {}, n);
     const callbackWithoutRefreshToken = (url: URL) => {
       const changed = new URL(url);
       changed.searchParams.delete('access_type');
       return callbackOf(changed);
     };
-    const askedAgain = await browser.open(await callbackWithoutRefreshToken(away.url));
+    const askedAgain = await browser.open(await callbackWithoutRefreshToken(providerPage.url));
     expect([askedAgain.url.origin, askedAgain.url.searchParams.get('prompt')]).toEqual([
       new URL(google.issuer).origin,
       'consent',

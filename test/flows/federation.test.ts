@@ -70,8 +70,8 @@ async function continueWith(
   user: ExternalUser,
   { browser = new Browser(server.origin), at = '/login' } = {},
 ) {
-  const away = await pressProviderButton(browser, await browser.open(at), id);
-  return { browser, page: await browser.open(await authorize(id, away.url, user)), away };
+  const providerPage = await pressProviderButton(browser, await browser.open(at), id);
+  return { browser, page: await browser.open(await authorize(id, providerPage.url, user)), providerPage };
 }
 
 const findAccount = (email: string) => server.core.accounts.findByEmail(email);
@@ -102,14 +102,14 @@ describe.each(['github', 'google', 'linkedin', 'acme'])('sign-in with %s', (id) 
     const browser = new Browser(server.origin);
     const login = await browser.open(authorizeUrl(server, client, challenge));
     expect(login.html).toContain('to continue to <strong>Acme</strong>');
-    const away = await pressProviderButton(browser, login, id);
-    const consent = await browser.open(await authorize(id, away.url, newExternalUser()));
+    const providerPage = await pressProviderButton(browser, login, id);
+    const consent = await browser.open(await authorize(id, providerPage.url, newExternalUser()));
     const callback = (await browser.submit(consent, { decision: 'allow' })).url;
     const { status, body } = await redeemCode(server, client, { code: callback.searchParams.get('code')!, verifier });
     expect([status, body.token_type?.toLowerCase()]).toEqual([200, 'bearer']);
   });
 
-  it('sends the parameters that the provider supports', async () => {
+  it('sends only parameters that the provider supports', async () => {
     const browser = new Browser(server.origin);
     const { url } = await pressProviderButton(browser, await browser.open('/register'), id);
     const query = Object.fromEntries(url.searchParams);
@@ -149,8 +149,8 @@ describe.each(['github', 'google', 'linkedin', 'acme'])('sign-in with %s', (id) 
 
   it('accepts a response once, in the browser that started the sign-in', async () => {
     const browser = new Browser(server.origin);
-    const away = await pressProviderButton(browser, await browser.open('/login'), id);
-    const callback = await authorize(id, away.url, newExternalUser());
+    const providerPage = await pressProviderButton(browser, await browser.open('/login'), id);
+    const callback = await authorize(id, providerPage.url, newExternalUser());
     const attacker = new Browser(server.origin);
     await pressProviderButton(attacker, await attacker.open('/login'), id); // has a sign-in of its own
     const stolen = await attacker.open(callback);
@@ -181,8 +181,8 @@ describe.each(['github', 'google', 'linkedin', 'acme'])('sign-in with %s', (id) 
   it('rejects the response of another issuer', async () => {
     const other = id === 'github' ? 'google' : 'github';
     const browser = new Browser(server.origin);
-    const away = await pressProviderButton(browser, await browser.open('/login'), id);
-    const callback = await authorize(id, away.url, newExternalUser());
+    const providerPage = await pressProviderButton(browser, await browser.open('/login'), id);
+    const callback = await authorize(id, providerPage.url, newExternalUser());
     const state = callback.searchParams.get('state')!;
     const otherCallback = new URL(callback);
     otherCallback.pathname = `/login/with/${other}/callback`;
@@ -204,12 +204,12 @@ describe.each(['github', 'google', 'linkedin', 'acme'])('sign-in with %s', (id) 
   it('returns to the sign-in page with a message when the user cancels at the provider', async () => {
     const client = await server.client();
     const browser = new Browser(server.origin);
-    const away = await pressProviderButton(
+    const providerPage = await pressProviderButton(
       browser,
       await browser.open(authorizeUrl(server, client, pkce().challenge)),
       id,
     );
-    const state = away.url.searchParams.get('state')!;
+    const state = providerPage.url.searchParams.get('state')!;
     const iss = id === 'acme' ? acme.issuer : providers[id as Kind].issuer;
     const denial = new URLSearchParams({
       error: id === 'linkedin' ? 'user_cancelled_login' : 'access_denied',
@@ -331,8 +331,8 @@ describe('the links on the security page', () => {
   it('can be added only by the user and in the browser that started', async () => {
     const [own, other] = [await openSecurityPage(), await openSecurityPage()];
     const user = newExternalUser();
-    const away = await beginLinking(own.browser, own.page, 'google');
-    const callback = await authorize('google', away.url, user);
+    const providerPage = await beginLinking(own.browser, own.page, 'google');
+    const callback = await authorize('google', providerPage.url, user);
     expect((await other.browser.open(callback)).status, 'in another browser').toBe(400);
     await own.browser.signIn(other.account.email, PASSWORD);
     const page = await own.browser.open(callback);
@@ -377,7 +377,7 @@ describe('the links on the security page', () => {
     const weak = await browser.submit(page, { password: 'short' }, password);
     expect(weak.status).toBe(400);
     expect(notice(await browser.submit(page, { password: PASSWORD }, password))).toBe('Your password was changed.');
-    expect((await browser.submit(page, { password: 'another long one' }, password)).status, 'once').toBe(400);
+    expect((await browser.submit(page, { password: 'another long one' }, password)).status, 'only once').toBe(400);
     expect(notice(await unlink())).toContain('The sign-in method was removed');
     const { url } = await new Browser(server.origin).signIn(user.email!, PASSWORD);
     expect(url.pathname).toBe('/account');

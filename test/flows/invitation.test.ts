@@ -36,7 +36,7 @@ describe('an invitation', () => {
   const linkOn = (html: string, text: string) =>
     new RegExp(`href="([^"]+)">${text}<`).exec(html)?.[1]?.replaceAll('&amp;', '&') ?? '';
 
-  it('names the organization and the inviter, leads to the sign-in and back, and is accepted with a button', async () => {
+  it('names the organization and the inviter, leads to the sign-in and invitation, and is accepted with a button', async () => {
     const { email } = await createVerifiedAccount('mara@example.com');
     const path = await invite(email);
     const browser = new Browser(server.origin);
@@ -51,14 +51,14 @@ describe('an invitation', () => {
     ]);
     const login = await browser.open(linkOn(page.html, 'Sign in'));
     expect([login.url.pathname, formsOf(login.html)[0]!.fields.email]).toEqual(['/login', email]);
-    const back = await browser.signIn(email, PASSWORD, login);
-    expect(back.url.pathname + back.url.search).toBe(path);
+    const invitation = await browser.signIn(email, PASSWORD, login);
+    expect(invitation.url.pathname + invitation.url.search).toBe(path);
     expect(await roleOf(email)).toBeUndefined();
-    expect((await browser.submit(back, { csrf: 'x' })).status).toBe(403);
-    const joined = await browser.submit(back);
+    expect((await browser.submit(invitation, { csrf: 'x' })).status).toBe(403);
+    const joined = await browser.submit(invitation);
     expect([joined.status, joined.html]).toEqual([200, expect.stringContaining('You are a member of Northwind')]);
     expect(await roleOf(email)).toBe('operator');
-    for (const used of [await browser.open(path), await browser.submit(back)]) {
+    for (const used of [await browser.open(path), await browser.submit(invitation)]) {
       expect([used.status, used.html]).toEqual([404, expect.stringContaining('This link is no longer valid')]);
     }
   });
@@ -101,8 +101,12 @@ describe('an invitation', () => {
     });
     expect(forced.url.pathname + forced.url.search).toBe(path);
     expect(await roleOf(other.email)).toBeUndefined();
-    const back = await browser.signIn(email, PASSWORD, await browser.open(linkOn(page.html, 'Use another account')));
-    expect((await browser.submit(back)).html).toContain('You are a member of Northwind');
+    const invitation = await browser.signIn(
+      email,
+      PASSWORD,
+      await browser.open(linkOn(page.html, 'Use another account')),
+    );
+    expect((await browser.submit(invitation)).html).toContain('You are a member of Northwind');
     expect(await roleOf(email)).toBe('operator');
   });
 

@@ -188,8 +188,8 @@ describe('a client with a certificate', () => {
       const accessToken = body.access_token!;
       expect(decodeJwt(accessToken).cnf).toEqual({ 'x5t#S256': certificateHash(holder.certificate) });
 
-      const mine = { [HEADER]: asHeader(holder) };
-      expect((await requestStatus(accessToken, mine)).json).toMatchObject({
+      const own = { [HEADER]: asHeader(holder) };
+      expect((await requestStatus(accessToken, own)).json).toMatchObject({
         principal: { type: 'agent', id: client.id },
       });
       for (const headers of [
@@ -201,7 +201,7 @@ describe('a client with a certificate', () => {
         const rejected = await requestStatus(accessToken, headers as Record<string, string>);
         expect([rejected.status, rejected.json.error]).toEqual([401, 'invalid_token']);
       }
-      expect((await requestStatus(accessToken, mine)).status).toBe(200);
+      expect((await requestStatus(accessToken, own)).status).toBe(200);
     });
 
     it('gets tokens that the tools API reports as valid only with this certificate', async () => {

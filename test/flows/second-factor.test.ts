@@ -120,10 +120,10 @@ describe.each(stores)('the security page on $name', (store) => {
       expect(await server.core.mfa.state(id)).toEqual({ enrolled: true, recoveryCodesLeft: 10 });
       const login = await browser.open(SECURITY);
       const prompt = await browser.signIn(email, PASSWORD, login);
-      const back = await browser.submit(prompt, { otp: app.code(clock.now()) });
-      expect(back.url.pathname).toBe(SECURITY);
+      const security = await browser.submit(prompt, { otp: app.code(clock.now()) });
+      expect(security.url.pathname).toBe(SECURITY);
       expect(await server.core.sessions.list(id)).toHaveLength(1); // the same session
-      await press(browser, back, 'factor/remove');
+      await press(browser, security, 'factor/remove');
       expect((await server.core.mfa.state(id)).enrolled).toBe(false);
     });
   });

@@ -87,9 +87,9 @@ describe('an app on express-openid-connect', () => {
     const account = await server.account();
     const { visitor, errors } = await openApp();
     expect(await read(visitor)).toBeNull();
-    const away = await visitor.open('/login');
-    for (const check of ['code_challenge', 'state', 'nonce']) expect(away.url.searchParams.get(check)).toBeTruthy();
-    await signInAt(visitor, away, server, account.email);
+    const redirect = await visitor.open('/login');
+    for (const check of ['code_challenge', 'state', 'nonce']) expect(redirect.url.searchParams.get(check)).toBeTruthy();
+    await signInAt(visitor, redirect, server, account.email);
     expect(errors).toEqual([]);
     expect(await read(visitor)).toMatchObject({ sub: account.id, email: account.email, name: 'Jane Developer' });
     expect(await read(visitor, '/userinfo')).toMatchObject({ sub: account.id, email: account.email });
@@ -129,9 +129,9 @@ describe('an app on express-openid-connect', () => {
     const { email } = await server.account();
     const metadata = () => ({ require_pushed_authorization_requests: true });
     const { visitor } = await openApp({ options: { pushedAuthorizationRequests: true }, metadata });
-    const away = await visitor.open('/login');
-    expect([...away.url.searchParams.keys()].sort()).toEqual(['client_id', 'request_uri']);
-    await signInAt(visitor, away, server, email);
+    const redirect = await visitor.open('/login');
+    expect([...redirect.url.searchParams.keys()].sort()).toEqual(['client_id', 'request_uri']);
+    await signInAt(visitor, redirect, server, email);
     expect(await read(visitor)).toMatchObject({ email });
   });
 
@@ -197,9 +197,9 @@ describe('an app on express-openid-connect', () => {
   it('receives unsupported_response_type with its default response type id_token', async () => {
     vi.spyOn(console, 'warn').mockReturnValue();
     const { visitor, origin } = await openApp({ options: { authorizationParams: undefined } });
-    const away = await visitor.open('/login');
-    expect(away.url.searchParams.get('response_type')).toBe('id_token');
-    const page = await browserFor(server).open(away.url);
+    const redirect = await visitor.open('/login');
+    expect(redirect.url.searchParams.get('response_type')).toBe('id_token');
+    const page = await browserFor(server).open(redirect.url);
     const [form] = formsOf(page.html);
     expect(form!.action).toBe(`${origin}/callback`);
     expect(form!.fields).toMatchObject({ error: 'unsupported_response_type', state: expect.any(String) });

@@ -182,11 +182,11 @@ describe.each(SDKS)('$sdk', ({ load }) => {
     browser: ReturnType<typeof browserFor>,
     email: string,
   ) {
-    const back = (await completeSignIn(browser, stored.authorizationUrl!, email)).url;
-    expect(back.origin + back.pathname, back.href).toBe('http://localhost:51789/callback');
-    expect(back.searchParams.get('error_description')).toBeNull();
-    expect(back.searchParams.get('iss')).toBe(server.issuer);
-    await transport().finishAuth(back.searchParams.get('code')!, back.searchParams.get('iss')!);
+    const callback = (await completeSignIn(browser, stored.authorizationUrl!, email)).url;
+    expect(callback.origin + callback.pathname, callback.href).toBe('http://localhost:51789/callback');
+    expect(callback.searchParams.get('error_description')).toBeNull();
+    expect(callback.searchParams.get('iss')).toBe(server.issuer);
+    await transport().finishAuth(callback.searchParams.get('code')!, callback.searchParams.get('iss')!);
   }
 
   /** Connects the app after a sign-in. */

@@ -102,10 +102,10 @@ describe('an app on NextAuth 4', () => {
   it('signs a user in with the documented provider, with PKCE and state', async () => {
     const account = await server.account();
     const { errors, accounts, visitor } = openApp(await register());
-    const away = await press(visitor);
-    expect(away.url.origin + away.url.pathname).toBe(`${server.issuer}/oauth/authorize`);
-    expect(away.url.searchParams.get('code_challenge_method')).toBe('S256');
-    const home = await signInAt(visitor, away, server, account.email);
+    const redirect = await press(visitor);
+    expect(redirect.url.origin + redirect.url.pathname).toBe(`${server.issuer}/oauth/authorize`);
+    expect(redirect.url.searchParams.get('code_challenge_method')).toBe('S256');
+    const home = await signInAt(visitor, redirect, server, account.email);
     expect(home.url.origin).toBe(httpServer.origin);
     expect(home.url.searchParams.get('error')).toBeNull();
     expect(errors).toEqual([]);
@@ -141,17 +141,17 @@ describe('an app on NextAuth 4', () => {
 
   it('receives invalid_request with its default checks, which do not include PKCE', async () => {
     const { errors, visitor } = openApp(await register(), {});
-    const away = await press(visitor);
-    expect(away.url.searchParams.has('code_challenge')).toBe(false);
+    const redirect = await press(visitor);
+    expect(redirect.url.searchParams.has('code_challenge')).toBe(false);
     const browser = browserFor(server);
     // Before the sign-in, errors are not redirected to dynamically registered clients.
-    expect((await browser.open(away.url)).status).toBe(400);
+    expect((await browser.open(redirect.url)).status).toBe(400);
     const { email } = await server.account();
     await browser.signIn(email, PASSWORD);
-    const back = await browser.open(away.url);
-    expect(back.url.searchParams.get('error')).toBe('invalid_request');
-    expect(back.url.searchParams.get('error_description')).toContain('PKCE');
-    const page = await visitor.open(back.url);
+    const callback = await browser.open(redirect.url);
+    expect(callback.url.searchParams.get('error')).toBe('invalid_request');
+    expect(callback.url.searchParams.get('error_description')).toContain('PKCE');
+    const page = await visitor.open(callback.url);
     expect(page.url.searchParams.get('error')).toBe('Callback');
     expect(errors).toMatchObject([{ message: 'invalid_request' }, { message: 'invalid_request' }]);
     expect(await sessionOf(visitor)).toEqual({});

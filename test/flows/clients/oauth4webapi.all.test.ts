@@ -58,8 +58,13 @@ describe('an app on oauth4webapi', () => {
   type Attempt = Awaited<ReturnType<typeof beginSignIn>>;
 
   /** Redeems the code, and validates the nonce, the age and the signature of the ID token. */
-  async function exchange({ client, auth }: App, attempt: Attempt, back: URL, options: OAuth.DPoPRequestOptions = {}) {
-    const parameters = oauth.validateAuthResponse(as, client, back, attempt.state);
+  async function exchange(
+    { client, auth }: App,
+    attempt: Attempt,
+    callback: URL,
+    options: OAuth.DPoPRequestOptions = {},
+  ) {
+    const parameters = oauth.validateAuthResponse(as, client, callback, attempt.state);
     const { verifier, nonce } = attempt;
     const redeem = () =>
       oauth.authorizationCodeGrantRequest(as, client, auth, parameters, REDIRECT_URI, verifier, {
@@ -85,8 +90,8 @@ describe('an app on oauth4webapi', () => {
 
   async function signIn(app: App, email: string, options: OAuth.DPoPRequestOptions = {}) {
     const attempt = await beginSignIn(app);
-    const back = await completeSignIn(browserFor(server), attempt.url, email);
-    return exchange(app, attempt, back.url, options);
+    const callback = await completeSignIn(browserFor(server), attempt.url, email);
+    return exchange(app, attempt, callback.url, options);
   }
 
   const userinfo = ({ client }: App, token: string, sub: string, options: OAuth.DPoPRequestOptions = {}) =>

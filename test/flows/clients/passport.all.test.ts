@@ -130,11 +130,11 @@ describe('an app on Passport with the strategy of openid-client', () => {
   it('signs a user in with PKCE, without state', async () => {
     const account = await server.account();
     const visitor = await openVisit();
-    const away = await visitor.open('/login');
-    expect(away.url.origin + away.url.pathname).toBe(`${server.issuer}/oauth/authorize`);
-    expect(away.url.searchParams.get('code_challenge_method')).toBe('S256');
-    expect(away.url.searchParams.has('state')).toBe(false);
-    await signInAt(visitor, away, server, account.email);
+    const redirect = await visitor.open('/login');
+    expect(redirect.url.origin + redirect.url.pathname).toBe(`${server.issuer}/oauth/authorize`);
+    expect(redirect.url.searchParams.get('code_challenge_method')).toBe('S256');
+    expect(redirect.url.searchParams.has('state')).toBe(false);
+    await signInAt(visitor, redirect, server, account.email);
     expect(app.errors).toEqual([]);
     expect(await userAt(visitor)).toMatchObject({ sub: account.id, email: account.email, name: 'Jane Developer' });
   });
@@ -157,9 +157,9 @@ describe('an app on Passport with the strategy of openid-client', () => {
   it('pushes its authorization request (PAR), which does not appear in the URL', async () => {
     const { email } = await server.account();
     const visitor = await openVisit({ usePAR: true });
-    const away = await visitor.open('/login');
-    expect([...away.url.searchParams.keys()].sort()).toEqual(['client_id', 'request_uri']);
-    await signInAt(visitor, away, server, email);
+    const redirect = await visitor.open('/login');
+    expect([...redirect.url.searchParams.keys()].sort()).toEqual(['client_id', 'request_uri']);
+    await signInAt(visitor, redirect, server, email);
     expect(await userAt(visitor)).toMatchObject({ email });
   });
 
@@ -240,11 +240,11 @@ describe('an app on Passport with passport-openidconnect', () => {
 
   it('receives invalid_request, because it does not use PKCE', async () => {
     const visitor = openVisit(await createClient());
-    const away = await visitor.open('/login');
-    expect(away.url.searchParams.has('code_challenge')).toBe(false);
-    const back = await browserFor(server).open(away.url);
-    expect(back.url.origin).toBe(app.origin);
-    expect((await visitor.open(back.url)).status).toBe(500);
+    const redirect = await visitor.open('/login');
+    expect(redirect.url.searchParams.has('code_challenge')).toBe(false);
+    const callback = await browserFor(server).open(redirect.url);
+    expect(callback.url.origin).toBe(app.origin);
+    expect((await visitor.open(callback.url)).status).toBe(500);
     expect(app.errors).toMatchObject([{ code: 'invalid_request', message: expect.stringContaining('PKCE') }]);
     expect(await userAt(visitor)).toBeNull();
   });
@@ -305,7 +305,7 @@ describe('an app on Passport with passport-openidconnect', () => {
 
   it('must use PKCE although an administrator disabled the requirement for another client', async () => {
     await createClient({ pkceRequired: false });
-    const back = await browserFor(server).open((await openVisit(await createClient()).open('/login')).url);
-    expect(back.url.searchParams.get('error')).toBe('invalid_request');
+    const callback = await browserFor(server).open((await openVisit(await createClient()).open('/login')).url);
+    expect(callback.url.searchParams.get('error')).toBe('invalid_request');
   });
 });
