@@ -71,7 +71,7 @@ async function continueWith(
   { browser = new Browser(server.origin), at = '/login' } = {},
 ) {
   const providerPage = await pressProviderButton(browser, await browser.open(at), id);
-  return { browser, page: await browser.open(await authorize(id, providerPage.url, user)), providerPage };
+  return { browser, page: await browser.open(await authorize(id, providerPage.url, user)) };
 }
 
 const findAccount = (email: string) => server.core.accounts.findByEmail(email);
