@@ -1,131 +1,37 @@
-// Every page in Chromium, without scripts: it has one heading, fits screens of all sizes and causes
-// no console message. With SIGNET_TEST_PICTURES, a screenshot of each is stored in that folder.
-import { mkdirSync } from 'node:fs';
-import { join } from 'node:path';
-import jsQR from 'jsqr';
-import type { Browser, BrowserContext, Page } from 'playwright-core';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+// The pages of the sign-in, of OAuth and of errors, and the mails, in Chromium without scripts.
+import type { Browser } from 'playwright-core';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, it } from 'vitest';
 import { createMailTemplates } from '../../src/base/mail/templates.js';
 import { systemMeta } from '../../src/core/request-meta.js';
-import { getAgent, onboard } from '../support/agents.js';
-import { addCapTable, createClaimedAgent, requestApproval } from '../support/approval-requests.js';
-import { Authenticator } from '../support/authenticator.js';
 import { launchChromium } from '../support/chromium.js';
-import { linkIn, mailTo, tokenIn } from '../support/mailbox.js';
-import { registerDynamically } from '../support/registration.js';
+import { linkIn, mailTo } from '../support/mailbox.js';
 import { authorizeUrl, pkce } from '../support/relying-party.js';
-import { callApi, postForm } from '../support/request.js';
-import { PASSWORD, startServer, type TestServer } from '../support/server.js';
+import { postForm } from '../support/request.js';
+import { startServer, type TestServer } from '../support/server.js';
+import { type CheckedPage, openCheckedPage, registerClient } from './pages/checked-page.js';
 
-const SIZES = [
-  { width: 320, height: 640 },
-  { width: 390, height: 844 },
-  { width: 1280, height: 800 },
-];
 const DEVICE_GRANT = 'urn:ietf:params:oauth:grant-type:device_code';
-const PICTURES = process.env.SIGNET_TEST_PICTURES;
+const TELEVISION = 'Mozilla/5.0 (SMART-TV; LINUX; Tizen 6.0) AppleWebKit/538.1 Version/6.0 TV Safari';
 
-describe('the pages', () => {
+describe('the sign-in and OAuth pages', () => {
   let server: TestServer;
   let browser: Browser;
-  let context: BrowserContext;
-  let page: Page;
-  let complaints: string[];
-
+  let context: CheckedPage['context'];
+  let page: CheckedPage['page'];
+  let checkPage: CheckedPage['checkPage'];
+  let signIn: CheckedPage['signIn'];
   beforeAll(async () => {
     server = await startServer();
     browser = await launchChromium();
-    if (PICTURES) mkdirSync(PICTURES, { recursive: true });
   });
   beforeEach(async () => {
-    context = await browser.newContext({ javaScriptEnabled: false });
-    complaints = [];
-    context.on('console', (message) => {
-      const isErrorPage = message.text().startsWith('Failed to load resource'); // its status is 4xx
-      if (['error', 'warning'].includes(message.type()) && !isErrorPage) complaints.push(message.text());
-    });
-    page = await context.newPage();
+    ({ context, page, checkPage, signIn } = await openCheckedPage(browser));
   });
   afterEach(() => context.close());
   afterAll(async () => {
     await browser?.close();
     await server.close();
   });
-
-  /**
-   * Expects that the open page has this heading, fits all screens and caused no console message.
-   */
-  async function checkPage(name: string, heading: string) {
-    expect(await page.locator('h1').allInnerTexts(), name).toEqual([heading]);
-    for (const size of SIZES) {
-      await page.setViewportSize(size);
-      for (const colorScheme of ['light', 'dark'] as const) {
-        await page.emulateMedia({ colorScheme });
-        const file = `${name}-${size.width}-${colorScheme}.png`;
-        if (PICTURES) await page.screenshot({ path: join(PICTURES, file), fullPage: true, animations: 'disabled' });
-      }
-      expect(await overflowingElements(), `${name} at ${size.width}`).toEqual([]);
-    }
-    expect(complaints, name).toEqual([]);
-  }
-
-  /** Returns the elements that extend beyond the right edge of the window. */
-  async function overflowingElements() {
-    const { width } = page.viewportSize()!;
-    const boxes = await page.locator('body *').evaluateAll((elements) =>
-      elements.map((element) => ({
-        tag: element.outerHTML.slice(0, 80),
-        right: element.getBoundingClientRect().right,
-      })),
-    );
-    return boxes.filter(({ right }) => right > width + 0.5);
-  }
-
-  async function signIn(email: string) {
-    await page.fill('[name=email]', email);
-    await page.fill('[name=password]', PASSWORD);
-    await page.click('main button[type=submit]');
-  }
-
-  /** Reads the QR code in a picture of the screen. */
-  async function readQrCode(png: Buffer): Promise<string | undefined> {
-    const decoder = await browser.newPage();
-    const { pixels, width, height } = await decoder.evaluate(
-      async (src) => {
-        const image = new Image();
-        image.src = src;
-        await image.decode();
-        const canvas = new OffscreenCanvas(image.width, image.height);
-        const drawing = canvas.getContext('2d')!;
-        drawing.drawImage(image, 0, 0);
-        const { data, width, height } = drawing.getImageData(0, 0, image.width, image.height);
-        return { pixels: [...data], width, height };
-      },
-      `data:image/png;base64,${png.toString('base64')}`,
-    );
-    await decoder.close();
-    return jsQR.default(Uint8ClampedArray.from(pixels), width, height)?.data;
-  }
-
-  /** Registers an unverified client with long names. */
-  async function registerClient() {
-    const origin = 'https://reports.northwind-traders.example';
-    const redirect_uri = `${origin}/auth/callback/signet`;
-    const { id } = await registerDynamically(server, {
-      client_name: 'Quarterly Numbers & Reporting for Northwind',
-      client_uri: origin,
-      policy_uri: `${origin}/privacy`,
-      tos_uri: `${origin}/terms`,
-      redirect_uris: [redirect_uri],
-      grant_types: ['authorization_code', 'refresh_token'],
-    });
-    return { id, redirect_uri };
-  }
-
-  async function verifyEmail(email: string): Promise<void> {
-    await server.core.emailVerification.request((await server.core.accounts.findByEmail(email))!);
-    await server.core.emailVerification.verify(tokenIn(await mailTo(server, email, /Confirm/)), systemMeta);
-  }
 
   it('show the start page, registration and sign-in', async () => {
     await page.goto(server.origin);
@@ -191,7 +97,7 @@ describe('the pages', () => {
 
   it('show the sign-in for an app and the consent', async () => {
     const { email } = await server.account();
-    const { id, redirect_uri } = await registerClient();
+    const { id, redirect_uri } = await registerClient(server);
     const scope = 'openid profile email offline_access memory:read memory:write agent:write';
     const more = { redirect_uri, scope, prompt: 'consent', resource: `${server.issuer}/api/v1` };
     await page.goto(authorizeUrl(server, { id }, pkce().challenge, more));
@@ -236,160 +142,6 @@ describe('the pages', () => {
     await checkPage('device-denied', 'The device was not connected');
   });
 
-  it('show the account and the sign-out', async () => {
-    const { email, id: accountId } = await server.account('mara.lindqvist@example.com', 'Mara Lindqvist');
-    const meta = { address: '2001:db8:85a3::8a2e:370:7334', userAgent: IPHONE, requestId: '' };
-    const authResult = await server.core.signIn.withPassword({ email, password: PASSWORD }, meta);
-    if (authResult.kind === 'complete')
-      await server.core.sessionIssuer.startBrowserSession(authResult, undefined, meta);
-    const verifiedClient = await server.client({ client_name: 'Acme', client_uri: 'https://acme.example' });
-    const unverifiedClient = await registerClient();
-    const consent = { scopes: ['openid', 'email', 'offline_access'], claims: [], resources: {} };
-    await server.core.consents.grant(
-      accountId,
-      verifiedClient.id,
-      { ...consent, scopes: ['openid', 'profile', 'email'] },
-      meta,
-    );
-    const resources = { [`${server.issuer}/api/v1`]: ['memory:read', 'agent:write'] };
-    await server.core.consents.grant(accountId, unverifiedClient.id, { ...consent, resources }, meta);
-
-    await page.goto(`${server.origin}/account`);
-    await signIn(email);
-    await checkPage('account', 'Mara Lindqvist');
-    await page.click('form[action="/account/verify-email"] button');
-    await checkPage('account-link-sent', 'Mara Lindqvist');
-    await page.goto(server.origin);
-    await checkPage('home-signed-in', 'Signet');
-    await page.goto(`${server.origin}/logout`);
-    await checkPage('sign-out', 'Sign out of Signet?');
-    await page.goto(`${server.origin}/oauth/logout?client_id=${verifiedClient.id}`);
-    await checkPage('logout-from-app', 'Do you want to sign out of Signet?');
-    await page.click('button[name=logout]');
-    await checkPage('logged-out', 'You are signed out');
-    await page.goto(`${server.origin}/logout`);
-    await checkPage('signed-out', 'You are signed out');
-  });
-
-  it('show the API keys of the user', async () => {
-    const { email, id } = await server.account('mara.lindqvist+keys@example.com', 'Mara Lindqvist');
-    const northwind = await server.core.organizations.create(id, 'Northwind Traders & Reporting', systemMeta);
-    const project = await server.core.projects.create({ accountId: id }, northwind.id, 'Quarterly numbers', systemMeta);
-    await page.goto(`${server.origin}/account/keys`);
-    await signIn(email);
-    await checkPage('keys-none', 'API keys');
-    await page.click('main a.primary');
-    await checkPage('new-key', 'New API key');
-    await page.fill('[name=name]', '–');
-    await page.click('main button[type=submit]');
-    await checkPage('new-key-wrong', 'New API key');
-    await page.fill('[name=name]', 'Nightly build of the reporting service');
-    await page.selectOption('[name=place]', project.id);
-    await page.selectOption('[name=role]', 'operator');
-    await page.check('[name="scope.memory:read"]');
-    await page.check('[name="scope.read:financials"]');
-    await page.click('main button[type=submit]');
-    await checkPage('key-made', 'Save this key');
-    const [key = ''] = await page.locator('.copy').allInnerTexts();
-    expect((await callApi(server, 'GET', '/auth/me', { headers: { 'x-api-key': key } })).status).toBe(200);
-    await page.click('main a.primary');
-    await checkPage('keys', 'API keys');
-    await page.click('text=Replace');
-    await checkPage('replace-key', 'Replace Nightly build of the reporting service?');
-    await page.click('main button[type=submit]');
-    await checkPage('key-replaced', 'Save this key');
-    await page.click('main a.primary');
-    await page.click('text=Revoke');
-    await checkPage('revoke-key', 'Revoke Nightly build of the reporting service?');
-    await page.click('main button[type=submit]');
-    await checkPage('keys-revoked', 'API keys');
-    await page.goto(`${server.origin}/account`);
-    await checkPage('account-with-key', 'Mara Lindqvist');
-  });
-
-  it('show the agents of the user', async () => {
-    const { email, id } = await server.account('mara.lindqvist+agents@example.com', 'Mara Lindqvist');
-    const mara = (await server.core.accounts.find(id))!;
-    await page.goto(`${server.origin}/account/agents`);
-    await signIn(email);
-    await checkPage('agents-none', 'Agents');
-    const unclaimed = await onboard(server, { agent_id: 'helper', agent_name: 'Mail helper' });
-    await page.goto(unclaimed.claim_url!);
-    await checkPage('claim-agent', 'Claim Mail helper?');
-    await page.click('main button[type=submit]');
-    await checkPage('agent-claimed', 'You have claimed Mail helper');
-    const northwind = await server.core.organizations.create(id, 'Northwind Traders & Reporting', systemMeta);
-    const capabilities = server.core.resources.capabilities().map(({ name }) => name);
-    const agent = {
-      agentId: 'cap-table.automation:nightly@reporting',
-      name: 'Cap table automation of the reporting service',
-    };
-    await server.core.agents.onboarding.onboardInto(northwind.id, mara, { ...agent, capabilities }, systemMeta);
-    await page.click('main a.primary');
-    await checkPage('agents', 'Agents');
-    await page.click('text=Replace key');
-    await checkPage('replace-agent-key', 'Replace the key of Mail helper?');
-    await page.click('main button[type=submit]');
-    await checkPage('agent-key', 'Save this key');
-    const [key = ''] = await page.locator('.copy').allInnerTexts();
-    expect([
-      (await getAgent(server, unclaimed, unclaimed.api_key)).status,
-      (await getAgent(server, unclaimed, key)).status,
-    ]).toEqual([401, 200]);
-    await page.click('main a.primary');
-    await page.click('a[href$="/end"]');
-    await checkPage('end-agent', 'Delete Mail helper?');
-    await page.click('main button[type=submit]');
-    await checkPage('agents-ended', 'Agents');
-    await page.goto(`${server.origin}/account`);
-    await checkPage('account-with-agent', 'Mara Lindqvist');
-  });
-
-  it('show an invitation to signed-out, unverified, other and invited users', async () => {
-    const owner = { email: 'ada.okafor@northwind-traders.example', name: 'Ada Okafor', password: PASSWORD };
-    const ada = await server.core.accounts.create(owner, systemMeta, { verified: true });
-    const { id } = await server.core.organizations.create(ada.id, 'Northwind Traders & Reporting', systemMeta);
-    const mara = await server.account('mara.lindqvist+invited@example.com', 'Mara Lindqvist');
-    const input = { email: mara.email, role: 'operator' as const };
-    await server.core.invitations.create(ada, id, input, systemMeta);
-    const link = linkIn(await mailTo(server, mara.email, /invited/)).href;
-    const heading = 'Join Northwind Traders & Reporting?';
-    await page.goto(link);
-    await checkPage('invitation', heading);
-    await page.click('main a.primary');
-    await signIn(mara.email);
-    await checkPage('invitation-unverified', heading);
-    await verifyEmail(mara.email);
-    const other = await server.account('other.user@example.com', 'Other user');
-    await page.goto(
-      `${server.origin}/login?return_to=${encodeURIComponent(new URL(link).pathname + new URL(link).search)}`,
-    );
-    await signIn(other.email);
-    await checkPage('invitation-other', heading);
-    await page.click('main a.primary');
-    await signIn(mara.email);
-    await checkPage('invitation-accept', heading);
-    await page.click('main button[type=submit]');
-    await checkPage('invitation-accepted', 'You are a member of Northwind Traders & Reporting');
-    await page.goto(link);
-    await checkPage('invitation-used', 'This link is no longer valid');
-  });
-
-  it('show the approval requests of agents', async () => {
-    await addCapTable(server);
-    const agent = await createClaimedAgent(server);
-    await page.goto(`${server.origin}/account/approvals`);
-    await signIn(agent.ownerEmail);
-    await checkPage('approvals-none', 'Approvals');
-    await requestApproval(server, agent, agent.ownerEmail);
-    await page.goto(`${server.origin}/account`);
-    await checkPage('account-with-approval', 'Jane Developer');
-    await page.click('a[href="/account/approvals"]');
-    await checkPage('approvals', 'Approvals');
-    await page.click('button[value=approve]');
-    await checkPage('approvals-given', 'Approvals');
-  });
-
   it('render the HTML mails', async () => {
     const { render } = createMailTemplates({ brandName: 'Signet', issuer: server.issuer });
     const event = {
@@ -413,45 +165,6 @@ describe('the pages', () => {
     }
   });
 
-  it('show the setup of a second factor, with a readable QR code, and ask for the factor at sign-in', async () => {
-    const { email } = await server.account('mara.lindqvist+two@example.com', 'Mara Lindqvist');
-    await page.goto(`${server.origin}/account/security`);
-    await signIn(email);
-    await checkPage('security-off', 'Security');
-    await page.fill('[name=current_password]', 'a wrong password');
-    await page.fill('[name=password]', 'another horse battery');
-    await page.click('text=Change password');
-    await checkPage('security-wrong', 'Security');
-    await page.click('text=Set up');
-    const uri = await readQrCode(await page.locator('.qr').screenshot());
-    expect(uri).toContain(`otpauth://totp/Signet:${encodeURIComponent(email)}?issuer=Signet&secret=`);
-    const app = Authenticator.scan(uri ?? '');
-    expect((await page.locator('.key').innerText()).replace(/\s/g, '')).toBe(app.secret);
-    await checkPage('factor', 'Set up an authenticator app');
-    const enter = async (code: string) => {
-      await page.fill('[name=otp]', code);
-      await page.click('main button[type=submit]');
-    };
-    await enter(app.wrongCode());
-    await checkPage('factor-wrong', 'Set up an authenticator app');
-    await enter(app.code());
-    await checkPage('recovery-codes', 'Save your recovery codes');
-    const [code = ''] = await page.locator('.codes code').allInnerTexts();
-    await page.click('main a.primary');
-    await checkPage('security-on', 'Security');
-    await page.goto(`${server.origin}/account`);
-    await checkPage('account-with-factor', 'Mara Lindqvist');
-
-    await context.clearCookies();
-    await page.goto(`${server.origin}/login`);
-    await signIn(email);
-    await checkPage('login-factor', 'Two-factor authentication');
-    await enter(app.wrongCode());
-    await checkPage('login-factor-wrong', 'Two-factor authentication');
-    await enter(code);
-    expect(page.url()).toBe(`${server.origin}/account`);
-  });
-
   it('show errors', async () => {
     await page.goto(`${server.origin}/nowhere`);
     await checkPage('not-found', 'Page not found');
@@ -463,7 +176,3 @@ describe('the pages', () => {
     await checkPage('interaction-expired', 'Something went wrong');
   });
 });
-
-const TELEVISION = 'Mozilla/5.0 (SMART-TV; LINUX; Tizen 6.0) AppleWebKit/538.1 Version/6.0 TV Safari';
-const IPHONE =
-  'Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.5 Mobile/15E148 Safari/604.1';
