@@ -1,8 +1,9 @@
-// Agents: onboarding without a human step, limited capabilities, claims, key rotation, deletion.
+// Agents: onboarding without a user, limited capabilities, claims, key rotation, deletion.
 
 import { decodeJwt, decodeProtectedHeader } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { systemMeta } from '../../../src/core/request-meta.js';
+import { addMember, changeAccount, suspendAccount } from '../../support/accounts.js';
 import { AGENT, getAgent, onboard, tryToOnboard } from '../../support/agents.js';
 import { createSignedInAccount } from '../../support/api.js';
 import { movableClock } from '../../support/movable-clock.js';
@@ -14,7 +15,7 @@ import { validateToken } from '../../support/tools-api.js';
 
 const DAY_MS = 86_400_000;
 
-describe.each(stores)('agents on $name', (store) => {
+describe.each(stores)('an agent on $name', (store) => {
   let server: TestServer;
   let secondServer: TestServer;
   const { clock, later } = movableClock();
@@ -29,8 +30,8 @@ describe.each(stores)('agents on $name', (store) => {
   });
 
   let addresses = 0;
-  /** An unclaimed agent, onboarded from an IP address of its own. */
-  async function unclaimed(body: object = {}) {
+  /** Onboards an unclaimed agent from an IP address of its own. */
+  async function onboardUnclaimed(body: object = {}) {
     addresses += 1;
     const headers = { 'x-forwarded-for': `10.1.${addresses >> 8}.${addresses & 255}` };
     const response = await tryToOnboard(server, body, { headers });
@@ -40,11 +41,11 @@ describe.each(stores)('agents on $name', (store) => {
 
   const statusOf = async (agent: { agent_id: string }, credential: string, at: TestServer = server) =>
     (await getAgent(at, agent, credential)).status;
-  const ownOf = (accountId: string) => server.core.organizations.personalOrganizationId(accountId);
-  const membersIn = (organizationId: string) => server.base.db.membership.count({ where: { organizationId } });
+  const personalOrganizationOf = (accountId: string) => server.core.organizations.personalOrganizationId(accountId);
+  const countMembers = (organizationId: string) => server.base.db.membership.count({ where: { organizationId } });
 
-  it('onboard themselves into an organization of their own', async () => {
-    const agent = await unclaimed();
+  it('onboards itself into an organization of its own', async () => {
+    const agent = await onboardUnclaimed();
     expect(agent).toEqual({
       ...AGENT,
       token: expect.any(String),
@@ -56,24 +57,24 @@ describe.each(stores)('agents on $name', (store) => {
       provisioned_at: expect.any(String),
       expires_at: expect.any(String),
     });
-    expect(await membersIn(agent.company_id)).toBe(0);
+    expect(await countMembers(agent.company_id)).toBe(0);
     expect(await server.base.db.agent.count({ where: { organizationId: agent.company_id } })).toBe(1);
-    expect((await unclaimed()).company_id).not.toBe(agent.company_id);
+    expect((await onboardUnclaimed()).company_id).not.toBe(agent.company_id);
     for (const credential of [agent.api_key, agent.token]) {
       const response = await getAgent(server, agent, credential);
       expect(response.json).toMatchObject({ ...AGENT, client_id: agent.client_id, claimed: false });
       expect(response.text).not.toContain(agent.api_key);
     }
     const rows = JSON.stringify(await server.base.db.agent.findMany());
-    const trail = JSON.stringify(await server.core.audit.list({ clientId: agent.client_id }));
+    const auditLog = JSON.stringify(await server.core.audit.list({ clientId: agent.client_id }));
     for (const secret of [agent.api_key, agent.api_key.slice(20), agent.token, agent.claim_url!.slice(-43)]) {
-      expect(rows + trail + server.lines.join('')).not.toContain(secret);
+      expect(rows + auditLog + server.lines.join('')).not.toContain(secret);
     }
-    expect(trail).toContain('agent.onboarded');
+    expect(auditLog).toContain('agent.onboarded');
   });
 
-  it('receive a token for a week that names the organization and the claim state', async () => {
-    const agent = await unclaimed();
+  it('receives a token for a week that contains the organization and the claim state', async () => {
+    const agent = await onboardUnclaimed();
     const claims = decodeJwt(agent.token);
     expect(decodeProtectedHeader(agent.token)).toMatchObject({ typ: 'at+jwt', alg: 'ES256' });
     expect(claims).toMatchObject({
@@ -91,51 +92,50 @@ describe.each(stores)('agents on $name', (store) => {
     expect(decodeJwt((await onboard(server, {}, token)).token)).toMatchObject({ claimed: true });
   });
 
-  it('expire with key and token after a week unless they are claimed', async () => {
-    const agent = await unclaimed();
+  it('expires with key and token after a week unless it is claimed', async () => {
+    const agent = await onboardUnclaimed();
     const { access_token: token } = await createSignedInAccount(server);
-    const kept = await onboard(server, {}, token);
+    const owned = await onboard(server, {}, token);
     await later(7 * DAY_MS + 1000, async () => {
       for (const at of [server, secondServer])
         for (const credential of [agent.api_key, agent.token])
           expect((await getAgent(at, agent, credential)).json.error).toBe('expired_token');
-      expect((await getAgent(server, kept, kept.token)).json.error).toBe('expired_token');
-      expect(await statusOf(kept, kept.api_key)).toBe(200);
+      expect((await getAgent(server, owned, owned.token)).json.error).toBe('expired_token');
+      expect(await statusOf(owned, owned.api_key)).toBe(200);
       await server.core.cleanup.sweepAll();
       await secondServer.core.cleanup.sweepAll(); // a second process deletes and audits nothing again
-      const trail = await server.core.audit.list({ clientId: agent.client_id, action: 'agent.expired' });
-      expect(trail).toMatchObject([{ actorKind: 'system', organizationId: agent.company_id }]);
-      expect(trail[0]!.detail).toEqual({ agent_id: agent.agent_id });
+      const events = await server.core.audit.list({ clientId: agent.client_id, action: 'agent.expired' });
+      expect(events).toMatchObject([{ actorKind: 'system', organizationId: agent.company_id }]);
+      expect(events[0]!.detail).toEqual({ agent_id: agent.agent_id });
       expect(await server.base.db.organization.count({ where: { id: agent.company_id } })).toBe(0);
       expect(await server.base.db.agent.count({ where: { id: agent.client_id } })).toBe(0);
     });
-    expect(await server.base.db.agent.count({ where: { id: kept.client_id } })).toBe(1);
+    expect(await server.base.db.agent.count({ where: { id: owned.client_id } })).toBe(1);
   });
 
-  it('join the organization of the admin who creates them', async () => {
+  it('joins the organization of the admin who creates it', async () => {
     const { access_token: token, accountId } = await createSignedInAccount(server);
     const agent = await onboard(server, { capabilities: ['read:cap-table', 'admin'] }, token);
-    expect(agent).toMatchObject({ company_id: await ownOf(accountId), capabilities: ['read:cap-table', 'admin'] });
+    expect(agent).toMatchObject({
+      company_id: await personalOrganizationOf(accountId),
+      capabilities: ['read:cap-table', 'admin'],
+    });
     expect(agent).not.toHaveProperty('claim_url');
     expect(agent).toMatchObject({ claimed: true, expires_at: null });
-    const { access_token: another, accountId: member } = await createSignedInAccount(server);
-    const organizationId = await ownOf(accountId);
+    const { access_token: memberToken, accountId: memberId } = await createSignedInAccount(server);
+    const organizationId = await personalOrganizationOf(accountId);
     for (const [role, status] of [
       [undefined, 404],
       ['operator', 403],
       ['admin', 201],
     ] as const) {
-      if (role) {
-        const where = { accountId_organizationId: { accountId: member, organizationId } };
-        const row = { accountId: member, organizationId, role };
-        await server.base.db.membership.upsert({ where, create: row, update: row });
-      }
+      if (role) await addMember(server, organizationId, memberId, role);
       const body = { agent_id: `of-${role}`, organization_id: organizationId };
-      expect((await tryToOnboard(server, body, { token: another })).status, role).toBe(status);
+      expect((await tryToOnboard(server, body, { token: memberToken })).status, role).toBe(status);
     }
   });
 
-  it('have unique ids in an organization, even when created concurrently', async () => {
+  it('has an id that is unique in its organization, even after concurrent requests', async () => {
     const { access_token: token } = await createSignedInAccount(server);
     const responses = await concurrently(20, (n) => tryToOnboard(n % 2 ? server : secondServer, {}, { token }));
     expect(responses.map(({ status }) => status).sort()).toEqual([201, ...Array(19).fill(409)]);
@@ -147,7 +147,7 @@ describe.each(stores)('agents on $name', (store) => {
     expect((await tryToOnboard(server, {}, { token: other })).status).toBe(201);
   });
 
-  it('are rejected with invalid input, or with a capability that only admins can grant', async () => {
+  it('is rejected with invalid input, or with a capability that only admins can grant', async () => {
     const { access_token: token } = await createSignedInAccount(server);
     for (const [field, body] of [
       ['capabilities', { capabilities: ['read:everything'] }],
@@ -167,7 +167,7 @@ describe.each(stores)('agents on $name', (store) => {
 
   it('can have capabilities that an administrator adds to the catalog', async () => {
     const names = async () =>
-      JSON.parse((await callApi(server, 'GET', '/capabilities')).text).map((one: { name: string }) => one.name);
+      JSON.parse((await callApi(server, 'GET', '/capabilities')).text).map(({ name }: { name: string }) => name);
     expect(await names()).toEqual([
       'read:cap-table',
       'write:stakeholders',
@@ -179,8 +179,7 @@ describe.each(stores)('agents on $name', (store) => {
       'admin',
     ]);
     const { access_token: token, accountId: id } = await createSignedInAccount(server);
-    await server.base.db.account.update({ where: { id }, data: { role: 'admin' } });
-    await server.base.invalidationBus.publish('accounts', id);
+    await changeAccount(server, id, { role: 'admin' });
     const scopes = [
       { name: 'read:board', description: 'Read the minutes of the board.', capability: true },
       { name: 'write:board', description: 'Write the minutes of the board.' },
@@ -189,10 +188,10 @@ describe.each(stores)('agents on $name', (store) => {
     expect((await callApi(server, 'POST', '/resources', { token, body })).status).toBe(201);
     expect(await names()).not.toContain('write:board');
     expect(await names()).toContain('read:board');
-    expect((await unclaimed({ capabilities: ['read:board'] })).capabilities).toEqual(['read:board']);
+    expect((await onboardUnclaimed({ capabilities: ['read:board'] })).capabilities).toEqual(['read:board']);
   });
 
-  it('are rejected by every process after deletion by themselves or by an admin', async () => {
+  it('is rejected by every process after deletion by itself or by an admin', async () => {
     const { access_token: token } = await createSignedInAccount(server);
     for (const by of ['itself', 'administrator']) {
       const agent = await onboard(server, {}, token);
@@ -202,16 +201,16 @@ describe.each(stores)('agents on $name', (store) => {
       expect([byToken.status, byToken.json.error]).toEqual([403, 'insufficient_scope']); // deletion requires the key
       const credential = by === 'itself' ? agent.api_key : token;
       expect((await callApi(server, 'DELETE', `/agents/${agent.agent_id}`, { token: credential })).status).toBe(200);
-      for (const dead of [agent.api_key, agent.token]) {
-        expect(await statusOf(agent, dead)).toBe(401);
-        await expect.poll(() => statusOf(agent, dead, secondServer), { timeout: 1000, interval: 50 }).toBe(401);
+      for (const deleted of [agent.api_key, agent.token]) {
+        expect(await statusOf(agent, deleted)).toBe(401);
+        await expect.poll(() => statusOf(agent, deleted, secondServer), { timeout: 1000, interval: 50 }).toBe(401);
       }
       expect((await callApi(server, 'GET', `/agents/${agent.agent_id}`, { token })).status).toBe(404);
     }
   });
 
-  it('are claimed by one of several concurrent users, who becomes the owner', async () => {
-    const agent = await unclaimed();
+  it('is claimed by one of several concurrent users, who becomes the owner', async () => {
+    const agent = await onboardUnclaimed();
     const token = agent.claim_url!.slice(-43);
     const users = await Promise.all(Array.from({ length: 6 }, () => createSignedInAccount(server)));
     const claims = await Promise.all(
@@ -238,7 +237,7 @@ describe.each(stores)('agents on $name', (store) => {
     });
     const response = await callApi(server, 'GET', `/agents/${agent.agent_id}`, { token: winner.access_token });
     expect(response.json).toMatchObject({ claimed: true, expires_at: null, company_id: agent.company_id });
-    const late = await unclaimed();
+    const late = await onboardUnclaimed();
     await later(7 * DAY_MS + 1000, async () => {
       const tooLate = {
         account: (await server.core.accounts.find(winner.accountId))!,
@@ -250,29 +249,27 @@ describe.each(stores)('agents on $name', (store) => {
     });
   });
 
-  it('lose their old key and its tokens when the key is rotated', async () => {
+  it('loses its old key and the tokens of that key when the key is rotated', async () => {
     const { access_token: token } = await createSignedInAccount(server);
-    const agent = await onboard(server, {}, token);
+    let agent = await onboard(server, {}, token);
     expect(await statusOf(agent, agent.api_key, secondServer)).toBe(200);
-    for (const [old, by] of [
-      [agent, agent.api_key],
-      [undefined, token],
-    ] as const) {
-      const before = old ?? agent;
-      const response = await callApi(server, 'POST', `/agents/${agent.agent_id}/rotate-key`, { token: by });
+    for (const rotatedBy of ['the agent', 'its owner']) {
+      const credential = rotatedBy === 'the agent' ? agent.api_key : token;
+      const response = await callApi(server, 'POST', `/agents/${agent.agent_id}/rotate-key`, { token: credential });
       expect(response.status, response.text).toBe(201);
-      const fresh = response.json as unknown as typeof agent;
-      expect(fresh).toMatchObject({ client_id: agent.client_id, company_id: agent.company_id });
-      for (const dead of [before.api_key, before.token]) {
-        expect(await statusOf(agent, dead)).toBe(401);
-        await expect.poll(() => statusOf(agent, dead, secondServer), { timeout: 1000, interval: 50 }).toBe(401);
+      const rotated = response.json as unknown as typeof agent;
+      expect(rotated).toMatchObject({ client_id: agent.client_id, company_id: agent.company_id });
+      for (const previous of [agent.api_key, agent.token]) {
+        expect(await statusOf(agent, previous)).toBe(401);
+        await expect.poll(() => statusOf(agent, previous, secondServer), { timeout: 1000, interval: 50 }).toBe(401);
       }
-      for (const active of [fresh.api_key, fresh.token]) expect(await statusOf(agent, active, secondServer)).toBe(200);
-      Object.assign(agent, fresh);
+      for (const active of [rotated.api_key, rotated.token])
+        expect(await statusOf(agent, active, secondServer)).toBe(200);
+      agent = rotated;
     }
   });
 
-  it('have one active key after concurrent rotations', async () => {
+  it('has one active key after concurrent rotations', async () => {
     const { access_token: token } = await createSignedInAccount(server);
     const agent = await onboard(server, {}, token);
     const responses = await concurrently(10, (n) =>
@@ -286,20 +283,20 @@ describe.each(stores)('agents on $name', (store) => {
     expect(await statusOf(agent, agent.api_key)).toBe(401);
   });
 
-  it('can read and delete only themselves, and cannot create keys or gain rights', async () => {
+  it('can read and delete only itself, and cannot create keys or gain permissions', async () => {
     const [mine, theirs] = [await createSignedInAccount(server), await createSignedInAccount(server)];
     const agent = await onboard(server, { capabilities: ['admin'] }, mine.access_token);
     const sibling = await onboard(server, { agent_id: 'sibling' }, mine.access_token);
-    const foreign = await onboard(server, { agent_id: 'foreign' }, theirs.access_token);
-    const tries: [method: string, path: string, body?: object][] = [
-      ...[sibling, foreign].flatMap(({ client_id: id, agent_id: name }): [string, string][] => [
+    const unrelated = await onboard(server, { agent_id: 'unrelated' }, theirs.access_token);
+    const requests: [method: string, path: string, body?: object][] = [
+      ...[sibling, unrelated].flatMap(({ client_id: id, agent_id: name }): [string, string][] => [
         ['GET', `/agents/${id}`],
         ['GET', `/agents/${name}`],
         ['DELETE', `/agents/${id}`],
         ['POST', `/agents/${id}/rotate-key`],
       ]),
       ['GET', '/agents'],
-      ['GET', `/agents?organization_id=${foreign.company_id}`],
+      ['GET', `/agents?organization_id=${unrelated.company_id}`],
       ['POST', '/agents/onboard', { ...AGENT, agent_id: 'child', capabilities: ['admin'] }],
       ['POST', '/api-keys', { name: 'K' }],
       ['GET', '/api-keys'],
@@ -311,14 +308,14 @@ describe.each(stores)('agents on $name', (store) => {
       ['GET', '/auth/sessions'],
     ];
     const before = await server.base.db.agent.findMany({ orderBy: { id: 'asc' } });
-    for (const [method, path, body] of tries) {
+    for (const [method, path, body] of requests) {
       for (const credential of [agent.api_key, agent.token]) {
         const response = await callApi(server, method, path, { token: credential, ...(body && { body }) });
         expect([403, 404], `${method} ${path}: ${response.text}`).toContain(response.status);
       }
     }
-    const stolen = await callApi(server, 'POST', `/agents/${agent.agent_id}/rotate-key`, { token: agent.token });
-    expect([stolen.status, stolen.json.error]).toEqual([403, 'insufficient_scope']); // a token cannot rotate the key
+    const byToken = await callApi(server, 'POST', `/agents/${agent.agent_id}/rotate-key`, { token: agent.token });
+    expect([byToken.status, byToken.json.error]).toEqual([403, 'insufficient_scope']); // a token cannot rotate the key
     expect(await server.base.db.agent.findMany({ orderBy: { id: 'asc' } })).toEqual(before);
     for (const path of [`/agents/${agent.client_id}`, `/agents/${agent.agent_id}`]) {
       for (const method of ['GET', 'DELETE'])
@@ -326,11 +323,11 @@ describe.each(stores)('agents on $name', (store) => {
     }
   });
 
-  it('are readable for members and their API keys, and manageable for admins', async () => {
+  it('is readable for members and their API keys, and manageable for admins', async () => {
     const owner = await createSignedInAccount(server);
     const agent = await onboard(server, {}, owner.access_token);
     const { access_token: token, accountId } = await createSignedInAccount(server);
-    await server.base.db.membership.create({ data: { accountId, organizationId: agent.company_id, role: 'operator' } });
+    await addMember(server, agent.company_id, accountId, 'operator');
     expect((await callApi(server, 'GET', `/agents/${agent.agent_id}`, { token })).status).toBe(200);
     expect(JSON.parse((await callApi(server, 'GET', '/agents', { token })).text)).toHaveLength(1);
     for (const [method, path] of [
@@ -340,9 +337,9 @@ describe.each(stores)('agents on $name', (store) => {
       const response = await callApi(server, method, `/agents/${agent.agent_id}${path}`, { token });
       expect([response.status, response.json.error]).toEqual([403, 'insufficient_role']);
     }
-    const own = await onboard(server, {}, token); // now agents of two organizations have this id
+    const namesake = await onboard(server, {}, token); // now agents of two organizations have this id
     expect((await callApi(server, 'GET', `/agents/${agent.agent_id}`, { token })).status).toBe(400);
-    for (const { company_id: id, client_id: clientId } of [own, agent]) {
+    for (const { company_id: id, client_id: clientId } of [namesake, agent]) {
       const response = await callApi(server, 'GET', `/agents/${agent.agent_id}?organization_id=${id}`, { token });
       expect(response.json.client_id).toBe(clientId);
     }
@@ -356,41 +353,34 @@ describe.each(stores)('agents on $name', (store) => {
     expect((await tryToOnboard(server, { agent_id: 'x' }, { token: key.key })).status).toBe(403);
   });
 
-  it('are validated for tools as long as they exist', async () => {
-    const [maker, other] = [await createSignedInAccount(server), await createSignedInAccount(server)];
-    const organizationId = await ownOf(maker.accountId);
-    await server.base.db.membership.create({ data: { accountId: other.accountId, organizationId, role: 'admin' } });
-    const agent = await onboard(server, { agent_id: 'told' }, maker.access_token);
-    const toldAs = async (key: string) => (await validateToken(server, key)).json.user;
-    expect(await toldAs(agent.api_key)).toMatchObject({ id: maker.accountId, role: 'viewer' });
+  it('is validated for tools as its owner, another manager, or itself', async () => {
+    const [creator, other] = [await createSignedInAccount(server), await createSignedInAccount(server)];
+    const organizationId = await personalOrganizationOf(creator.accountId);
+    await addMember(server, organizationId, other.accountId, 'admin');
+    const agent = await onboard(server, { agent_id: 'validated' }, creator.access_token);
+    const validatedUser = async (key: string) => (await validateToken(server, key)).json.user;
+    expect(await validatedUser(agent.api_key)).toMatchObject({ id: creator.accountId, role: 'viewer' });
 
-    await server.base.db.account.update({ where: { id: maker.accountId }, data: { status: 'suspended' } });
-    await server.base.invalidationBus.publish('accounts', maker.accountId);
+    await suspendAccount(server, creator.accountId);
     const itself = { id: agent.client_id, name: agent.agent_name, email: null, role: 'viewer' };
-    expect(await toldAs(agent.api_key)).toEqual(itself);
+    expect(await validatedUser(agent.api_key)).toEqual(itself);
 
     const path = `/agents/${agent.agent_id}/rotate-key?organization_id=${organizationId}`;
     const { json } = await callApi(server, 'POST', path, { token: other.access_token, body: {} });
-    expect(await toldAs(String(json.api_key))).toMatchObject({ id: other.accountId, role: 'viewer' });
+    expect(await validatedUser(String(json.api_key))).toMatchObject({ id: other.accountId, role: 'viewer' });
   });
 
-  it('stay active when their creator leaves, and are inactive while every manager is suspended', async () => {
+  it('is inactive while every manager of its organization is suspended', async () => {
     const { access_token: token, accountId } = await createSignedInAccount(server);
     const agent = await onboard(server, {}, token);
-    const { id: colleague } = await server.account(`${accountId}@example.com`);
-    const suspend = async (id: string, status = 'suspended') => {
-      await server.base.db.account.update({ where: { id }, data: { status } });
-      await server.base.invalidationBus.publish('accounts', id);
-    };
-    await suspend(accountId);
+    const { id: colleague } = await server.account();
+    await suspendAccount(server, accountId);
     for (const credential of [agent.api_key, agent.token]) expect(await statusOf(agent, credential)).toBe(401);
-    const membership = { accountId: colleague, organizationId: agent.company_id, role: 'admin' };
-    await server.base.db.membership.create({ data: membership });
-    await server.base.invalidationBus.publish('organizations', agent.company_id);
+    await addMember(server, agent.company_id, colleague, 'admin');
     for (const credential of [agent.api_key, agent.token]) expect(await statusOf(agent, credential)).toBe(200);
   });
 
-  it('are limited per IP address', async () => {
+  it('is rate limited per IP address at onboarding', async () => {
     const headers = { 'x-forwarded-for': '10.9.9.9' };
     const statuses = [];
     for (let n = 0; n < 12; n += 1) statuses.push((await tryToOnboard(server, {}, { headers })).status);
@@ -398,7 +388,7 @@ describe.each(stores)('agents on $name', (store) => {
   });
 });
 
-describe('onboarding', () => {
+describe('the onboarding of agents', () => {
   const TOKEN = 'an-onboarding-token-of-32-characters';
 
   it('requires the configured token, which creates unclaimed agents', async () => {

@@ -18,7 +18,7 @@ import { startServer, type TestServer } from '../../support/server.js';
 import { stores } from '../../support/stores.js';
 import { introspect, openTokenFamily } from '../../support/token-family.js';
 
-describe.each(stores)('clients on $name', (store) => {
+describe.each(stores)('the client service on $name', (store) => {
   let server: TestServer;
   let secondServer: TestServer;
   beforeAll(async () => {
@@ -31,10 +31,10 @@ describe.each(stores)('clients on $name', (store) => {
   });
 
   const MACHINE = { redirect_uris: [], grant_types: ['client_credentials'] };
-  const works = async (client: TestClient, at: TestServer = server) =>
+  const canAuthenticate = async (client: TestClient, at: TestServer = server) =>
     (await requestToken(at, client, { grant_type: 'client_credentials' })).status === 200;
 
-  it('are rejected with a message when their metadata is invalid', async () => {
+  it('rejects invalid metadata', async () => {
     for (const metadata of [
       { redirect_uris: ['http://evil.example/cb'] },
       { scope: 'root' },
@@ -46,26 +46,26 @@ describe.each(stores)('clients on $name', (store) => {
     await expect(server.client(local, { firstParty: true })).rejects.toMatchObject({ status: 400 });
   });
 
-  it('change their secret at once, on each server', async () => {
+  it('replaces a secret at once, on each server', async () => {
     const client = await server.client(MACHINE);
-    expect([await works(client), await works(client, secondServer)]).toEqual([true, true]);
+    expect([await canAuthenticate(client), await canAuthenticate(client, secondServer)]).toEqual([true, true]);
     const secret = await server.core.clients.rotateSecret(client.id, systemMeta);
-    expect([await works(client), await works({ ...client, secret })]).toEqual([false, true]);
-    await expect.poll(() => works(client, secondServer), { timeout: 1000, interval: 25 }).toBe(false);
-    expect(await works({ ...client, secret }, secondServer)).toBe(true);
+    expect([await canAuthenticate(client), await canAuthenticate({ ...client, secret })]).toEqual([false, true]);
+    await expect.poll(() => canAuthenticate(client, secondServer), { timeout: 1000, interval: 25 }).toBe(false);
+    expect(await canAuthenticate({ ...client, secret }, secondServer)).toBe(true);
     const row = await server.base.db.client.findUnique({ where: { id: client.id } });
     expect(JSON.stringify(row)).not.toContain(secret);
   });
 
-  it('cannot authenticate with the hash of their secret', async () => {
+  it('does not accept the hash of a secret as the secret', async () => {
     const client = await server.client(MACHINE);
     const { secretHash } = (await server.base.db.client.findUnique({ where: { id: client.id } }))!;
     for (const secret of [secretHash!, secretHash!.replace('sha256:', ''), 'x', ' ', client.secret.slice(0, -1)]) {
-      expect(await works({ ...client, secret }), secret).toBe(false);
+      expect(await canAuthenticate({ ...client, secret }), secret).toBe(false);
     }
   });
 
-  it('are deleted with their tokens, on each server', async () => {
+  it('deletes a client with its tokens, on each server', async () => {
     const client = await server.client();
     const { email } = await server.account();
     const family = await openTokenFamily(server, client, email);
@@ -76,8 +76,8 @@ describe.each(stores)('clients on $name', (store) => {
     await expect(server.core.clients.remove(client.id, systemMeta)).rejects.toMatchObject({ status: 404 });
   });
 
-  describe('are rejected by every process within a second after deletion', () => {
-    /** The statuses of six requests of a client. */
+  describe('a deletion takes effect in every process within a second', () => {
+    /** Returns the statuses of six requests of a client. */
     async function probe(
       client: TestClient,
       family: { accessToken: string; refreshToken: string },
@@ -102,52 +102,52 @@ describe.each(stores)('clients on $name', (store) => {
     const ACTIVE = [400, 200, 201, 303, 200, 403]; // the last one lacks the scope
     const DELETED = [401, 401, 401, 400, 401, 401];
 
-    const endings: [string, (client: Awaited<ReturnType<typeof registerDynamically>>) => Promise<unknown>][] = [
+    const deletions: [string, (client: Awaited<ReturnType<typeof registerDynamically>>) => Promise<unknown>][] = [
       ['by an administrator', ({ id }) => server.core.clients.remove(id, systemMeta)],
       [
-        'by themselves',
+        'by the client itself',
         ({ id, managementToken }) =>
           sendRequest(server, 'DELETE', `/oauth/clients/register/${id}`, {
             authorization: `Bearer ${managementToken}`,
           }),
       ],
     ];
-    it.each(endings)('%s', async (_whom, end) => {
+    it.each(deletions)('%s', async (_by, deleteClient) => {
       const client = await registerDynamically(server, {
         grant_types: ['authorization_code', 'refresh_token'],
         redirect_uris: [REDIRECT_URI],
       });
       const { email } = await server.account();
       const family = await openTokenFamily(server, client, email);
-      const ofOurs = { scope: 'openid memory:read', resource: `${server.issuer}/api/v1` };
-      const { accessToken: jwt } = await openTokenFamily(server, client, email, ofOurs);
+      const ownApi = { scope: 'openid memory:read', resource: `${server.issuer}/api/v1` };
+      const { accessToken: jwt } = await openTokenFamily(server, client, email, ownApi);
       for (const at of [server, secondServer]) expect(await probe(client, family, jwt, at)).toEqual(ACTIVE);
-      await end(client);
-      const endedAt = Date.now();
+      await deleteClient(client);
+      const deletedAt = Date.now();
       expect(await probe(client, family, jwt, server)).toEqual(DELETED);
       await expect
         .poll(() => probe(client, family, jwt, secondServer), { timeout: 1000, interval: 25 })
         .toEqual(DELETED);
-      expect(Date.now() - endedAt).toBeLessThan(1000);
+      expect(Date.now() - deletedAt).toBeLessThan(1000);
       expect((await refresh(secondServer, client, family.refreshToken)).body.error).toBe('invalid_client');
     });
   });
 
-  it('are throttled after too many wrong secrets', async () => {
-    const guarded = await startServer({ store });
+  it('throttles a client after too many wrong secrets', async () => {
+    const freshServer = await startServer({ store });
     try {
-      const client = await guarded.client(MACHINE);
+      const client = await freshServer.client(MACHINE);
       const statuses: number[] = [];
       for (let n = 0; n < 62; n += 1) {
         statuses.push(
-          (await requestToken(guarded, { ...client, secret: `guess ${n}` }, { grant_type: 'client_credentials' }))
+          (await requestToken(freshServer, { ...client, secret: `guess ${n}` }, { grant_type: 'client_credentials' }))
             .status,
         );
       }
       expect(statuses.filter((status) => status === 401)).toHaveLength(60);
       expect(statuses.at(-1)).toBe(429);
     } finally {
-      await guarded.close();
+      await freshServer.close();
     }
   });
 });

@@ -2,11 +2,11 @@
 
 import { generateKeyPairSync, randomInt } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { addSeconds } from '../../../src/base/clock.js';
 import { isDocumentUrl } from '../../../src/core/clients/metadata-document.js';
 import { systemMeta } from '../../../src/core/request-meta.js';
 import { Browser } from '../../support/browser.js';
 import { type DocumentHost, openDocumentHost, type ServedDocument } from '../../support/client-documents.js';
+import { movableClock } from '../../support/movable-clock.js';
 import { isConsent } from '../../support/openid-client.js';
 import {
   authorizeUrl,
@@ -50,8 +50,7 @@ describe('the URL of a metadata document', () => {
 describe.each(stores)('a client with a metadata document on $name', (store) => {
   let server: TestServer;
   let host: DocumentHost;
-  let now: Date | undefined;
-  const clock = { now: () => now ?? new Date() };
+  const { clock, later } = movableClock();
   beforeAll(async () => {
     host = await openDocumentHost();
     server = await startServer({ store, clock, settings: { TRUSTED_PROXIES: '127.0.0.1' } });
@@ -61,22 +60,22 @@ describe.each(stores)('a client with a metadata document on $name', (store) => {
     await host.close();
   });
 
-  const someAddress = () => `10.${randomInt(256)}.${randomInt(256)}.${randomInt(256)}`;
-  const begin = (id: string, more: Record<string, string> = {}, address = someAddress()) =>
+  const randomAddress = () => `10.${randomInt(256)}.${randomInt(256)}.${randomInt(256)}`;
+  const requestAuthorization = (id: string, more: Record<string, string> = {}, address = randomAddress()) =>
     sendRequest(server, 'GET', authorizeUrl({ origin: '' }, { id }, pkce().challenge, more), {
       'x-forwarded-for': address,
     });
   const publicClient = (id: string) => ({ id, secret: '' });
 
-  it('signs users in without registration, is shown as unverified with its host, and always needs consent', async () => {
+  it('signs users in without registration, is shown as unverified with its host, and always requires consent', async () => {
     const id = host.serveClient();
     const { email } = await server.account();
     const browser = new Browser(server.origin);
     await browser.signIn(email, PASSWORD);
-    for (const turn of ['first', 'second']) {
+    for (const round of ['first', 'second']) {
       const { challenge, verifier } = pkce();
       const page = await browser.open(authorizeUrl(server, { id }, challenge));
-      expect(isConsent(page), turn).toBe(true);
+      expect(isConsent(page), round).toBe(true);
       expect(page.html).toContain('Notebook');
       expect(page.html).toContain('This app is not verified.');
       expect(page.html).toContain(`come from <strong class="host">${new URL(id).host}</strong>`);
@@ -113,12 +112,12 @@ describe.each(stores)('a client with a metadata document on $name', (store) => {
   it('can have members that are null', async () => {
     const nothing = { logo_uri: null, contacts: null, scope: null, jwks: null, jwks_uri: null };
     const id = host.serveClient({ ...nothing, client_secret: null, client_secret_expires_at: null });
-    expect((await begin(id)).status).toBe(303);
+    expect((await requestAuthorization(id)).status).toBe(303);
   });
 
   it('is fetched and stored once for concurrent requests', async () => {
     const id = host.serveClient();
-    const responses = await concurrently(20, () => begin(id));
+    const responses = await concurrently(20, () => requestAuthorization(id));
     expect(responses.map(({ status }) => status)).toEqual(Array(20).fill(303));
     expect(host.timesFetched(id)).toBe(1);
     expect(await server.core.audit.list({ clientId: id, action: 'client.registered' })).toHaveLength(1);
@@ -152,7 +151,7 @@ describe.each(stores)('a client with a metadata document on $name', (store) => {
     ['is compressed', {}, { headers: { 'content-encoding': 'gzip' } }],
   ])('is rejected when its document %s', async (_name, changes, rest) => {
     const id = host.serveClient(changes, rest);
-    const response = await begin(id);
+    const response = await requestAuthorization(id);
     expect(response.status, response.text).toBe(400);
     expect(response.headers.location).toBeUndefined();
     expect(await server.core.clients.find(id)).toBeUndefined();
@@ -161,7 +160,7 @@ describe.each(stores)('a client with a metadata document on $name', (store) => {
       client_id: id,
     });
     expect([status, json.error]).toEqual([400, 'invalid_client']);
-    expect(host.timesFetched(id), 'what went wrong is remembered for a while').toBe(1);
+    expect(host.timesFetched(id), 'the failure is cached').toBe(1);
   });
 
   it('has no more rights than an anonymous registration', async () => {
@@ -172,23 +171,25 @@ describe.each(stores)('a client with a metadata document on $name', (store) => {
       first_party: true,
       pkce_required: false,
     });
-    expect((await begin(id, { scope: 'openid email' })).status).toBe(303);
+    expect((await requestAuthorization(id, { scope: 'openid email' })).status).toBe(303);
     const row = await server.core.clients.find(id);
     expect(row).toMatchObject({ origin: 'document', firstParty: false, pkceRequired: true });
     expect(row!.metadata).toMatchObject({ grant_types: ['authorization_code'], scope: 'openid email' });
     expect(row!.metadata).not.toHaveProperty('first_party');
     const query = { redirect_uri: 'https://evil.example/cb' };
-    expect((await begin(id, query)).status).toBe(400);
+    expect((await requestAuthorization(id, query)).status).toBe(400);
   });
 
   it('can authenticate with a key in its document or at its host', async () => {
     const { publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
     const jwks = { keys: [publicKey.export({ format: 'jwk' })] };
     const method = { token_endpoint_auth_method: 'private_key_jwt', token_endpoint_auth_signing_alg: 'ES256' };
-    expect((await begin(host.serveClient({ ...method, jwks }))).status).toBe(303);
-    expect((await begin(host.serveClient({ ...method, jwks_uri: `${host.origin}/jwks` }))).status).toBe(303);
+    expect((await requestAuthorization(host.serveClient({ ...method, jwks }))).status).toBe(303);
+    expect((await requestAuthorization(host.serveClient({ ...method, jwks_uri: `${host.origin}/jwks` }))).status).toBe(
+      303,
+    );
     const id = host.serveClient({ ...method, jwks });
-    await begin(id);
+    await requestAuthorization(id);
     const { status, json } = await postForm(server, '/oauth/token', {
       grant_type: 'authorization_code',
       client_id: id,
@@ -196,7 +197,7 @@ describe.each(stores)('a client with a metadata document on $name', (store) => {
     expect([status, json.error]).toEqual([401, 'invalid_client']);
   });
 
-  it('is fetched again when stale, used while its host is unavailable, and rejected when the document is gone', async () => {
+  it('is fetched again when stale, valid while its host is unavailable, and rejected when the document is gone', async () => {
     const id = host.serveClient({}, { headers: { 'cache-control': 'max-age=600' } });
     const { email } = await server.account();
     const { body } = await redeemCode(server, publicClient(id), await obtainCode(server, { id }, email));
@@ -206,47 +207,47 @@ describe.each(stores)('a client with a metadata document on $name', (store) => {
       refreshToken = response.body.refresh_token ?? refreshToken;
       return response;
     };
-    const start = new Date();
-    try {
-      now = addSeconds(start, 590);
+    await later(580_000, async () => {
       expect((await renew()).status).toBe(200);
       expect(host.timesFetched(id)).toBe(1);
-      now = addSeconds(start, 620);
+    });
+    await later(620_000, async () => {
       host.serve(id, { client_name: 'Notebook 2' }, { headers: { 'cache-control': 'max-age=600' } });
       expect((await renew()).status).toBe(200);
       expect(host.timesFetched(id)).toBe(2);
       expect((await server.core.clients.find(id))?.name).toBe('Notebook 2');
-      now = addSeconds(start, 1300);
+    });
+    await later(1300_000, async () => {
       host.serve(id, {}, { status: 503 });
       expect((await renew()).status).toBe(200);
-      now = addSeconds(start, 1400);
+    });
+    await later(1400_000, async () => {
       host.serve(id, {}, { status: 404 });
       expect((await renew()).body.error).toBe('invalid_client');
-    } finally {
-      now = undefined;
-    }
+    });
   });
 
   it('is cached for at least five minutes and at most a day', async () => {
-    const lifeOf = async (cacheControl: string) => {
+    const cachedMinutes = async (cacheControl: string) => {
       const id = host.serveClient({}, { headers: { 'cache-control': cacheControl } });
-      await begin(id);
+      await requestAuthorization(id);
       const { documentFreshUntil } = (await server.core.clients.find(id))!;
       return Math.round((documentFreshUntil!.getTime() - Date.now()) / 60_000);
     };
-    expect(await lifeOf('no-store')).toBe(5);
-    expect(await lifeOf('private, max-age=1200')).toBe(20);
-    expect(await lifeOf('max-age=31536000')).toBe(24 * 60);
-    expect(await lifeOf('private')).toBe(60);
+    expect(await cachedMinutes('no-store')).toBe(5);
+    expect(await cachedMinutes('private, max-age=1200')).toBe(20);
+    expect(await cachedMinutes('max-age=31536000')).toBe(24 * 60);
+    expect(await cachedMinutes('private')).toBe(60);
   });
 
-  it('is not fetched after sixty new documents from one network in an hour', async () => {
-    const from = '198.51.100.7';
+  it('is rate limited to sixty new documents an hour from one network', async () => {
+    const address = '198.51.100.7';
     const statuses = [];
-    for (let n = 0; n < 61; n += 1) statuses.push((await begin(`${host.origin}/none/${n}`, {}, from)).status);
+    for (let n = 0; n < 61; n += 1)
+      statuses.push((await requestAuthorization(`${host.origin}/none/${n}`, {}, address)).status);
     expect(statuses.slice(0, 60).every((status) => status === 400)).toBe(true);
     expect(statuses[60]).toBe(429);
-    expect((await begin(host.serveClient())).status).toBe(303);
+    expect((await requestAuthorization(host.serveClient())).status).toBe(303);
   });
 
   it('is deleted with its grants and consents', async () => {
@@ -258,7 +259,7 @@ describe.each(stores)('a client with a metadata document on $name', (store) => {
   });
 });
 
-describe('metadata documents of a public server', () => {
+describe('a public server', () => {
   let server: TestServer;
   let host: DocumentHost;
   beforeAll(async () => {
@@ -278,27 +279,27 @@ describe('metadata documents of a public server', () => {
     'https://169.254.169.254/latest/meta-data',
     'https://192.168.1.1/client.json',
     'https://[fd00::1]/client.json',
-  ])('are never fetched from %s', async (id) => {
+  ])('never fetches a metadata document from %s', async (id) => {
     const response = await sendRequest(server, 'GET', authorizeUrl({ origin: '' }, { id }, pkce().challenge));
     expect([response.status, response.text.includes('cannot be fetched')], response.text).toEqual([400, true]);
   });
 
-  it('are never fetched over http', async () => {
+  it('never fetches a metadata document over http', async () => {
     const id = host.serveClient();
     const response = await sendRequest(server, 'GET', authorizeUrl({ origin: '' }, { id }, pkce().challenge));
     expect([response.status, host.timesFetched(id)]).toEqual([400, 0]);
   });
 
-  it('are advertised in discovery only if enabled and registration is open', async () => {
+  it('advertises metadata documents in discovery only if they are enabled and registration is open', async () => {
     const supported = async (settings: Record<string, string>) => {
       const other = await startServer({ sharedWith: server, settings });
       try {
         const id = host.serveClient();
-        const begun = await sendRequest(other, 'GET', authorizeUrl({ origin: '' }, { id }, pkce().challenge));
+        const authorization = await sendRequest(other, 'GET', authorizeUrl({ origin: '' }, { id }, pkce().challenge));
         const metadata = (await sendRequest(other, 'GET', '/.well-known/oauth-authorization-server')).json;
         expect(metadata.token_endpoint_auth_methods_supported).toContain('none');
         expect(metadata.authorization_response_iss_parameter_supported).toBe(true);
-        return [metadata.client_id_metadata_document_supported, begun.status === 303];
+        return [metadata.client_id_metadata_document_supported, authorization.status === 303];
       } finally {
         await other.close();
       }

@@ -1,4 +1,4 @@
-// Validation and normalization of client metadata, by tables of examples.
+// Validation and normalization of client metadata.
 import { describe, expect, it } from 'vitest';
 import {
   firstPartyError,
@@ -25,7 +25,7 @@ function errorOf(metadata: object, rules = ANONYMOUS): string | undefined {
   return undefined;
 }
 
-/** Pseudo-random texts of awkward characters, the same in each run. */
+/** Yields pseudo-random texts of awkward characters, the same in each run. */
 function* awkwardTexts(count: number): Generator<string> {
   const pieces = [
     'https:',
@@ -71,23 +71,23 @@ function* awkwardTexts(count: number): Generator<string> {
   }
 }
 
-describe('redirect URIs', () => {
-  it('are either rejected or safe, for arbitrary texts', () => {
-    let taken = 0;
+describe('a redirect URI', () => {
+  it('is either rejected or safe, for arbitrary text', () => {
+    let accepted = 0;
     for (const uri of awkwardTexts(20_000)) {
-      const problem = errorOf({ redirect_uris: [uri] });
-      if (problem) {
-        expect(problem).toBe('invalid_redirect_uri');
+      const error = errorOf({ redirect_uris: [uri] });
+      if (error) {
+        expect(error).toBe('invalid_redirect_uri');
         continue;
       }
-      taken += 1;
+      accepted += 1;
       const url = new URL(uri);
       expect(uri, uri).not.toMatch(/[\s#*\\\p{Cc}]/u);
       expect(['javascript:', 'data:', 'file:', 'blob:', 'vbscript:'], uri).not.toContain(url.protocol);
       if (/^https?:$/.test(url.protocol)) expect(`${url.username}${url.password}`, uri).toBe('');
       if (url.protocol === 'http:') expect(url.hostname, uri).toMatch(/^(localhost|\[::1\]|127(\.\d+){3})$/);
     }
-    expect(taken).toBeGreaterThan(100);
+    expect(accepted).toBeGreaterThan(100);
   });
 
   it.each([
@@ -123,7 +123,7 @@ describe('redirect URIs', () => {
     'app.example/cb',
     '',
     `https://app.example/${'x'.repeat(2050)}`,
-  ])('cannot be %j, also after a valid one and after logout', (uri) => {
+  ])('cannot be %j, neither alone, nor with a valid one, nor after logout', (uri) => {
     expect(errorOf({ redirect_uris: [uri] })).toBe('invalid_redirect_uri');
     expect(errorOf({ redirect_uris: [...GOOD.redirect_uris, uri] })).toBe('invalid_redirect_uri');
     expect(errorOf({ post_logout_redirect_uris: [uri] })).toBe('invalid_redirect_uri');
@@ -139,23 +139,23 @@ describe('redirect URIs', () => {
     expect(errorOf({ redirect_uris: [uri] })).toBeUndefined();
   });
 
-  it.each([[undefined], [[]], ['https://app.example/cb'], [[{}]], [[null]]])('cannot be %j', (redirectUris) => {
+  it.each([[undefined], [[]], ['https://app.example/cb'], [[{}]], [[null]]])('is not accepted from the list %j', (redirectUris) => {
     expect(errorOf({ redirect_uris: redirectUris })).toBe('invalid_redirect_uri');
   });
 
-  it('are limited to 20', () => {
+  it('is one of at most 20', () => {
     const many = (count: number) => ({
       redirect_uris: Array.from({ length: count }, (_, n) => `https://app.example/${n}`),
     });
     expect([errorOf(many(20)), errorOf(many(21))]).toEqual([undefined, 'invalid_redirect_uri']);
   });
 
-  it('with a private-use scheme make the client a native app', () => {
+  it('with a private-use scheme makes the client a native app', () => {
     expect(normalizeMetadata({ redirect_uris: ['com.example:/cb'] }, ANONYMOUS).application_type).toBe('native');
     expect(normalizeMetadata(GOOD, ANONYMOUS)).not.toHaveProperty('application_type');
   });
 
-  it('are limited to the allowed hosts, with subdomains only for wildcard entries', () => {
+  it('is limited to the allowed hosts, with subdomains only for wildcard entries', () => {
     const rules = { ...ANONYMOUS, redirectHosts: ['a.example', '*.b.example'] };
     const at = (uri: string) => errorOf({ redirect_uris: [uri] }, rules);
     for (const uri of ['https://a.example/', 'https://x.b.example/', 'https://x.y.b.example/', 'http://localhost/'])
@@ -171,7 +171,7 @@ describe('redirect URIs', () => {
   });
 });
 
-describe('loopback redirect URIs', () => {
+describe('a loopback redirect URI', () => {
   it.each([
     ['http://localhost:1/cb', 'http://localhost/cb', true],
     ['http://localhost/cb', 'http://localhost:1/cb', true],
@@ -200,57 +200,62 @@ describe('loopback redirect URIs', () => {
     ['http://localhost:/cb', 'http://localhost/cb', false],
     ['http://localhost:1\\@evil.example/cb', 'http://localhost/cb', false],
     ['garbage', 'http://localhost/cb', false],
-  ])('match regardless of the port: %s and %s: %s', (requested, registered, same) => {
+  ])('matches regardless of the port: %s and %s: %s', (requested, registered, same) => {
     expect(sameLoopback(requested, registered)).toBe(same);
   });
 });
 
-describe('grant types', () => {
+describe('the list of grant types', () => {
   it.each<[string, object, MetadataRules, string[]]>([
-    ['default to the authorization code', {}, ANONYMOUS, ['authorization_code']],
+    ['defaults to the authorization code', {}, ANONYMOUS, ['authorization_code']],
     [
-      'can be all self-service types',
+      'can contain all self-service types',
       { grant_types: ['authorization_code', 'refresh_token', DEVICE] },
       ANONYMOUS,
       ['authorization_code', 'refresh_token', DEVICE],
     ],
     [
-      'are narrowed without a token',
+      'is narrowed without a token',
       { grant_types: ['authorization_code', 'client_credentials', 'password', 'implicit'] },
       ANONYMOUS,
       ['authorization_code'],
     ],
     [
-      'are narrowed with an initial access token',
+      'is narrowed with an initial access token',
       { grant_types: ['authorization_code', 'client_credentials'] },
       WITH_TOKEN,
       ['authorization_code'],
     ],
     [
-      'can be client_credentials for an administrator',
+      'can contain client_credentials if an administrator sets it',
       { grant_types: ['client_credentials'], redirect_uris: [] },
       ADMIN,
       ['client_credentials'],
     ],
-    ['are unique', { grant_types: ['authorization_code', 'authorization_code'] }, ANONYMOUS, ['authorization_code']],
+    [
+      'contains each type once',
+      { grant_types: ['authorization_code', 'authorization_code'] },
+      ANONYMOUS,
+      ['authorization_code'],
+    ],
   ])('%s', (_name, metadata, rules, granted) => {
     expect(normalizeMetadata({ ...GOOD, ...metadata }, rules).grant_types).toEqual(granted);
   });
 
-  it('without redirects imply no response type', () => {
+  it('implies no response type without a grant that redirects', () => {
     expect(normalizeMetadata({ grant_types: [DEVICE] }, ANONYMOUS).response_types).toEqual([]);
     expect(normalizeMetadata(GOOD, ANONYMOUS).response_types).toEqual(['code']);
   });
 
-  it('with client_credentials require client authentication', () => {
+  it('requires client authentication if it contains client_credentials', () => {
     const machine = { grant_types: ['client_credentials'], redirect_uris: [] };
     expect(errorOf({ ...machine, token_endpoint_auth_method: 'none' }, ADMIN)).toBe('invalid_client_metadata');
     expect(errorOf({ ...machine, token_endpoint_auth_method: 'private_key_jwt' }, ADMIN)).toBeUndefined();
   });
 });
 
-describe('other metadata', () => {
-  it('has its scope narrowed to existing scopes', () => {
+describe('client metadata', () => {
+  it('is stored with its scope narrowed to existing scopes', () => {
     expect(normalizeMetadata({ ...GOOD, scope: 'openid root openid memory:read' }, ANONYMOUS).scope).toBe(
       'openid memory:read',
     );
@@ -283,7 +288,7 @@ describe('other metadata', () => {
     },
   );
 
-  it('of a first-party client can redirect only to https and not to loopback', () => {
+  it('of a first-party client can redirect only to https URLs that are not loopback', () => {
     expect(firstPartyError(['https://app.example/cb'])).toBeUndefined();
     for (const uri of ['http://localhost/cb', 'https://localhost/cb', 'https://127.0.0.1/cb', 'com.example:/cb']) {
       expect(firstPartyError(['https://app.example/cb', uri]), uri).toContain(uri);

@@ -1,23 +1,22 @@
-// Cleanup of unused clients: which are deleted, and that none is deleted while it is in use.
+// Cleanup of unused clients. It deletes no client that is in use.
 
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { addSeconds, DAY_SECONDS } from '../../../src/base/clock.js';
+import { DAY_SECONDS } from '../../../src/base/clock.js';
 import { systemMeta } from '../../../src/core/request-meta.js';
 import { Browser } from '../../support/browser.js';
 import { type DocumentHost, openDocumentHost } from '../../support/client-documents.js';
+import { movableClock } from '../../support/movable-clock.js';
 import { registerDynamically } from '../../support/registration.js';
 import { authorizeUrl, isActive, obtainCode, pkce, redeemCode, signInAndConsent } from '../../support/relying-party.js';
 import { postForm } from '../../support/request.js';
-import { startServer, type TestServer } from '../../support/server.js';
+import { PASSWORD, startServer, type TestServer } from '../../support/server.js';
 import { stores } from '../../support/stores.js';
 
-describe.each(stores)('self-registered clients on $name', (store) => {
+describe.each(stores)('the cleanup of unused clients on $name', (store) => {
   let server: TestServer;
   let host: DocumentHost;
-  let now: Date;
-  const clock = { now: () => now };
+  const { clock, advance } = movableClock();
   beforeAll(async () => {
-    now = new Date();
     host = await openDocumentHost();
     const settings = { UNUSED_CLIENT_TTL: '7d', IDLE_CLIENT_TTL: '20d', TRUSTED_PROXIES: '127.0.0.1' };
     server = await startServer({ store, clock, settings });
@@ -27,14 +26,12 @@ describe.each(stores)('self-registered clients on $name', (store) => {
     await host.close();
   });
   beforeEach(async () => {
-    now = addSeconds(now, 400 * DAY_SECONDS);
+    wait(400);
     await server.core.unusedClients.removeUnused();
   });
 
-  const wait = (days: number) => {
-    now = addSeconds(now, days * DAY_SECONDS);
-  };
-  const isThere = async (id: string) => (await server.base.db.client.count({ where: { id } })) === 1;
+  const wait = (days: number) => advance(days * DAY_SECONDS * 1000);
+  const exists = async (id: string) => (await server.base.db.client.count({ where: { id } })) === 1;
   const removeUnused = async () =>
     (await server.core.unusedClients.removeUnused()).map(({ client, reason }) => [client.id, reason]);
   /** Signs a user in to the client. */
@@ -45,7 +42,7 @@ describe.each(stores)('self-registered clients on $name', (store) => {
     return body;
   }
 
-  it('are deleted and audited when no user ever signed in, unlike those of administrators', async () => {
+  it('deletes and audits self-registered clients that no user signed in to, but not those of administrators', async () => {
     const admin = await server.client();
     const unused = await registerDynamically(server);
     const document = host.serveClient();
@@ -58,61 +55,60 @@ describe.each(stores)('self-registered clients on $name', (store) => {
     wait(0.2);
     const due = (await server.core.unusedClients.find()).map(({ client }) => client.id);
     expect(due.sort()).toEqual([unused.id, document].sort());
-    expect(await isThere(unused.id), 'a dry run deletes nothing').toBe(true);
+    expect(await exists(unused.id), 'a dry run deletes nothing').toBe(true);
     expect((await removeUnused()).sort()).toEqual([unused.id, document].sort().map((id) => [id, 'unused']));
-    for (const [id, stays] of [
+    for (const [id, isKept] of [
       [unused.id, false],
       [document, false],
       [used.id, true],
       [admin.id, true],
     ] as const)
-      expect(await isThere(id), id).toBe(stays);
+      expect(await exists(id), id).toBe(isKept);
     const [entry] = await server.core.audit.list({ clientId: unused.id, action: 'client.removed_unused' });
     expect(entry).toMatchObject({ actorKind: 'system', detail: { reason: 'unused' } });
     expect((await postForm(server, '/oauth/introspect', { token: 'x' }, { client: unused })).status).toBe(401);
     wait(400);
     await server.core.unusedClients.removeUnused();
-    expect(await isThere(admin.id)).toBe(true);
+    expect(await exists(admin.id)).toBe(true);
   });
 
-  it('are deleted when idle for long and without an active grant', async () => {
+  it('deletes clients that are idle for long and have no active grant', async () => {
     const { email } = await server.account();
-    const [idle, held] = [await registerDynamically(server), await registerDynamically(server)];
+    const [idle, granted] = [
+      await registerDynamically(server),
+      await registerDynamically(server, { grant_types: ['authorization_code', 'refresh_token'] }), // a grant of 30 days
+    ];
     await use(idle, email);
-    await use(held, email, { scope: 'openid offline_access', prompt: 'consent' });
-    await server.base.db.grant.updateMany({
-      where: { clientId: held.id },
-      data: { expiresAt: addSeconds(now, 30 * DAY_SECONDS) },
-    });
+    await use(granted, email, { scope: 'openid offline_access', prompt: 'consent' });
     wait(19.9);
     expect(await removeUnused()).toEqual([]);
     wait(0.2);
     expect(await removeUnused()).toEqual([[idle.id, 'idle']]);
     wait(10);
-    expect(await removeUnused()).toEqual([[held.id, 'idle']]);
+    expect(await removeUnused()).toEqual([[granted.id, 'idle']]);
   });
 
-  it('are recorded as used, at a limited rate', async () => {
+  it('relies on a time of last use that is written at most every ten minutes', async () => {
     const client = await registerDynamically(server);
     const { email } = await server.account();
     const lastUsedAt = async () => (await server.base.db.client.findUnique({ where: { id: client.id } }))?.lastUsedAt;
     expect(await lastUsedAt()).toBeNull();
     await use(client, email);
-    const first = now;
-    expect(await lastUsedAt()).toEqual(first);
-    now = addSeconds(now, 9 * 60);
+    const first = await lastUsedAt();
+    expect(first).toBeInstanceOf(Date);
+    advance(9 * 60_000);
     await use(client, email);
     expect(await lastUsedAt()).toEqual(first);
-    now = addSeconds(now, 2 * 60);
+    advance(2 * 60_000);
     await use(client, email);
-    expect(await lastUsedAt()).toEqual(now);
+    expect((await lastUsedAt())!.getTime()).toBeGreaterThanOrEqual(first!.getTime() + 11 * 60_000);
   });
 
-  it('are kept during an authorization, also with a device code or a pushed request', async () => {
+  it('keeps clients during an authorization, also with a device code or a pushed request', async () => {
     const { email } = await server.account();
-    const device = 'urn:ietf:params:oauth:grant-type:device_code';
-    const grants = ['authorization_code', 'refresh_token', device];
-    const [page, pushed, television] = [
+    const deviceGrant = 'urn:ietf:params:oauth:grant-type:device_code';
+    const grants = ['authorization_code', 'refresh_token', deviceGrant];
+    const [page, pushed, device] = [
       await registerDynamically(server),
       await registerDynamically(server),
       await registerDynamically(server, { grant_types: grants }),
@@ -123,30 +119,30 @@ describe.each(stores)('self-registered clients on $name', (store) => {
     const login = await browser.open(authorizeUrl(server, page, challenge));
     const query = Object.fromEntries(new URL(authorizeUrl(server, pushed, challenge)).searchParams);
     expect((await postForm(server, '/oauth/par', query, { client: pushed })).status).toBe(201);
-    expect((await postForm(server, '/oauth/device', { scope: 'openid' }, { client: television })).status).toBe(200);
+    expect((await postForm(server, '/oauth/device', { scope: 'openid' }, { client: device })).status).toBe(200);
     expect(await removeUnused()).toEqual([]);
     const code = (await signInAndConsent(browser, login, email)).searchParams.get('code')!;
     const { body } = await redeemCode(server, page, { code, verifier });
     expect(await isActive(server, body.access_token!)).toBe(true);
     await server.core.clientUsage.flush();
     wait(0.1);
-    expect((await removeUnused()).sort()).toEqual([pushed.id, television.id].sort().map((id) => [id, 'unused']));
+    expect((await removeUnused()).sort()).toEqual([pushed.id, device.id].sort().map((id) => [id, 'unused']));
   });
 
-  it('are either kept or gone for an authorization that begins concurrently', async () => {
+  it('either keeps or deletes a client whose authorization begins concurrently', async () => {
     const clients = [];
     for (let n = 0; n < 12; n += 1) clients.push(await registerDynamically(server));
     wait(8);
-    const startsFamily = clients.map(({ id }) => server.core.clientUsage.recordAuthorization(id));
-    const [begun] = await Promise.all([
-      Promise.all(startsFamily),
+    const recording = clients.map(({ id }) => server.core.clientUsage.recordAuthorization(id));
+    const [recorded] = await Promise.all([
+      Promise.all(recording),
       server.core.unusedClients.removeUnused(),
       server.core.unusedClients.removeUnused(),
     ]);
-    for (const [n, { id }] of clients.entries()) expect(await isThere(id), `client ${n}`).toBe(begun[n]);
+    for (const [n, { id }] of clients.entries()) expect(await exists(id), `client ${n}`).toBe(recorded[n]);
   });
 
-  it('are kept when a user signs in concurrently without a consent page', async () => {
+  it('either keeps a client or rejects a user who signs in concurrently without a consent page', async () => {
     const { email } = await server.account();
     const client = await registerDynamically(server);
     const browser = new Browser(server.origin);
@@ -156,18 +152,18 @@ describe.each(stores)('self-registered clients on $name', (store) => {
     wait(10);
     await browser.open('/account'); // the session stays active
     wait(10.1);
-    await browser.signIn(email, 'correct horse battery');
+    await browser.signIn(email, PASSWORD);
     const { challenge } = pkce();
-    const [url, gone] = await Promise.all([
+    const [url, removed] = await Promise.all([
       signInAndConsent(browser, authorizeUrl(server, client, challenge), email).catch((error: Error) => error),
       server.core.unusedClients.removeUnused(),
     ]);
-    const wasLetIn = url instanceof URL && url.searchParams.has('code');
+    const hasCode = url instanceof URL && url.searchParams.has('code');
     const grants = await server.base.db.grant.count({ where: { clientId: client.id } });
-    expect([await isThere(client.id), grants]).toEqual(wasLetIn && gone.length === 0 ? [true, 1] : [false, 0]);
+    expect([await exists(client.id), grants]).toEqual(hasCode && removed.length === 0 ? [true, 1] : [false, 0]);
   });
 
-  it('are logged with their number by the cleanup job', async () => {
+  it('logs the number of deleted clients', async () => {
     await registerDynamically(server);
     await registerDynamically(server);
     wait(8);
@@ -177,14 +173,14 @@ describe.each(stores)('self-registered clients on $name', (store) => {
     expect(lines.find(({ msg }) => msg === 'unused clients were deleted')?.count).toBe(2);
   });
 
-  it('are kept forever when the cleanup is disabled', async () => {
+  it('deletes nothing when it is disabled', async () => {
     const settings = { UNUSED_CLIENT_TTL: '0s', IDLE_CLIENT_TTL: '0s' };
     const secondServer = await startServer({ sharedWith: server, clock, settings });
     try {
       const client = await registerDynamically(server);
       wait(1000);
       expect(await secondServer.core.unusedClients.removeUnused(systemMeta)).toEqual([]);
-      expect(await isThere(client.id)).toBe(true);
+      expect(await exists(client.id)).toBe(true);
     } finally {
       await secondServer.close();
     }

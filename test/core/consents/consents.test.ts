@@ -1,22 +1,22 @@
-// Consents: extended by each grant, never lost, revoked as a whole.
+// Consents: extended by each grant, and revoked as a whole.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { systemMeta } from '../../../src/core/request-meta.js';
 import { Browser } from '../../support/browser.js';
 import { authorizeUrl, isActive, pkce, refresh } from '../../support/relying-party.js';
-import { startServer, type TestServer } from '../../support/server.js';
+import { PASSWORD, startServer, type TestServer } from '../../support/server.js';
 import { stores } from '../../support/stores.js';
 import { concurrently, openTokenFamily } from '../../support/token-family.js';
 
 const allow = (...scopes: string[]) => ({ scopes, claims: [], resources: {} });
 
-describe.each(stores)('consents on $name', (store) => {
+describe.each(stores)('a consent on $name', (store) => {
   let server: TestServer;
   beforeAll(async () => {
     server = await startServer({ store });
   });
   afterAll(() => server.close());
 
-  it('grow with each grant, also per resource', async () => {
+  it('grows with each grant, also per resource', async () => {
     const { id } = await server.account();
     const { consents } = server.core;
     expect(await consents.find(id, 'c')).toEqual({ scopes: [], claims: [], resources: {} });
@@ -35,14 +35,14 @@ describe.each(stores)('consents on $name', (store) => {
     expect(await consents.find(id, 'other')).toEqual(allow());
   });
 
-  it('lose nothing in 20 concurrent grants', async () => {
+  it('loses nothing in 20 concurrent grants', async () => {
     const { id } = await server.account();
     const names = Array.from({ length: 20 }, (_, n) => `scope${n}`);
     await concurrently(20, (n) => server.core.consents.grant(id, 'c', allow(names[n]!), systemMeta));
     expect((await server.core.consents.find(id, 'c')).scopes.sort()).toEqual(names.sort());
   });
 
-  it('stay revoked after concurrent grants', async () => {
+  it('is removed by a revocation that follows concurrent grants', async () => {
     const { id } = await server.account();
     const { consents } = server.core;
     for (let round = 0; round < 5; round += 1) {
@@ -56,7 +56,7 @@ describe.each(stores)('consents on $name', (store) => {
     }
   });
 
-  it('are revoked with all tokens of this client and of no other', async () => {
+  it('is revoked with all tokens of its client and of no other', async () => {
     const { email, id } = await server.account();
     const [client, other] = [await server.client(), await server.client()];
     const browser = new Browser(server.origin);
@@ -74,11 +74,11 @@ describe.each(stores)('consents on $name', (store) => {
     expect(page.url.pathname).toMatch(/^\/interaction\//); // consent is required again
   });
 
-  it('are audited when granted, denied and revoked', async () => {
+  it('is audited when granted, denied and revoked', async () => {
     const { email, id } = await server.account();
     const client = await server.client();
     const browser = new Browser(server.origin);
-    await browser.signIn(email, 'correct horse battery');
+    await browser.signIn(email, PASSWORD);
     const page = await browser.open(authorizeUrl(server, client, pkce().challenge));
     const denied = await browser.submit(page, { decision: 'deny' });
     expect(denied.url.searchParams.get('error')).toBe('access_denied');

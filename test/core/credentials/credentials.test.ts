@@ -2,6 +2,7 @@
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { systemMeta } from '../../../src/core/request-meta.js';
+import { suspendAccount } from '../../support/accounts.js';
 import { createSignedInAccount } from '../../support/api.js';
 import { makeKey, tokenWithProof } from '../../support/client-keys.js';
 import { obtainCode, REDIRECT_URI, requestToken, type TestClient } from '../../support/relying-party.js';
@@ -20,51 +21,51 @@ describe.each(stores)('a credential on $name', (store) => {
   });
   afterAll(() => server.close());
 
-  const ask = (headers: Record<string, string>) => callApi(server, 'GET', '/test-auth/auth-status', { headers });
-  const bearer = (text: string) => ({ authorization: `Bearer ${text}` });
+  const resolve = (headers: Record<string, string>) => callApi(server, 'GET', '/test-auth/auth-status', { headers });
+  const bearer = (token: string) => ({ authorization: `Bearer ${token}` });
   const anonymous = { authenticated: false, principal: { type: 'anonymous' } };
   const principal = (type: string, id: string) => ({ authenticated: true, principal: { type, id } });
 
-  /** An app's access token for our own API, for a user. */
-  async function tokenForApi(client: TestClient) {
+  /** Obtains an access token for our own API on behalf of a new user. */
+  async function obtainApiToken(client: TestClient) {
     const { email, id } = await server.account();
     const family = await openTokenFamily(server, client, email, { scope: 'openid memory:read', resource: ownApi });
     return { accountId: id, accessToken: family.accessToken };
   }
 
-  it('that is missing resolves to an anonymous principal', async () => {
-    expect((await ask({})).json).toEqual(anonymous);
+  it('resolves to an anonymous principal if it is missing', async () => {
+    expect((await resolve({})).json).toEqual(anonymous);
   });
 
-  it('resolves to a user with a session, by header or cookie', async () => {
-    const { access_token: text, accountId } = await createSignedInAccount(server);
-    for (const headers of [bearer(text), { authorization: `bearer ${text}` }, { cookie: `cap_access=${text}` }]) {
-      expect((await ask(headers)).json).toEqual(principal('human', accountId));
+  it('resolves to a user if it is a session token, in a header or cookie', async () => {
+    const { access_token: token, accountId } = await createSignedInAccount(server);
+    for (const headers of [bearer(token), { authorization: `bearer ${token}` }, { cookie: `cap_access=${token}` }]) {
+      expect((await resolve(headers)).json).toEqual(principal('human', accountId));
     }
   });
 
-  it('resolves to a user by an OAuth token, which cannot replace a session', async () => {
-    const { accountId, accessToken } = await tokenForApi(await server.client());
-    expect((await ask(bearer(accessToken))).json).toEqual(principal('human', accountId));
+  it('resolves to a user if it is an OAuth token, which cannot replace a session', async () => {
+    const { accountId, accessToken } = await obtainApiToken(await server.client());
+    expect((await resolve(bearer(accessToken))).json).toEqual(principal('human', accountId));
     const rejected = await callApi(server, 'GET', '/auth/me', { token: accessToken });
     expect([rejected.status, rejected.json.error]).toEqual([403, 'insufficient_scope']);
   });
 
-  it('resolves to a client by its own token', async () => {
+  it('resolves to a client if it is the token of a client itself', async () => {
     const machine = await server.client({ grant_types: ['client_credentials'], redirect_uris: [] });
-    const asked = { grant_type: 'client_credentials', resource: ownApi, scope: 'memory:read' };
-    const { body } = await requestToken(server, machine, asked);
-    expect((await ask(bearer(body.access_token!))).json).toEqual(principal('agent', machine.id));
+    const params = { grant_type: 'client_credentials', resource: ownApi, scope: 'memory:read' };
+    const { body } = await requestToken(server, machine, params);
+    expect((await resolve(bearer(body.access_token!))).json).toEqual(principal('agent', machine.id));
     await server.core.clients.remove(machine.id, systemMeta);
-    expect((await ask(bearer(body.access_token!))).json.error).toBe('invalid_token');
+    expect((await resolve(bearer(body.access_token!))).json.error).toBe('invalid_token');
   });
 
-  it('is rejected if it is an OAuth token for another audience, without audience, bound to a key, or revoked', async () => {
+  it('is rejected if it is an OAuth token without audience, bound to a key, or revoked, or a refresh token', async () => {
     const client = await server.client();
     const app = await server.client({ token_endpoint_auth_method: 'none' });
     const { email } = await server.account();
     const opaque = await openTokenFamily(server, client, email);
-    const revoked = await tokenForApi(client);
+    const revoked = await obtainApiToken(client);
     await revoke(server, client, revoked.accessToken);
     const code = await obtainCode(server, app, email, { scope: 'openid memory:read', resource: ownApi });
     const redeemed = { grant_type: 'authorization_code', code: code.code, code_verifier: code.verifier };
@@ -74,10 +75,10 @@ describe.each(stores)('a credential on $name', (store) => {
       resource: ownApi,
     });
     expect(bound.status).toBe(200);
-    for (const text of [opaque.accessToken, opaque.refreshToken, revoked.accessToken, bound.body.access_token!]) {
-      expect((await ask(bearer(text))).json.error).toBe('invalid_token');
+    for (const token of [opaque.accessToken, opaque.refreshToken, revoked.accessToken, bound.body.access_token!]) {
+      expect((await resolve(bearer(token))).json.error).toBe('invalid_token');
     }
-    expect((await ask({ authorization: `DPoP ${bound.body.access_token}` })).json.error).toBe('invalid_token');
+    expect((await resolve({ authorization: `DPoP ${bound.body.access_token}` })).json.error).toBe('invalid_token');
   });
 
   it.each([
@@ -86,22 +87,16 @@ describe.each(stores)('a credential on $name', (store) => {
       (accountId: string, { id }: TestClient) => server.core.consents.revoke(accountId, id, systemMeta),
     ],
     ['its session is revoked', (accountId: string) => revokeAllSessions(server, accountId, 'revoked')],
-    [
-      'its account is suspended',
-      async (id: string) => {
-        await server.base.db.account.update({ where: { id }, data: { status: 'suspended' } });
-        await server.base.invalidationBus.publish('accounts', id);
-      },
-    ],
-  ])('of an app is rejected at once when %s', async (_, end) => {
+    ['its account is suspended', (accountId: string) => suspendAccount(server, accountId)],
+  ])('that an app obtained is rejected at once when %s', async (_when, revokeAccess) => {
     const client = await server.client();
-    const { accountId, accessToken } = await tokenForApi(client);
-    expect((await ask(bearer(accessToken))).status).toBe(200);
-    await end(accountId, client);
-    expect((await ask(bearer(accessToken))).json.error).toBe('invalid_token');
+    const { accountId, accessToken } = await obtainApiToken(client);
+    expect((await resolve(bearer(accessToken))).status).toBe(200);
+    await revokeAccess(accountId, client);
+    expect((await resolve(bearer(accessToken))).json.error).toBe('invalid_token');
   });
 
-  it('is cached separately for each audience, even if crafted to collide', async () => {
+  it('is cached separately for each audience, even if it is crafted to collide', async () => {
     const url = 'https://tool.example/app';
     const admin = (await server.account()).id;
     await server.core.tools.create({ slug: 'tool', name: 'Tool', url }, admin, systemMeta);
@@ -113,13 +108,13 @@ describe.each(stores)('a credential on $name', (store) => {
     await expect(server.core.credentials.resolve(forged)).rejects.toMatchObject({ code: 'invalid_token' });
     const inCookie = { cookie: `cap_access=${forged}` } as Record<string, string>;
     for (const headers of [{ 'x-api-key': forged }, inCookie, bearer(accessToken)]) {
-      expect((await ask(headers)).json.error).toBe('invalid_token');
+      expect((await resolve(headers)).json.error).toBe('invalid_token');
     }
   });
 
-  it('is rejected when two headers differ or when malformed', async () => {
+  it('is rejected if two headers differ or if it is malformed', async () => {
     const [one, other] = [await createSignedInAccount(server), await createSignedInAccount(server)];
-    const both = (a: string, b: string) => ask({ ...bearer(a), 'x-api-key': b });
+    const both = (a: string, b: string) => resolve({ ...bearer(a), 'x-api-key': b });
     expect((await both(one.access_token, other.access_token)).json.error).toBe('invalid_token');
     expect((await both(one.access_token, one.access_token)).json).toEqual(principal('human', one.accountId));
     for (const authorization of [
@@ -131,23 +126,23 @@ describe.each(stores)('a credential on $name', (store) => {
       `Bearer ${one.access_token.slice(0, -2)}`,
       `Bearer ${'x'.repeat(9000)}`,
     ]) {
-      const response = await ask({ authorization });
+      const response = await resolve({ authorization });
       expect([response.status, response.json.error], authorization).toEqual([401, 'invalid_token']);
     }
   });
 
-  it('in a header takes precedence over cookies', async () => {
+  it('takes precedence over cookies if it is in a header', async () => {
     const [one, other] = [await createSignedInAccount(server), await createSignedInAccount(server)];
     const cookie = `cap_access=${other.access_token}`;
-    expect((await ask({ ...bearer(one.access_token), cookie })).json).toEqual(principal('human', one.accountId));
-    expect((await ask({ ...bearer('wrong'), cookie })).json.error).toBe('invalid_token');
+    expect((await resolve({ ...bearer(one.access_token), cookie })).json).toEqual(principal('human', one.accountId));
+    expect((await resolve({ ...bearer('wrong'), cookie })).json.error).toBe('invalid_token');
   });
 
-  it('cannot be forged from another kind of token by changing its header', async () => {
-    const { access_token: text } = await createSignedInAccount(server);
-    const [head = '', body = '', signature = ''] = text.split('.');
+  it('is rejected after a change to its header or signature', async () => {
+    const { access_token: token } = await createSignedInAccount(server);
+    const [head = '', body = '', signature = ''] = token.split('.');
     const header = JSON.parse(Buffer.from(head, 'base64url').toString());
-    const forged = (change: object) =>
+    const withHeader = (change: object) =>
       `${Buffer.from(JSON.stringify({ ...header, ...change })).toString('base64url')}.${body}.${signature}`;
     for (const change of [
       { alg: 'none' },
@@ -157,13 +152,13 @@ describe.each(stores)('a credential on $name', (store) => {
       { kid: 'other' },
       { crit: ['x'] },
     ]) {
-      expect((await ask(bearer(forged(change)))).json.error).toBe('invalid_token');
+      expect((await resolve(bearer(withHeader(change)))).json.error).toBe('invalid_token');
     }
-    expect((await ask(bearer(`${head}.${body}.`))).json.error).toBe('invalid_token');
+    expect((await resolve(bearer(`${head}.${body}.`))).json.error).toBe('invalid_token');
   });
 });
 
-describe('the sandbox', () => {
+describe('the test sandbox', () => {
   it('does not exist unless enabled', async () => {
     const server = await startServer();
     try {
