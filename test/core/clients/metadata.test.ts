@@ -139,9 +139,12 @@ describe('a redirect URI', () => {
     expect(errorOf({ redirect_uris: [uri] })).toBeUndefined();
   });
 
-  it.each([[undefined], [[]], ['https://app.example/cb'], [[{}]], [[null]]])('is not accepted from the list %j', (redirectUris) => {
-    expect(errorOf({ redirect_uris: redirectUris })).toBe('invalid_redirect_uri');
-  });
+  it.each([[undefined], [[]], ['https://app.example/cb'], [[{}]], [[null]]])(
+    'is not accepted from the list %j',
+    (redirectUris) => {
+      expect(errorOf({ redirect_uris: redirectUris })).toBe('invalid_redirect_uri');
+    },
+  );
 
   it('is one of at most 20', () => {
     const many = (count: number) => ({

@@ -14,27 +14,27 @@ const SECRETS = {
 const providersOf = (more: Record<string, string> = {}) =>
   createProviders(readConfig({ ...SECRETS, ...more }).providers);
 
-/** Records the requested URLs of GitHub's API. */
-async function requestOf(url?: string): Promise<string[]> {
+/** Returns the URLs at GitHub that a sign-in requests. */
+async function gitHubUrls(url?: string): Promise<string[]> {
   const github = providersOf(url ? { GITHUB_URL: url } : {}).find(({ id }) => id === 'github')!;
-  const asked: string[] = [github.endpoints!.authorization, github.endpoints!.token];
+  const urls: string[] = [github.endpoints!.authorization, github.endpoints!.token];
   await github.readProfile({
     claims: {},
     userInfo: async () => ({}),
     async get(address) {
-      asked.push(address);
+      urls.push(address);
       return address.endsWith('/user') ? { id: 1, login: 'mara' } : undefined;
     },
   });
-  return asked;
+  return urls;
 }
 
-describe('the providers', () => {
-  it('are empty without settings', () => {
+describe('the list of providers', () => {
+  it('is empty without settings', () => {
     expect(createProviders(readConfig({}).providers)).toEqual([]);
   });
 
-  it('have the configured issuers', () => {
+  it('contains the configured providers with their issuers', () => {
     expect(providersOf().map(({ id, issuer }) => [id, issuer])).toEqual([
       ['google', 'https://accounts.google.com'],
       ['github', 'https://github.com/login/oauth'],
@@ -46,8 +46,8 @@ describe('the providers', () => {
     [undefined, 'https://github.com', 'https://api.github.com'],
     ['https://github.example.com/', 'https://github.example.com', 'https://github.example.com/api/v3'],
     ['https://acme.ghe.com', 'https://acme.ghe.com', 'https://api.acme.ghe.com'],
-  ])('use the API of GitHub at %s', async (url, home, api) => {
-    expect(await requestOf(url)).toEqual([
+  ])('uses the API of GitHub at %s', async (url, home, api) => {
+    expect(await gitHubUrls(url)).toEqual([
       `${home}/login/oauth/authorize`,
       `${home}/login/oauth/access_token`,
       `${api}/user`,
@@ -57,13 +57,13 @@ describe('the providers', () => {
 });
 
 describe('the requested scope', () => {
-  const KEPT = { FEDERATION_STORE_TOKENS: 'google, github, linkedin, acme' };
+  const STORING = { FEDERATION_STORE_TOKENS: 'google, github, linkedin, acme' };
   const acme = (scope?: string) => ({
     OIDC_PROVIDERS: JSON.stringify([
       { id: 'acme', name: 'Acme', issuer: 'https://id.acme.example', client_id: 'x', ...(scope && { scope }) },
     ]),
   });
-  const asked = (more: Record<string, string>) =>
+  const requestedScopes = (more: Record<string, string>) =>
     Object.fromEntries(
       providersOf(more).map(({ id, scope, offlineParams, offlineByConsent = false, storesTokens }) => [
         id,
@@ -71,17 +71,17 @@ describe('the requested scope', () => {
       ]),
     );
 
-  it('contains what a sign-in needs', () => {
-    const all = asked(acme());
+  it('contains the scopes for a sign-in', () => {
+    const all = requestedScopes(acme());
     expect(all.github).toMatchObject({ scope: 'read:user user:email', storesTokens: false });
     for (const id of ['google', 'linkedin', 'acme']) {
       expect(all[id]).toMatchObject({ scope: 'openid profile email', storesTokens: false });
     }
   });
 
-  it('contains further scopes of the settings, each once', () => {
-    const all = asked({
-      ...KEPT,
+  it('contains further scopes from the settings, each once', () => {
+    const all = requestedScopes({
+      ...STORING,
       ...acme('email offline_access calendar'),
       GITHUB_SCOPE: 'repo user:email',
       GOOGLE_SCOPE: 'https://www.googleapis.com/auth/calendar.readonly',
@@ -113,7 +113,7 @@ describe('the requested scope', () => {
         storesTokens: true,
       },
     });
-    expect(asked({ ...KEPT, ...acme('calendar') }).acme!.offlineParams).toBeUndefined();
+    expect(requestedScopes({ ...STORING, ...acme('calendar') }).acme!.offlineParams).toBeUndefined();
   });
 });
 
@@ -127,29 +127,34 @@ describe('the profile of a provider', () => {
     });
 
   it.each<[string, object, object, boolean]>([
-    ['one document', {}, { email: 'a@gmail.com', email_verified: true }, true],
-    ['the ID token', { email: 'a@gmail.com', email_verified: true }, {}, true],
-    ['two: the proof in the ID token', { email_verified: true }, { email: 'a@gmail.com' }, false],
+    ['yes if both members are in the userinfo response', {}, { email: 'a@gmail.com', email_verified: true }, true],
+    ['yes if both members are in the ID token', { email: 'a@gmail.com', email_verified: true }, {}, true],
+    ['no if only email_verified is in the ID token', { email_verified: true }, { email: 'a@gmail.com' }, false],
     [
-      'two sources: verified at one, address from the other',
+      'no if the two sources contradict each other',
       { email_verified: true },
       { email: 'a@gmail.com', email_verified: false },
       false,
     ],
-    ['two sources: address at one, verified at the other', { email: 'a@gmail.com' }, { email_verified: true }, false],
-    ['two: the domain in the ID token', { hd: 'x.example' }, { email: 'a@x.example', email_verified: true }, false],
-  ])('verifies an address: %s', async (_what, claims, userInfo, emailProven) => {
+    ['no if only the address is in the ID token', { email: 'a@gmail.com' }, { email_verified: true }, false],
+    [
+      'no if only the hosted domain is in the ID token',
+      { hd: 'x.example' },
+      { email: 'a@x.example', email_verified: true },
+      false,
+    ],
+  ])('reports whether the address is proven: %s', async (_case, claims, userInfo, emailProven) => {
     expect(await profileOf(claims, userInfo)).toMatchObject({ email: expect.any(String), emailProven });
   });
 
   it.each(['mar\u212a@gmail.com', 'mara@\u212aiosk.example', '\u00a0mara@gmail.com', 'j\u00f6\u212a@gmail.com'])(
-    'rejects the address %j, which would normalize to another one',
+    'lacks the address %j, which would normalize to another one',
     async (email) => {
       expect(await profileOf({ email, email_verified: true })).toMatchObject({ email: undefined, emailProven: false });
     },
   );
 
-  it('accepts addresses in other scripts and in capitals', async () => {
+  it('has addresses with letters of other scripts in lowercase', async () => {
     expect(await profileOf({ email: 'J\u00d6rg@gmail.com' })).toMatchObject({ email: 'j\u00f6rg@gmail.com' });
   });
 
@@ -159,7 +164,7 @@ describe('the profile of a provider', () => {
     ['https://github.example.com', false],
     ['https://acme.ghe.com', false],
     ['https://github.com.example', false],
-  ])('is authoritative for primary addresses of GitHub at %s: %s', async (url, emailProven) => {
+  ])('has a proven primary address from GitHub at %s: %s', async (url, emailProven) => {
     const github = providersOf(url ? { GITHUB_URL: url } : {}).find(({ id }) => id === 'github')!;
     const emails = [{ email: 'victim@example.com', primary: true, verified: true }];
     const get = async (address: string) => (address.endsWith('/user') ? { id: 1, login: 'mara' } : emails);
@@ -168,7 +173,7 @@ describe('the profile of a provider', () => {
   });
 });
 
-describe('the settings of providers', () => {
+describe('the configuration of providers', () => {
   const ACME = {
     id: 'acme',
     name: 'Acme',
@@ -185,7 +190,7 @@ describe('the settings of providers', () => {
     return [];
   };
 
-  it('accept several OpenID providers', () => {
+  it('accepts several OpenID providers', () => {
     const text = JSON.stringify([
       ACME,
       { ...ACME, id: 'other', issuer: 'https://other.example/', email_domains: ['a.example'] },
@@ -197,7 +202,7 @@ describe('the settings of providers', () => {
   });
 
   it.each<[string, unknown]>([
-    ['no JSON', '[{"client_secret":"hunter22"'],
+    ['text that is not JSON', '[{"client_secret":"hunter22"'],
     ['an object', ACME],
     ['an invalid id', [{ ...ACME, id: 'Acme/..' }]],
     ['a reserved id', [{ ...ACME, id: 'google' }]],
@@ -211,7 +216,7 @@ describe('the settings of providers', () => {
     ['an unknown key', [{ ...ACME, trust: true }]],
     ['invalid domains', [{ ...ACME, email_domains: ['*'] }]],
     ['invalid scopes', [{ ...ACME, scope: 'calendar, "drive"' }]],
-  ])('reject %s without repeating a secret', (_what, value) => {
+  ])('rejects %s without repeating a secret', (_what, value) => {
     const OIDC_PROVIDERS = typeof value === 'string' ? value : JSON.stringify(value);
     const errors = errorsOf({ OIDC_PROVIDERS });
     expect(errors).toHaveLength(1);
@@ -234,7 +239,7 @@ describe('the settings of providers', () => {
     ['GITHUB_SCOPE', { ...SECRETS, GITHUB_SCOPE: 'repo' }],
     ['GOOGLE_SCOPE', { ...SECRETS, FEDERATION_STORE_TOKENS: 'github', GOOGLE_SCOPE: 'calendar' }],
     ['LINKEDIN_SCOPE', { ...SECRETS, FEDERATION_STORE_TOKENS: 'linkedin', LINKEDIN_SCOPE: 'a "b"' }],
-  ])('reject %s in %j', (name, environment) => {
+  ])('rejects %s in %j', (name, environment) => {
     const errors = errorsOf(environment);
     expect(errors).toHaveLength(1);
     expect(errors[0]).toContain(name);
