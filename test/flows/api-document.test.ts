@@ -102,6 +102,6 @@ describe('the OpenAPI document', () => {
   });
 
   it('does not describe an unknown operation', async () => {
-    await expect(contract.call('GET /api/v1/auth/nowhere')).rejects.toThrow('not in the document');
+    await expect(contract.call('GET /api/v1/auth/nowhere')).rejects.toThrow('the status is not documented');
   });
 });
