@@ -12,14 +12,14 @@ import { createLoginCookie } from './web/cookies/login-cookie.js';
 import { createDevelopersRouter } from './web/developers/docs.js';
 import { createOriginCheck } from './web/endpoints/origin-check.js';
 import { createHome } from './web/home.js';
-import { createRecordAborted } from './web/http/aborted-responses.js';
 import { rejectInvalidUrl } from './web/http/body.js';
 import { createClientCertificateReader } from './web/http/client-certificate.js';
 import type { State } from './web/http/context.js';
-import { cors } from './web/http/cors.js';
-import { errorHandler } from './web/http/error-handler.js';
+import { createCors } from './web/http/cors.js';
+import { createErrorHandler } from './web/http/error-handler.js';
 import { createErrorResponses } from './web/http/error-response.js';
 import { createPipeline } from './web/http/pipeline.js';
+import { createResponseErrorLogger } from './web/http/response-errors.js';
 import { createSecurityHeaders } from './web/http/security-headers.js';
 import { createStaticFiles } from './web/http/static-files.js';
 import { createOidcModule } from './web/oidc/module.js';
@@ -82,13 +82,13 @@ export async function createApp(base: Base, core: Core) {
   koa.proxy = true; // the pipeline has overwritten the forwarding headers that Koa reads
   koa.use(pipeline.setState);
   koa.use(securityHeaders.keepOnError);
-  koa.use(errorHandler({ errorResponses, views }));
-  koa.use(cors({ allowedOrigins: config.corsAllowedOrigins }));
+  koa.use(createErrorHandler({ errorResponses, views }));
+  koa.use(createCors({ allowedOrigins: config.corsAllowedOrigins }));
   koa.use(rejectInvalidUrl);
   koa.use(files.serve);
   koa.use(router.routes());
   koa.use(router.allowedMethods());
-  koa.on('error', createRecordAborted(log));
+  koa.on('error', createResponseErrorLogger(log));
 
   const directRoutes = [...oidc.directRoutes, ...tools.directRoutes];
   const handle = pipeline.listener(directRoutes, koa.callback());

@@ -2,7 +2,7 @@
 import Router from '@koa/router';
 import type { LoginCookie } from './cookies/login-cookie.js';
 import type { Context, State } from './http/context.js';
-import { DISCOVERY } from './oidc/paths.js';
+import { DISCOVERY_PATHS } from './oidc/paths.js';
 import type { Views } from './pages/views.js';
 import type { Readiness } from './readiness.js';
 
@@ -22,7 +22,7 @@ export function createHome({ issuer, signup, loginCookie, views, readiness }: De
     ctx.body = views.render('home', {
       account: authenticated && { name: authenticated.account.name ?? undefined, email: authenticated.account.email },
       registerHref: signup === 'open' ? '/register' : undefined,
-      discoveryUrl: `${issuer}${DISCOVERY[0]}`,
+      discoveryUrl: `${issuer}${DISCOVERY_PATHS[0]}`,
     });
   }
 
@@ -31,7 +31,7 @@ export function createHome({ issuer, signup, loginCookie, views, readiness }: De
     ctx.body = { status: 'ok' };
   }
 
-  /** Reports that its stores respond too. */
+  /** Reports that the stores respond as well. */
   async function ready(ctx: Context): Promise<void> {
     await readiness.check();
     ctx.body = { status: 'ready' };

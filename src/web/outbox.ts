@@ -1,6 +1,6 @@
 /**
- * Mail that was stored instead of sent, for developers: `/dev/outbox`. Not available on other
- * hosts.
+ * `/dev/outbox` shows developers the messages that were stored instead of sent. It exists only if
+ * the issuer is a loopback host, and only for browsers on the same machine.
  */
 import Router from '@koa/router';
 import { notFound } from '../base/app-error.js';
@@ -20,34 +20,34 @@ export function createOutboxPage({ config, mailer, views }: Deps): Router<State>
   const router = new Router<State>({ sensitive: true });
   const { outbox } = mailer;
   if (!outbox || !config.development || !isLoopback(new URL(config.issuer).hostname)) return router;
-  return router.get('/dev/outbox', fromThisMachine, show);
+  return router.get('/dev/outbox', requireLocalBrowser, show);
 
   async function show(ctx: Context): Promise<void> {
-    const mails = (await outbox!.list()).map(({ subject, to, at, text }) => ({
+    const messages = (await outbox!.list()).map(({ subject, to, at, text }) => ({
       subject,
       to,
-      at: `${at.slice(0, 19).replace('T', ' ')} UTC`,
-      parts: withLinks(text),
+      sentAt: `${at.slice(0, 19).replace('T', ' ')} UTC`,
+      parts: splitAtLinks(text),
     }));
-    ctx.body = views.render('outbox', { folder: outbox!.folder, mails });
+    ctx.body = views.render('outbox', { folder: outbox!.folder, messages });
   }
 }
 
 /**
- * Accepts only browsers on this machine that request a loopback host: no tunnels, no DNS rebinding.
- * Reads the raw headers, because the pipeline has overwritten the others.
+ * Accepts only browsers on this machine that request a loopback host. This excludes tunnels and DNS
+ * rebinding. Reads the raw headers, because the pipeline has overwritten the parsed ones.
  */
-const fromThisMachine: Handler = async function fromThisMachine(ctx, next) {
+const requireLocalBrowser: Handler = async function requireLocalBrowser(ctx, next) {
   const headers = new Headers();
   const { rawHeaders, socket } = ctx.req;
   for (let n = 0; n < rawHeaders.length; n += 2) headers.append(rawHeaders[n]!, rawHeaders[n + 1]!);
-  const forwarded = ['forwarded', 'x-forwarded-for', 'x-forwarded-host', 'via'].some((name) => headers.has(name));
-  const host = URL.parse(`http://${headers.get('host') ?? ''}`)?.hostname ?? '';
-  const near = isLoopback((socket.remoteAddress ?? '').replace(/^::ffff:/, ''));
-  if (forwarded || !near || !isLoopback(host)) throw notFound();
+  const isForwarded = ['forwarded', 'x-forwarded-for', 'x-forwarded-host', 'via'].some((name) => headers.has(name));
+  const requestedHost = URL.parse(`http://${headers.get('host') ?? ''}`)?.hostname ?? '';
+  const isLocal = isLoopback((socket.remoteAddress ?? '').replace(/^::ffff:/, ''));
+  if (isForwarded || !isLocal || !isLoopback(requestedHost)) throw notFound();
   await next();
 };
 
-function withLinks(text: string): { text: string; href?: string }[] {
+function splitAtLinks(text: string): { text: string; href?: string }[] {
   return text.split(/(https?:\/\/\S+)/).map((part, n) => (n % 2 ? { text: part, href: part } : { text: part }));
 }

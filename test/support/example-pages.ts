@@ -165,11 +165,11 @@ export const examplePages: Pages = {
   'sign-in/invitation-accepted': { organization: 'Northwind Traders', role: 'operator' },
   outbox: {
     folder: 'data/outbox',
-    mails: [
+    messages: [
       {
         subject: 'Choose a new password',
         to: 'mara.lindqvist@example.com',
-        at: '2026-11-22 13:20:59 UTC',
+        sentAt: '2026-11-22 13:20:59 UTC',
         parts: [{ text: 'Choose it here:\n\n' }, { text: 'http://localhost:3000/x', href: 'http://localhost:3000/x' }],
       },
     ],

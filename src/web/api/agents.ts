@@ -15,8 +15,8 @@ import {
   actorOf,
   type LoginPrincipal,
 } from '../../core/credentials/principal.js';
-import type { Api } from '../endpoints/endpoint.js';
-import { text } from '../endpoints/json-body.js';
+import type { Api } from '../endpoints/endpoints.js';
+import { boundedString } from '../endpoints/json-body.js';
 import type { Context } from '../http/context.js';
 import { Done } from './schemas.js';
 
@@ -34,12 +34,12 @@ const STRANGERS: Limit = { name: 'agent-onboarding', points: 10, seconds: HOUR_S
 const CLAIM_PATH = '/account/agents/claim';
 
 const NewAgent = z.object({
-  agent_id: text(100).describe('Your id of the agent, unique in its organization.'),
-  agent_name: text(100),
-  capabilities: z.array(text(200)).max(100).describe('Names of capabilities: see `GET /api/v1/capabilities`.'),
-  organization_id: text().optional().describe("For signed-in users. Default: the user's own organization."),
+  agent_id: boundedString(100).describe('Your id of the agent, unique in its organization.'),
+  agent_name: boundedString(100),
+  capabilities: z.array(boundedString(200)).max(100).describe('Names of capabilities: see `GET /api/v1/capabilities`.'),
+  organization_id: boundedString().optional().describe("For signed-in users. Default: the user's own organization."),
 });
-const Claim = z.object({ token: text(200) });
+const Claim = z.object({ token: boundedString(200) });
 const AgentSchema = z
   .object({
     agent_id: z.string(),
@@ -64,7 +64,9 @@ const Capability = z.object({ name: z.string(), description: z.string() }).meta(
 const ONBOARD_DESCRIPTION = `
 With an administrator's token, the agent joins that organization. Without a token, it gets its own organization, expires after seven
 days unless a user claims it at \`claim_url\`, and cannot have the capability \`admin\`.`.trim();
-const Place = z.object({ organization_id: text().optional().describe('Limits the request to this organization.') });
+const Place = z.object({
+  organization_id: boundedString().optional().describe('Limits the request to this organization.'),
+});
 
 export function addAgents(deps: Deps): void {
   const { api, issuer, rateLimiter, onboarding, onboardingToken, agents, ownershipClaims, organizations, resources } =
@@ -84,7 +86,7 @@ export function addAgents(deps: Deps): void {
       accepts: ['login'],
       optional: onboarding === 'open',
       sharedSecret: onboarding === 'token' ? onboardingToken : undefined,
-      requireRecentAuth: true,
+      requireRecentAuthentication: true,
       body: NewAgent,
       response: [201, OnboardedAgent],
       errors: ['insufficient_role', 'not_found', 'conflict'],
@@ -96,7 +98,7 @@ export function addAgents(deps: Deps): void {
     {
       summary: 'Claim an agent',
       accepts: ['login'],
-      requireRecentAuth: true,
+      requireRecentAuthentication: true,
       body: Claim,
       response: [200, AgentSchema],
       errors: ['not_found'],
@@ -141,7 +143,7 @@ export function addAgents(deps: Deps): void {
     {
       summary: 'Rotate the key of an agent and revoke its tokens',
       accepts: ['login', 'agent'],
-      requireRecentAuth: true,
+      requireRecentAuthentication: true,
       query: Place,
       response: [201, FreshAgentAnswer],
       errors: [...bounds, 'conflict'],

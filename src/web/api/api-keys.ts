@@ -10,8 +10,8 @@ import type { FreshApiKey } from '../../core/api-keys/records.js';
 import type { Core } from '../../core/core.js';
 import type { LoginPrincipal } from '../../core/credentials/principal.js';
 import { durationSeconds } from '../../kit/duration.js';
-import type { Api } from '../endpoints/endpoint.js';
-import { text } from '../endpoints/json-body.js';
+import type { Api } from '../endpoints/endpoints.js';
+import { boundedString } from '../endpoints/json-body.js';
 import type { Context } from '../http/context.js';
 
 interface Deps extends Pick<Core, 'apiKeys'> {
@@ -23,23 +23,26 @@ interface Deps extends Pick<Core, 'apiKeys'> {
 const MAX_DAYS = 3650;
 
 const NewKey = z.object({
-  name: text(),
+  name: boundedString(),
   expires_in_days: z.int().min(1).max(MAX_DAYS).nullable().optional().describe('Null: never expires.'),
-  scopes: z.array(text(200)).max(MAX_SCOPES).optional(),
+  scopes: z.array(boundedString(200)).max(MAX_SCOPES).optional(),
   role: z
     .enum(KEY_ROLES)
     .optional()
     .describe(
       "The role in the organization, at most the creator's own. Default: the creator's role (`admin` for an owner).",
     ),
-  organization_id: text().optional().describe("Default: the user's own organization."),
-  project_id: text().optional().describe('Limits the key to this project.'),
+  organization_id: boundedString().optional().describe("Default: the user's own organization."),
+  project_id: boundedString().optional().describe('Limits the key to this project.'),
   environment: z.enum(['live', 'test']).optional(),
   format: z.enum(['sk', 'cap']).optional(),
 });
 const Rotation = z.object({
   grace_period: z
-    .union([z.int().min(0), text(20).refine((value) => durationSeconds(value) !== undefined, 'Write it as 24h.')])
+    .union([
+      z.int().min(0),
+      boundedString(20).refine((value) => durationSeconds(value) !== undefined, 'Write it as 24h.'),
+    ])
     .optional()
     .describe('How long the old key stays valid: a duration such as 24h (the default), or seconds.'),
 });
@@ -73,7 +76,7 @@ export function addApiKeys({ api, apiKeys, keySeconds }: Deps): void {
     {
       summary: 'Create an API key',
       accepts,
-      requireRecentAuth: true,
+      requireRecentAuthentication: true,
       body: NewKey,
       response: [201, FreshKey],
       errors: ['insufficient_role', 'not_found', 'conflict'],
@@ -96,7 +99,7 @@ export function addApiKeys({ api, apiKeys, keySeconds }: Deps): void {
     {
       summary: 'Rotate an API key',
       accepts,
-      requireRecentAuth: true,
+      requireRecentAuthentication: true,
       body: Rotation,
       response: [201, FreshKey],
       errors: ['not_found', 'conflict'],

@@ -4,7 +4,7 @@ import type { Config } from '../../base/config.js';
 import type { Secrets } from '../../base/crypto.js';
 import type { RateLimiter } from '../../base/rate-limiter.js';
 import type { Core } from '../../core/core.js';
-import { createEndpoints } from '../endpoints/endpoint.js';
+import { createEndpoints } from '../endpoints/endpoints.js';
 import type { OriginCheck } from '../endpoints/origin-check.js';
 import { addAgents } from './agents.js';
 import { addApiKeys } from './api-keys.js';
@@ -35,7 +35,13 @@ export function createApiRouter({ config, clock, secrets, rateLimiter, originChe
   const { issuer, signup, apiCookiePrefix: prefix, cookieAccessSeconds: accessSeconds, rateLimits } = config;
   const { tokens, credentials } = core;
   const cookies = createApiCookies({ issuer, secrets, tokens, prefix, accessSeconds, originCheck });
-  const api = createEndpoints({ clock, credentials, browsers: cookies.browsers, rateLimiter, rateLimits });
+  const api = createEndpoints({
+    clock,
+    credentials,
+    cookieAuth: cookies.authentication,
+    rateLimiter,
+    rateLimits,
+  });
   const userSerializer = createUserSerializer(core);
   addAuth({ ...core, api, cookies, userSerializer, signup });
   addProxyLogin({ ...core, api, userSerializer });

@@ -6,7 +6,7 @@ import { z } from 'zod';
 import type { Approval } from '../../core/agent-authorization/approval.js';
 import type { Core } from '../../core/core.js';
 import type { LoginPrincipal } from '../../core/credentials/principal.js';
-import type { Api } from '../endpoints/endpoint.js';
+import type { Api } from '../endpoints/endpoints.js';
 import type { Context } from '../http/context.js';
 import { Done } from './schemas.js';
 
@@ -46,7 +46,7 @@ export function addApprovals({ api, approvals }: Deps): void {
       summary: 'Approve or deny a request',
       description: 'An approval is valid for one token with a lifetime of 5 minutes.',
       accepts,
-      requireRecentAuth: true,
+      requireRecentAuthentication: true,
       body: Decision,
       response: [200, Done],
       errors: ['not_found', 'conflict'],

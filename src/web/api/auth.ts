@@ -3,11 +3,11 @@ import { z } from 'zod';
 import { invalidRequest, unauthorized } from '../../base/app-error.js';
 import type { Core } from '../../core/core.js';
 import type { LoginPrincipal } from '../../core/credentials/principal.js';
-import { requireComplete } from '../endpoints/admitted.js';
 import { SIGN_IN_ERRORS } from '../endpoints/documented-errors.js';
-import type { Api } from '../endpoints/endpoint.js';
+import type { Api } from '../endpoints/endpoints.js';
 import { extractCredential } from '../endpoints/extract-credential.js';
-import { text } from '../endpoints/json-body.js';
+import { boundedString } from '../endpoints/json-body.js';
+import { requireCompleteAuthentication } from '../endpoints/require-complete.js';
 import type { Context } from '../http/context.js';
 import type { ApiCookies } from './cookies.js';
 import { AccessAnswer, accessAnswer, Done, TokenAnswer, UserSchema, type UserSerializer } from './schemas.js';
@@ -19,15 +19,25 @@ interface Deps extends Pick<Core, 'signIn' | 'sessionIssuer' | 'credentials' | '
   signup: 'open' | 'closed';
 }
 
-const Register = z.object({ email: text(), password: text(), name: text().optional(), full_name: text().optional() });
+const Register = z.object({
+  email: boundedString(),
+  password: boundedString(),
+  name: boundedString().optional(),
+  full_name: boundedString().optional(),
+});
 const LoginBody = z
-  .object({ email: text().optional(), username: text().optional(), password: text(), otp: text().optional() })
+  .object({
+    email: boundedString().optional(),
+    username: boundedString().optional(),
+    password: boundedString(),
+    otp: boundedString().optional(),
+  })
   .refine(({ email, username }) => email !== undefined || username !== undefined, {
     path: ['email'],
     message: 'Give an e-mail address.',
     when: ({ value }) => typeof value === 'object' && value !== null, // beside a password that is missing too
   });
-const Refresh = z.object({ refreshToken: text().optional(), refresh_token: text().optional() });
+const Refresh = z.object({ refreshToken: boundedString().optional(), refresh_token: boundedString().optional() });
 const CsrfAnswer = z.object({ csrf_token: z.string(), user: UserSchema }).meta({ id: 'CookieAnswer' });
 
 const LOGIN_DESCRIPTION = `
@@ -128,7 +138,7 @@ export function addAuth({
 
   async function enter(ctx: Context, { username = '', email = username, password, otp }: z.output<typeof LoginBody>) {
     const authResult = await signIn.withPassword({ email, password, ...(otp && { otp }) }, ctx.state.meta);
-    return sessionIssuer.issueTokens(requireComplete(authResult), ctx.state.meta);
+    return sessionIssuer.issueTokens(requireCompleteAuthentication(authResult), ctx.state.meta);
   }
 
   /** The body takes precedence, then the header, then the cookie. */

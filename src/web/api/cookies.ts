@@ -8,7 +8,7 @@ import { SECOND_MS } from '../../base/clock.js';
 import { constantTimeEqual, hmacSha256, type Secrets } from '../../base/crypto.js';
 import type { SessionWithTokens, Tokens } from '../../core/sessions/tokens.js';
 import { isLoopback } from '../../kit/loopback.js';
-import type { Browsers } from '../endpoints/endpoint.js';
+import type { CookieAuth } from '../endpoints/endpoint.js';
 import type { OriginCheck } from '../endpoints/origin-check.js';
 import type { Context } from '../http/context.js';
 
@@ -41,15 +41,15 @@ export function createApiCookies({ issuer, secrets, tokens, prefix, accessSecond
     csrf: { ...base, httpOnly: false, path: '/' },
   };
 
-  const browsers: Browsers = {
+  const authentication: CookieAuth = {
     cookieName: names.access,
     scheme: 'cookie',
-    hasCsrfToken: true,
-    checkChange: checkCsrf,
+    requiresCsrfToken: true,
+    checkCsrf,
     refreshToken,
   };
 
-  return { names, browsers, mayBeSet, set, clear, refreshToken, csrfTokenFor };
+  return { names, authentication, mayBeSet, set, clear, refreshToken, csrfTokenFor };
 
   /**
    * Reports whether the response can set cookies: the request comes from our own or an allowed
@@ -58,7 +58,7 @@ export function createApiCookies({ issuer, secrets, tokens, prefix, accessSecond
    */
   function mayBeSet(ctx: Context): boolean {
     originCheck.check(ctx);
-    return areSafe && originCheck.isListed(ctx);
+    return areSafe && originCheck.namesOrigin(ctx);
   }
 
   async function set(ctx: Context, authenticated: SessionWithTokens): Promise<void> {

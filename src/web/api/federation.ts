@@ -4,9 +4,9 @@
 import { z } from 'zod';
 import type { Core } from '../../core/core.js';
 import type { LoginPrincipal } from '../../core/credentials/principal.js';
-import { requireComplete } from '../endpoints/admitted.js';
-import type { Api } from '../endpoints/endpoint.js';
-import { text } from '../endpoints/json-body.js';
+import type { Api } from '../endpoints/endpoints.js';
+import { boundedString } from '../endpoints/json-body.js';
+import { requireCompleteAuthentication } from '../endpoints/require-complete.js';
 import type { Context } from '../http/context.js';
 import { Done, TokenAnswer, UserSchema, type UserSerializer } from './schemas.js';
 
@@ -15,8 +15,12 @@ interface Deps extends Pick<Core, 'sessionIssuer' | 'federation' | 'links' | 'pr
   userSerializer: UserSerializer;
 }
 
-const Code = z.object({ code: text(), redirect_uri: text(), code_verifier: text(128).optional() });
-const CodeAndOtp = Code.extend({ otp: text().optional() });
+const Code = z.object({
+  code: boundedString(),
+  redirect_uri: boundedString(),
+  code_verifier: boundedString(128).optional(),
+});
+const CodeAndOtp = Code.extend({ otp: boundedString().optional() });
 const Answer = TokenAnswer.extend({
   user: UserSchema.extend({
     avatar_url: z.string().nullable().describe('Alias of `picture`.'),
@@ -81,7 +85,7 @@ export function addFederation({ api, userSerializer, sessionIssuer, federation, 
       {
         summary: `Link ${name} to my account`,
         accepts: ['login'],
-        requireRecentAuth: true,
+        requireRecentAuthentication: true,
         body: Code,
         response: [200, Done],
         errors: ['invalid_credentials', 'conflict', 'auth_rate_limited', ...upstream],
@@ -111,7 +115,7 @@ export function addFederation({ api, userSerializer, sessionIssuer, federation, 
       summary: 'Unlink an external provider and revoke my other sessions',
       description: 'The only sign-in method cannot be removed (`conflict`).',
       accepts: ['login'],
-      requireRecentAuth: true,
+      requireRecentAuthentication: true,
       response: [200, Done],
       errors: ['not_found', 'conflict'],
     },
@@ -122,7 +126,7 @@ export function addFederation({ api, userSerializer, sessionIssuer, federation, 
     const externalLogin = await federation.completeAppCode(id, toAuthorizationCode(code), ctx.state.meta);
     const authResult = await federation.authenticate(externalLogin, otp, ctx.state.meta);
     const answer = await userSerializer.tokenAnswer(
-      await sessionIssuer.issueTokens(requireComplete(authResult), ctx.state.meta),
+      await sessionIssuer.issueTokens(requireCompleteAuthentication(authResult), ctx.state.meta),
     );
     const picture = externalLogin.picture ?? answer.user.picture;
     ctx.body = {

@@ -7,8 +7,8 @@ import type { Core } from '../../core/core.js';
 import type { LoginPrincipal } from '../../core/credentials/principal.js';
 import type { InvitationWithInviter } from '../../core/invitations/invitations.js';
 import { ORGANIZATION_ROLES, type OrganizationRole } from '../../core/organizations/roles.js';
-import type { Api } from '../endpoints/endpoint.js';
-import { text } from '../endpoints/json-body.js';
+import type { Api } from '../endpoints/endpoints.js';
+import { boundedString } from '../endpoints/json-body.js';
 import type { Context } from '../http/context.js';
 import { Done, OrganizationSchema, toOrganization } from './schemas.js';
 
@@ -17,10 +17,10 @@ interface Deps extends Pick<Core, 'invitations'> {
 }
 
 const NewInvitation = z.object({
-  email: text(),
+  email: boundedString(),
   role: z.enum(ORGANIZATION_ROLES).describe('At most the role of the inviting member.'),
 });
-const Acceptance = z.object({ token: text().describe('The token of the mailed link.') });
+const Acceptance = z.object({ token: boundedString().describe('The token of the mailed link.') });
 const InvitationSchema = z
   .object({
     id: z.string(),
@@ -44,7 +44,7 @@ export function addInvitations({ api, invitations }: Deps): void {
       description:
         'The mailed link works once, within one week. It replaces an earlier invitation of the same address.',
       accepts,
-      requireRecentAuth: true,
+      requireRecentAuthentication: true,
       body: NewInvitation,
       response: [201, InvitationSchema],
       errors: [...errors, 'conflict'],

@@ -7,8 +7,8 @@ import { type AccountPrincipal, actorOf, type LoginPrincipal } from '../../core/
 import { ORGANIZATION_ROLES } from '../../core/organizations/roles.js';
 import type { Session } from '../../core/sessions/sessions.js';
 import { LEVELS } from '../../core/tools/levels.js';
-import type { Api } from '../endpoints/endpoint.js';
-import { text } from '../endpoints/json-body.js';
+import type { Api } from '../endpoints/endpoints.js';
+import { boundedString } from '../endpoints/json-body.js';
 import type { Context } from '../http/context.js';
 import { Done, toUser, UserSchema } from './schemas.js';
 
@@ -34,14 +34,14 @@ const ProfileSchema = z
   })
   .meta({ id: 'Profile' });
 const ProfilePatch = z.object({
-  name: text().nullable().optional(),
-  full_name: text().nullable().optional(),
-  given_name: text().nullable().optional(),
-  family_name: text().nullable().optional(),
-  picture: text().nullable().optional(),
-  timezone: text().nullable().optional().describe('An IANA time zone, such as Europe/Vienna.'),
-  language: text().nullable().optional().describe('A language tag (BCP 47), such as de-AT.'),
-  notifications: z.record(text(100), z.boolean()).optional().describe('Replaces all settings.'),
+  name: boundedString().nullable().optional(),
+  full_name: boundedString().nullable().optional(),
+  given_name: boundedString().nullable().optional(),
+  family_name: boundedString().nullable().optional(),
+  picture: boundedString().nullable().optional(),
+  timezone: boundedString().nullable().optional().describe('An IANA time zone, such as Europe/Vienna.'),
+  language: boundedString().nullable().optional().describe('A language tag (BCP 47), such as de-AT.'),
+  notifications: z.record(boundedString(100), z.boolean()).optional().describe('Replaces all settings.'),
 });
 const SessionSchema = z
   .object({

@@ -2,8 +2,8 @@
 import { z } from 'zod';
 import type { Core } from '../../core/core.js';
 import type { LoginPrincipal } from '../../core/credentials/principal.js';
-import type { Api } from '../endpoints/endpoint.js';
-import { text } from '../endpoints/json-body.js';
+import type { Api } from '../endpoints/endpoints.js';
+import { boundedString } from '../endpoints/json-body.js';
 import type { Context } from '../http/context.js';
 import { Done } from './schemas.js';
 
@@ -12,12 +12,12 @@ interface Deps extends Pick<Core, 'mfa' | 'signIn'> {
 }
 
 const Proof = z
-  .object({ password: text().optional(), otp: text().optional() })
+  .object({ password: boundedString().optional(), otp: boundedString().optional() })
   .refine(({ password, otp }) => password || otp, {
     path: ['password'],
     message: 'Give the password, or a code as otp.',
   });
-const Code = z.object({ otp: text() });
+const Code = z.object({ otp: boundedString() });
 const EnrolmentSchema = z.object({
   secret: z.string().describe('The secret for typing: 160 bits, base32.'),
   otpauth_uri: z.string(),
@@ -27,7 +27,7 @@ const Codes = z.object({ recovery_codes: z.array(z.string()).describe('Shown onc
 
 export function addMfa({ api, mfa, signIn }: Deps): void {
   const accepts = ['login'] as const;
-  const requireRecentAuth = true;
+  const requireRecentAuthentication = true;
   api.post(
     '/api/v1/auth/reauth',
     {
@@ -44,7 +44,7 @@ export function addMfa({ api, mfa, signIn }: Deps): void {
     {
       summary: 'Start the enrollment of an authenticator app',
       accepts,
-      requireRecentAuth,
+      requireRecentAuthentication,
       response: [200, EnrolmentSchema],
       errors: ['conflict'],
     },
@@ -55,7 +55,7 @@ export function addMfa({ api, mfa, signIn }: Deps): void {
     {
       summary: 'Confirm an authenticator app and revoke my other sessions',
       accepts,
-      requireRecentAuth,
+      requireRecentAuthentication,
       body: Code,
       response: [200, Codes],
       errors: ['invalid_otp', 'conflict'],
@@ -67,7 +67,7 @@ export function addMfa({ api, mfa, signIn }: Deps): void {
     {
       summary: 'Remove the authenticator app and its recovery codes, and revoke my other sessions',
       accepts,
-      requireRecentAuth,
+      requireRecentAuthentication,
       response: [200, Done],
       errors: ['not_found'],
     },
@@ -78,7 +78,7 @@ export function addMfa({ api, mfa, signIn }: Deps): void {
     {
       summary: 'Regenerate recovery codes',
       accepts,
-      requireRecentAuth,
+      requireRecentAuthentication,
       response: [200, Codes],
       errors: ['not_found'],
     },

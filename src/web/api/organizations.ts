@@ -8,8 +8,8 @@ import { type ApiKeyPrincipal, actorOf, type LoginPrincipal } from '../../core/c
 import type { Member } from '../../core/organizations/members.js';
 import type { Project } from '../../core/organizations/projects.js';
 import { ORGANIZATION_ROLES } from '../../core/organizations/roles.js';
-import type { Api } from '../endpoints/endpoint.js';
-import { text } from '../endpoints/json-body.js';
+import type { Api } from '../endpoints/endpoints.js';
+import { boundedString } from '../endpoints/json-body.js';
 import type { Context } from '../http/context.js';
 import { Done, OrganizationSchema, toOrganization } from './schemas.js';
 
@@ -17,10 +17,10 @@ interface Deps extends Pick<Core, 'organizations' | 'members' | 'projects'> {
   api: Api;
 }
 
-const Named = z.object({ name: text() });
+const Named = z.object({ name: boundedString() });
 const RoleChange = z.object({ role: z.enum(ORGANIZATION_ROLES) });
 const NewProject = Named.extend({
-  organization_id: text().optional().describe("Default: the user's own organization."),
+  organization_id: boundedString().optional().describe("Default: the user's own organization."),
 });
 const MemberSchema = z
   .object({
@@ -82,7 +82,7 @@ export function addOrganizations({ api, organizations, members, projects }: Deps
     {
       summary: "Update a member's role",
       accepts,
-      requireRecentAuth: true,
+      requireRecentAuthentication: true,
       body: RoleChange,
       response: [200, Done],
       errors: [...errors, 'conflict'],
@@ -94,7 +94,7 @@ export function addOrganizations({ api, organizations, members, projects }: Deps
     {
       summary: 'Remove a member or leave the organization',
       accepts,
-      requireRecentAuth: true,
+      requireRecentAuthentication: true,
       response: [200, Done],
       errors: [...errors, 'conflict'],
     },
@@ -133,7 +133,13 @@ export function addOrganizations({ api, organizations, members, projects }: Deps
   );
   api.delete(
     '/api/v1/projects/:id',
-    { summary: 'Delete a project and its keys', accepts, requireRecentAuth: true, response: [200, Done], errors },
+    {
+      summary: 'Delete a project and its keys',
+      accepts,
+      requireRecentAuthentication: true,
+      response: [200, Done],
+      errors,
+    },
     removeProject,
   );
 

@@ -2,9 +2,9 @@
 import { z } from 'zod';
 import type { Core } from '../../core/core.js';
 import { HOP_HEADER } from '../../core/federation/proxy-login.js';
-import { requireComplete } from '../endpoints/admitted.js';
-import type { Api } from '../endpoints/endpoint.js';
-import { text } from '../endpoints/json-body.js';
+import type { Api } from '../endpoints/endpoints.js';
+import { boundedString } from '../endpoints/json-body.js';
+import { requireCompleteAuthentication } from '../endpoints/require-complete.js';
 import type { Context } from '../http/context.js';
 import { TokenAnswer, type UserSerializer } from './schemas.js';
 
@@ -13,7 +13,7 @@ interface Deps extends Pick<Core, 'sessionIssuer' | 'upstream'> {
   userSerializer: UserSerializer;
 }
 
-const ProxyLogin = z.object({ email: text(), password: text(), otp: text().optional() });
+const ProxyLogin = z.object({ email: boundedString(), password: boundedString(), otp: boundedString().optional() });
 
 const DESCRIPTION = `
 The upstream provider verifies the password. The first sign-in creates an account. \`otp\` is passed on, and is also the code of a
@@ -49,7 +49,7 @@ export function addProxyLogin({ api, userSerializer, sessionIssuer, upstream }: 
     const credentials = { email, password, ...(otp && { otp }) };
     const authResult = await upstream.withPassword(credentials, hops.filter(Boolean), ctx.state.meta);
     ctx.body = await userSerializer.tokenAnswer(
-      await sessionIssuer.issueTokens(requireComplete(authResult), ctx.state.meta),
+      await sessionIssuer.issueTokens(requireCompleteAuthentication(authResult), ctx.state.meta),
     );
   }
 }

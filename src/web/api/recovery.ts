@@ -2,9 +2,9 @@
 import { z } from 'zod';
 import type { Core } from '../../core/core.js';
 import type { LoginPrincipal } from '../../core/credentials/principal.js';
-import type { Api } from '../endpoints/endpoint.js';
-import { text } from '../endpoints/json-body.js';
-import { renameField } from '../endpoints/new-password.js';
+import type { Api } from '../endpoints/endpoints.js';
+import { boundedString } from '../endpoints/json-body.js';
+import { renamePasswordField } from '../endpoints/rename-password-field.js';
 import type { Context } from '../http/context.js';
 import { Done } from './schemas.js';
 
@@ -12,10 +12,10 @@ interface Deps extends Pick<Core, 'passwordReset' | 'emailVerification'> {
   api: Api;
 }
 
-const Forgot = z.object({ email: text() });
-const Reset = z.object({ token: text(), new_password: text() });
-const Verify = z.object({ token: text() });
-const Change = z.object({ current_password: text(), new_password: text() });
+const Forgot = z.object({ email: boundedString() });
+const Reset = z.object({ token: boundedString(), new_password: boundedString() });
+const Verify = z.object({ token: boundedString() });
+const Change = z.object({ current_password: boundedString(), new_password: boundedString() });
 
 export function addRecovery({ api, passwordReset, emailVerification }: Deps): void {
   api.post(
@@ -69,7 +69,7 @@ export function addRecovery({ api, passwordReset, emailVerification }: Deps): vo
   }
 
   async function reset(ctx: Context, { token, new_password: password }: z.output<typeof Reset>): Promise<void> {
-    await renameField(passwordReset.reset(token, password, ctx.state.meta));
+    await renamePasswordField(passwordReset.reset(token, password, ctx.state.meta));
     ctx.body = { ok: true, message: 'The new password is set. Sign in with it.' };
   }
 
@@ -84,7 +84,7 @@ export function addRecovery({ api, passwordReset, emailVerification }: Deps): vo
     { authenticated }: LoginPrincipal,
   ): Promise<void> {
     const { current_password: current, new_password: next } = input;
-    await renameField(passwordReset.changePassword(authenticated, { current, next }, ctx.state.meta));
+    await renamePasswordField(passwordReset.changePassword(authenticated, { current, next }, ctx.state.meta));
     ctx.body = { ok: true, message: 'The password is changed, and every other login has ended.' };
   }
 }

@@ -6,8 +6,8 @@ import { serializeResource } from '../../core/resources/representation.js';
 import type { Resource } from '../../core/resources/resources.js';
 import type { Scope } from '../../core/resources/scope.js';
 import { durationSeconds } from '../../kit/duration.js';
-import type { Api } from '../endpoints/endpoint.js';
-import { text } from '../endpoints/json-body.js';
+import type { Api } from '../endpoints/endpoints.js';
+import { boundedString } from '../endpoints/json-body.js';
 import type { Context } from '../http/context.js';
 import { Done } from './schemas.js';
 
@@ -16,26 +16,29 @@ interface Deps extends Pick<Core, 'resources' | 'resourceRegistry'> {
 }
 
 const ScopeSchema = z.object({
-  name: text(),
-  description: text().describe('The description on the consent page.'),
+  name: boundedString(),
+  description: boundedString().describe('The description on the consent page.'),
   default: z.boolean().optional().describe('Whether the scope is granted to requests without `scope`. Default: true.'),
   capability: z.boolean().optional().describe('Whether agents can have this scope. Default: false.'),
 });
 const Settings = z.object({
-  name: text().describe('The name on the consent page.'),
+  name: boundedString().describe('The name on the consent page.'),
   scopes: z.array(ScopeSchema),
   access_token_format: z.enum(['jwt', 'opaque']),
-  access_token_ttl: text(20)
+  access_token_ttl: boundedString(20)
     .refine((value) => durationSeconds(value) !== undefined, 'Write it as 15m.')
     .nullable()
     .describe('A duration such as 15m. Null: the general setting.'),
-  clients: z.array(text()).nullable().describe('The ids of the clients that can request it. Null: all clients.'),
+  clients: z
+    .array(boundedString())
+    .nullable()
+    .describe('The ids of the clients that can request it. Null: all clients.'),
   unclaimed_agents: z.boolean().describe('Whether unclaimed agents can request it.'),
 });
 const NewResource = Settings.partial()
   .required({ name: true })
   .extend({
-    identifier: text().describe('The absolute URI used as `aud`. It cannot be changed.'),
+    identifier: boundedString().describe('The absolute URI used as `aud`. It cannot be changed.'),
   });
 const Change = Settings.partial();
 const ResourceSchema = z
@@ -53,7 +56,7 @@ const ResourceSchema = z
   .meta({ id: 'Resource' });
 
 export function addResources({ api, resources, resourceRegistry }: Deps): void {
-  const guard = { accepts: ['login'], admin: true, requireRecentAuth: true } as const;
+  const guard = { accepts: ['login'], admin: true, requireRecentAuthentication: true } as const;
   api.post(
     '/api/v1/resources',
     {

@@ -2,9 +2,9 @@
 import { z } from 'zod';
 import type { Core } from '../../core/core.js';
 import { subjectOf } from '../../core/credentials/principal.js';
-import { requireComplete } from '../endpoints/admitted.js';
-import type { Api } from '../endpoints/endpoint.js';
-import { text } from '../endpoints/json-body.js';
+import type { Api } from '../endpoints/endpoints.js';
+import { boundedString } from '../endpoints/json-body.js';
+import { requireCompleteAuthentication } from '../endpoints/require-complete.js';
 import type { Context } from '../http/context.js';
 import { TokenAnswer, type UserSerializer } from './schemas.js';
 
@@ -13,7 +13,7 @@ interface Deps extends Pick<Core, 'signIn' | 'sessionIssuer'> {
   userSerializer: UserSerializer;
 }
 
-const TestUser = z.object({ email: text(), password: text(), name: text().optional() });
+const TestUser = z.object({ email: boundedString(), password: boundedString(), name: boundedString().optional() });
 const Status = z.object({
   authenticated: z.boolean(),
   principal: z.object({ type: z.enum(['human', 'agent', 'anonymous']), id: z.string().optional() }),
@@ -59,7 +59,7 @@ export function addTestAuth({ api, userSerializer, signIn, sessionIssuer }: Deps
   async function testLogin(ctx: Context, { email, password }: z.output<typeof TestUser>): Promise<void> {
     const authResult = await signIn.withPassword({ email, password }, ctx.state.meta);
     ctx.body = await userSerializer.tokenAnswer(
-      await sessionIssuer.issueTokens(requireComplete(authResult), ctx.state.meta),
+      await sessionIssuer.issueTokens(requireCompleteAuthentication(authResult), ctx.state.meta),
     );
   }
 }

@@ -1,8 +1,8 @@
 /** Names and attributes of cookies. */
 
 /**
- * Returns name and options of a cookie for all paths of this host. With HTTPS its name has the
- * `__Host-` prefix, so that no other host and no page without TLS can set it.
+ * Returns the name and options of a cookie for all paths of this host. With HTTPS, the name has the
+ * `__Host-` prefix, so that neither another host nor a page without TLS can set it.
  */
 export function hostCookie(issuer: string, name: string) {
   const secure = issuer.startsWith('https:');
@@ -12,6 +12,6 @@ export function hostCookie(issuer: string, name: string) {
   };
 }
 
-/** Returns the name of a cookie with a path, which the `__Host-` prefix does not allow. */
+/** Returns the name of a cookie that is limited to a path, which `__Host-` does not allow. */
 export const pathCookieName = (issuer: string, name: string) =>
   issuer.startsWith('https:') ? `__Secure-${name}` : name;

@@ -5,7 +5,7 @@ import type { RequestMeta } from '../../core/request-meta.js';
 import type { Context } from '../http/context.js';
 import { hostCookie } from './cookies.js';
 
-const YEAR_MS = 365 * DAY_SECONDS * SECOND_MS;
+const MAX_AGE_MS = 365 * DAY_SECONDS * SECOND_MS;
 
 export type DeviceCookie = ReturnType<typeof createDeviceCookie>;
 
@@ -17,7 +17,7 @@ export function createDeviceCookie({ issuer }: { issuer: string }) {
   /** Returns the request metadata with the device. Sets or renews the cookie, for one year. */
   function withDevice(ctx: Context): RequestMeta {
     const { device = randomToken(), ...meta } = remember(ctx);
-    ctx.cookies.set(name, device, { ...options, maxAge: YEAR_MS });
+    ctx.cookies.set(name, device, { ...options, maxAge: MAX_AGE_MS });
     return { ...meta, device };
   }
 

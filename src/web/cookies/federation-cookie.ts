@@ -15,11 +15,12 @@ export function createFederationCookie({ issuer }: { issuer: string }) {
 
   return { read, issue };
 
+  /** Returns the browser's key, if it has one. */
   function read(ctx: Context): string | undefined {
     return ctx.cookies.get(name, { signed: false });
   }
 
-  /** Returns the browser's key; creates it if it is missing. Several sign-ins can share it. */
+  /** Returns the browser's key, or creates it. Concurrent sign-ins of the browser share it. */
   function issue(ctx: Context): string {
     const known = read(ctx);
     const key = known && /^[\w-]{43}$/.test(known) ? known : randomToken();
@@ -28,5 +29,5 @@ export function createFederationCookie({ issuer }: { issuer: string }) {
   }
 }
 
-/** Returns the callback path, which is registered at the provider. */
+/** Returns the path of the callback URL, which is registered at the provider. */
 export const callbackPath = (providerId: string) => `/login/with/${providerId}/callback`;

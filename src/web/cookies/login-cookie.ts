@@ -1,4 +1,4 @@
-/** The cookie of a browser session. It contains a token of core/sessions. */
+/** The session cookie of the pages. It contains a session token (core/sessions). */
 import type { IncomingMessage } from 'node:http';
 import type { AuthenticatedSession, Sessions } from '../../core/sessions/sessions.js';
 import type { NewBrowserSession } from '../../core/sign-in/session-issuance.js';
@@ -16,29 +16,31 @@ export type LoginCookie = ReturnType<typeof createLoginCookie>;
 
 export function createLoginCookie({ issuer, sessions }: { issuer: string; sessions: Sessions }) {
   const { name, options } = hostCookie(issuer, 'signet_login');
-  // oidc-provider has its own context for the same request; this lets both share one lookup.
-  const known = new WeakMap<IncomingMessage, Promise<AuthenticatedSession | undefined>>();
+  // oidc-provider has a context of its own for the same request. Both share one lookup.
+  const lookups = new WeakMap<IncomingMessage, Promise<AuthenticatedSession | undefined>>();
 
   return { read, set, clear };
 
   /** Returns the active session of this browser. */
   function read(ctx: CookieContext): Promise<AuthenticatedSession | undefined> {
-    let reading = known.get(ctx.req);
-    if (!reading) {
+    let lookup = lookups.get(ctx.req);
+    if (!lookup) {
       const token = ctx.cookies.get(name, { signed: false });
-      reading = token ? sessions.findByToken(token) : Promise.resolve(undefined);
-      known.set(ctx.req, reading);
+      lookup = token ? sessions.findByToken(token) : Promise.resolve(undefined);
+      lookups.set(ctx.req, lookup);
     }
-    return reading;
+    return lookup;
   }
 
+  /** Sets the cookie of a new session. */
   function set(ctx: CookieContext, { session, token }: Pick<NewBrowserSession, 'session' | 'token'>): void {
     ctx.cookies.set(name, token, { ...options, expires: session.expiresAt });
-    known.delete(ctx.req);
+    lookups.delete(ctx.req);
   }
 
+  /** Removes the cookie. Does not revoke the session. */
   function clear(ctx: CookieContext): void {
     ctx.cookies.set(name, null, options);
-    known.set(ctx.req, Promise.resolve(undefined));
+    lookups.set(ctx.req, Promise.resolve(undefined));
   }
 }

@@ -4,8 +4,8 @@
  */
 import { STATUS_CODES } from 'node:http';
 import { z } from 'zod';
-import { ErrorAnswer } from '../endpoints/documented-errors.js';
-import type { EndpointAt } from '../endpoints/endpoint.js';
+import { ErrorBody } from '../endpoints/documented-errors.js';
+import type { RegisteredEndpoint } from '../endpoints/endpoint.js';
 import { documentedErrors, errorDescription } from './error-responses.js';
 
 type Json = Record<string, unknown>;
@@ -14,7 +14,7 @@ export interface Described {
   issuer: string;
   brandName: string;
   version: string;
-  endpoints: readonly EndpointAt[];
+  endpoints: readonly RegisteredEndpoint[];
   cookieNames: { access: string; refresh: string; csrf: string; tools: string };
 }
 
@@ -55,7 +55,7 @@ const BEARER_CHALLENGE = 'The required authentication (RFC 6750, RFC 9728).';
 /** Returns the OpenAPI document. */
 export function describeApi({ issuer, brandName, version, endpoints, cookieNames }: Described): Json {
   const schemas = createSchemas();
-  schemas.of(ErrorAnswer);
+  schemas.of(ErrorBody);
   const paths: Record<string, Json> = {};
   for (const endpoint of endpoints) {
     const path = endpoint.path.replace(/:(\w+)/g, '{$1}');
@@ -73,7 +73,7 @@ export function describeApi({ issuer, brandName, version, endpoints, cookieNames
 
 type Schemas = ReturnType<typeof createSchemas>;
 
-function operation(endpoint: EndpointAt, schemas: Schemas): Json {
+function operation(endpoint: RegisteredEndpoint, schemas: Schemas): Json {
   const { method, path, summary, description, body, form, response } = endpoint;
   const parameters = [...pathParameters(path), ...queryParameters(endpoint.query, schemas)];
   const [status, schema] = response;
@@ -129,16 +129,18 @@ function requestBody(body: z.ZodType, form: boolean, schemas: Schemas): Json {
 }
 
 /** Each entry is an alternative. An empty one means that no credential is required. */
-function securityOf({ method, accepts, optional, documentedCredentials = [], browsers }: EndpointAt): Json[] {
+function securityOf({ method, accepts, optional, documentedCredentials = [], cookieAuth }: RegisteredEndpoint): Json[] {
   const nothing = accepts.length === 0 || optional ? [{}] : [];
-  const isGuarded = method !== 'get' && browsers.hasCsrfToken;
-  const byCookie = { [browsers.scheme]: [], ...(isGuarded && { csrf: [] }) };
+  const isGuarded = method !== 'get' && cookieAuth.requiresCsrfToken;
+  const byCookie = { [cookieAuth.scheme]: [], ...(isGuarded && { csrf: [] }) };
   const accepted = accepts.length > 0 ? [{ bearer: [] }, ...(accepts.includes('login') ? [byCookie] : [])] : [];
-  const carried = documentedCredentials.map((scheme) => ({ [scheme === 'cookie' ? browsers.scheme : scheme]: [] }));
+  const carried = documentedCredentials.map((scheme) => ({
+    [scheme === 'cookie' ? cookieAuth.scheme : scheme]: [],
+  }));
   return [...nothing, ...accepted, ...carried];
 }
 
-function errors(endpoint: EndpointAt, schemas: Schemas): Json {
+function errors(endpoint: RegisteredEndpoint, schemas: Schemas): Json {
   const answers = [...documentedErrors(endpoint)].map(([status, codes]) => [
     status,
     {
@@ -157,7 +159,7 @@ function errors(endpoint: EndpointAt, schemas: Schemas): Json {
   return Object.fromEntries(answers);
 }
 
-function errorHeaders(status: number, { scope }: EndpointAt): Json {
+function errorHeaders(status: number, { scope }: RegisteredEndpoint): Json {
   const challenge = ['WWW-Authenticate'];
   const more =
     { 401: challenge, 403: scope ? challenge : [], 429: ['Retry-After'], 503: ['Retry-After'] }[status] ?? [];
@@ -200,7 +202,7 @@ function securitySchemes({ access, refresh, csrf, tools }: Described['cookieName
 
 const tagOf = (path: string) => TAGS.find(([, , paths]) => paths.test(path))?.[0] ?? OTHER_TAG;
 
-function tagsOf(endpoints: readonly EndpointAt[]): Json[] {
+function tagsOf(endpoints: readonly RegisteredEndpoint[]): Json[] {
   const used = new Set(endpoints.map(({ path }) => tagOf(path)));
   const known = TAGS.map(([name, description]) => ({ name, description }));
   return [...known, { name: OTHER_TAG }].filter(({ name }) => used.has(name)).reverse();

@@ -1,7 +1,4 @@
-/**
- * The error codes of the API with status and description, for the endpoints and the OpenAPI
- * document.
- */
+/** The error codes of the API with their status and description, for the OpenAPI document. */
 import { z } from 'zod';
 
 export const DOCUMENTED_ERRORS = {
@@ -30,10 +27,10 @@ export const DOCUMENTED_ERRORS = {
   upstream_invalid_response: [502, 'The upstream provider sent an invalid response.'],
   upstream_unavailable: [503, 'The upstream provider does not respond.'],
   temporarily_unavailable: [503, 'A database is unavailable.'],
-} as const satisfies Record<string, readonly [status: number, when: string]>;
+} as const satisfies Record<string, readonly [status: number, description: string]>;
 
-/** The body of every error. See http/error-response. */
-export const ErrorAnswer = z
+/** The body of every error response: see http/error-response.ts. */
+export const ErrorBody = z
   .object({
     error: z.string().describe('The error code, for programs.'),
     error_description: z.string().describe('A description for people.'),

@@ -13,24 +13,24 @@ interface Deps {
 export type OriginCheck = ReturnType<typeof createOriginCheck>;
 
 export function createOriginCheck({ issuer, allowedOrigins }: Deps) {
-  const known = new Set([issuer, ...allowedOrigins]);
+  const allowed = new Set([issuer, ...allowedOrigins]);
 
-  return { isListed, check };
+  return { namesOrigin, check };
 
   /**
-   * Reports whether the request names its origin. Browsers do so except for simple GET requests;
-   * programs do not.
+   * Reports whether the request names its origin. Browsers name it, except in simple GET requests;
+   * other programs do not.
    */
-  function isListed(ctx: Context): boolean {
+  function namesOrigin(ctx: Context): boolean {
     return Boolean(ctx.get('Origin') || ctx.get('Sec-Fetch-Site'));
   }
 
   /** Throws `csrf_validation_failed` if the request names an origin that is not allowed. */
   function check(ctx: Context): void {
-    if (!isListed(ctx)) return;
+    if (!namesOrigin(ctx)) return;
     const [origin, site] = [ctx.get('Origin'), ctx.get('Sec-Fetch-Site')];
-    const own =
-      origin && origin !== 'null' ? known.has(origin) : site === 'same-origin' || (!origin && site === 'none');
-    if (!own) throw forbidden('csrf_validation_failed', 'Requests from this origin are not allowed.');
+    const isAllowed =
+      origin && origin !== 'null' ? allowed.has(origin) : site === 'same-origin' || (!origin && site === 'none');
+    if (!isAllowed) throw forbidden('csrf_validation_failed', 'Requests from this origin are not allowed.');
   }
 }

@@ -1,6 +1,8 @@
-/** Paths that programs use, also from other origins: discovery, keys, tokens, the API. No pages. */
+/**
+ * Paths for programs, also from other origins: discovery, keys, tokens, the API. None is a page.
+ */
 const API_PATHS =
   /^\/(?:\.well-known\/|api\/|oauth\/(?:token|introspect|revoke|userinfo|par|device|ciba|jwks|clients)(?:\/|$))/;
 
-/** Reports whether responses for this path are for programs: JSON, never a page. */
+/** Reports whether this path is for programs: it responds with JSON, never with a page. */
 export const isApiPath = (path: string) => API_PATHS.test(path);

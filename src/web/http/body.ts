@@ -11,10 +11,13 @@ import type { Context, Handler } from './context.js';
 
 const MAX_BODY_BYTES = 64 * 1024;
 
-/** koa-body reads a body of any other type as text, to find out whether it is empty. */
+/**
+ * Replaces any other content type, so that koa-body reads the body as text. Whether it is empty is
+ * known only then.
+ */
 const OTHER_TYPE = 'application/octet-stream';
 
-const OPTIONS = {
+const KOA_BODY_OPTIONS = {
   jsonTypes: ['json'],
   textTypes: [OTHER_TYPE],
   jsonStrict: false,
@@ -29,9 +32,9 @@ const OPTIONS = {
 
 export type BodyType = 'json' | 'urlencoded';
 
-const parser = koaBody(OPTIONS) as Handler;
+const parser = koaBody(KOA_BODY_OPTIONS) as Handler;
 
-/** A form field. Empty if it is absent. */
+/** A form field. An absent field is an empty string. */
 export const field = z.string().max(4096).default('');
 
 /**
@@ -41,7 +44,7 @@ export const field = z.string().max(4096).default('');
  */
 export async function parseBody(ctx: Context, types: BodyType[]): Promise<unknown> {
   limitBody(ctx.req, ctx.res, MAX_BODY_BYTES);
-  const type = types.find((one) => ctx.is(one));
+  const type = types.find((candidate) => ctx.is(candidate));
   if (!type) ctx.req.headers['content-type'] = OTHER_TYPE;
   const assertUtf8 = watchEncoding(ctx.req);
   try {
@@ -56,11 +59,11 @@ export async function parseBody(ctx: Context, types: BodyType[]): Promise<unknow
   return type === 'urlencoded' ? uniqueFields(body as Record<string, unknown>) : body;
 }
 
-/** Parses an urlencoded form for `readForm`; ignores other bodies. For the route line of a page. */
+/** Koa middleware of a page: parses an urlencoded form for `readForm`. Ignores other bodies. */
 export const parseForm: Handler = async function parseForm(ctx, next) {
   if (ctx.is('urlencoded')) {
     const fields = (await parseBody(ctx, ['urlencoded'])) as Record<string, string>;
-    for (const name in fields) if (!isStorable(name + fields[name])) throw unstorable();
+    for (const name in fields) if (!isStorable(name + fields[name])) throw forbiddenCharacter();
     (ctx.request as { body?: unknown }).body = fields;
   }
   await next();
@@ -81,8 +84,9 @@ export async function readText(ctx: Context, maxBytes: number): Promise<string> 
 }
 
 /**
- * Rejects a body before it is read. Throws `unsupported_media_type` if it is compressed: it could
- * grow a thousandfold. Throws `payload_too_large` if its declared length exceeds `maxBytes`.
+ * Rejects a body before it is read. Throws `unsupported_media_type` if it is compressed: a small
+ * body could expand a thousandfold. Throws `payload_too_large` if its declared length exceeds
+ * `maxBytes`.
  */
 export function limitBody({ headers }: IncomingMessage, res: ServerResponse, maxBytes: number): void {
   const encoding = headers['content-encoding'];
@@ -92,25 +96,25 @@ export function limitBody({ headers }: IncomingMessage, res: ServerResponse, max
   if (Number(headers['content-length'] ?? 0) > maxBytes) throw tooLarge(res);
 }
 
-/** Rejects URLs with a NUL character: no store and no header accepts it. */
+/** Koa middleware: rejects URLs with a NUL character, which no store and no header accepts. */
 export const rejectInvalidUrl: Handler = async function rejectInvalidUrl(ctx, next) {
-  if (/%00|\0/i.test(ctx.url)) throw unstorable();
+  if (/%00|\0/i.test(ctx.url)) throw forbiddenCharacter();
   await next();
 };
 
 /** Returns the form's fields. Throws `invalid_request` with an error for each invalid field. */
 export function readForm<Schema extends z.ZodType>(ctx: Context, schema: Schema): z.output<Schema> {
-  return parsed(schema, (ctx.request as { body?: unknown }).body ?? {}, 'form');
+  return validate(schema, (ctx.request as { body?: unknown }).body ?? {}, 'form');
 }
 
 /**
- * Returns the value in the form of the schema. Throws `invalid_request` with an error for each
- * invalid field, or for `whole` if the value itself is invalid.
+ * Returns the value as the schema converts it. Throws `invalid_request` with an error for each
+ * invalid field. `name` stands for the whole value in these errors.
  */
-export function parsed<Schema extends z.ZodType>(schema: Schema, value: unknown, whole: string): z.output<Schema> {
+export function validate<Schema extends z.ZodType>(schema: Schema, value: unknown, name: string): z.output<Schema> {
   const result = schema.safeParse(value);
   if (result.success) return result.data;
-  const fields = Object.fromEntries(result.error.issues.map((issue) => [issue.path.join('.') || whole, issue.message]));
+  const fields = Object.fromEntries(result.error.issues.map((issue) => [issue.path.join('.') || name, issue.message]));
   throw invalidRequest('Some values are missing or invalid.', fields);
 }
 
@@ -120,7 +124,10 @@ export function queryParam(ctx: Context, name: string): string | undefined {
   return typeof value === 'string' && value !== '' ? value : undefined;
 }
 
-/** koa-body replaces invalid bytes silently, so this checks the bytes while koa-body reads them. */
+/**
+ * Checks the bytes while koa-body reads them, because koa-body replaces invalid ones silently.
+ * Returns a function that throws `invalid_request` if there were any.
+ */
 function watchEncoding(req: IncomingMessage): () => void {
   const decoder = new TextDecoder('utf-8', { fatal: true });
   let isUtf8 = true;
@@ -140,7 +147,7 @@ function watchEncoding(req: IncomingMessage): () => void {
   }
 }
 
-/** Rejects duplicate fields: a proxy may have checked another value than the one used here. */
+/** Throws for duplicate fields: a proxy may have checked another value than the one used here. */
 function uniqueFields(fields: Record<string, unknown>): Record<string, string> {
   const duplicates = Object.keys(fields).filter((name) => typeof fields[name] !== 'string');
   if (duplicates.length === 0) return fields as Record<string, string>;
@@ -148,7 +155,7 @@ function uniqueFields(fields: Record<string, unknown>): Record<string, string> {
   throw invalidRequest('Some fields appear more than once.', Object.fromEntries(errors));
 }
 
-/** Also keeps the body out of the log: koa-body attaches it to its errors. */
+/** Replaces koa-body's errors. They contain the body, which must not be logged. */
 function toAppError(error: unknown, res: ServerResponse): AppError {
   if ((error as { status?: number }).status === 413) return tooLarge(res);
   if (error instanceof SyntaxError) return invalidRequest('The body is not valid JSON.');
@@ -160,9 +167,9 @@ function unsupportedType(types: BodyType[]): AppError {
   return new AppError(415, 'unsupported_media_type', `Send ${expected}.`);
 }
 
-const unstorable = () => invalidRequest('The request contains a character that is not allowed.');
+const forbiddenCharacter = () => invalidRequest('The request contains a character that is not allowed.');
 
-/** Closes the connection, so that the rest of the body is not waited for. */
+/** Closes the connection, so that the server does not wait for the rest of the body. */
 function tooLarge(res: ServerResponse): AppError {
   res.setHeader('Connection', 'close');
   return payloadTooLarge('The body is too large.');

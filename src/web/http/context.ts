@@ -1,4 +1,4 @@
-/** The state of a request that passes through Koa. */
+/** The types of Koa's context, and the state of a request in it. */
 import type { X509Certificate } from 'node:crypto';
 import type { DefaultContext, Middleware, ParameterizedContext } from 'koa';
 import type { Principal } from '../../core/credentials/principal.js';
@@ -7,7 +7,8 @@ import type { RequestMeta } from '../../core/request-meta.js';
 export interface State {
   meta: RequestMeta;
   /**
-   * The client certificate, whose key TLS has proven, and its chain. Identifies no one by itself.
+   * The client certificate and its chain. The client has proven possession of the key, but is not
+   * authenticated: any issuer is accepted here.
    */
   certificates: X509Certificate[];
   /** The authenticated caller of the JSON API. */

@@ -1,24 +1,24 @@
 /**
  * CORS for the JSON API. Allows credentialed requests from the configured origins only. Without
- * configured origins, there is no CORS.
+ * configured origins, no CORS headers are sent.
  */
 import type { Next } from 'koa';
 import type { Context } from './context.js';
 
-const API = '/api/';
-/** oidc-provider handles CORS for these, by the origins of registered clients. */
-const OAUTH = '/api/v1/oauth/';
-const METHODS = 'GET, POST, PUT, PATCH, DELETE';
-const REQUEST_HEADERS = 'Authorization, Content-Type, X-API-Key, X-CSRF-Token, DPoP';
-const RESPONSE_HEADERS =
+const API_PREFIX = '/api/';
+/** oidc-provider handles CORS for these paths: it allows the origins of registered clients. */
+const OAUTH_PREFIX = '/api/v1/oauth/';
+const ALLOWED_METHODS = 'GET, POST, PUT, PATCH, DELETE';
+const ALLOWED_HEADERS = 'Authorization, Content-Type, X-API-Key, X-CSRF-Token, DPoP';
+const EXPOSED_HEADERS =
   'RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset, Retry-After, WWW-Authenticate, X-Request-Id, DPoP-Nonce';
-const MAX_AGE_SECONDS = '600';
+const PREFLIGHT_MAX_AGE_SECONDS = '600';
 
 /** Reports whether responses for this path depend on the `Origin` header. */
-export const variesByOrigin = (path: string) => path.startsWith(API) && !path.startsWith(OAUTH);
+export const variesByOrigin = (path: string) => path.startsWith(API_PREFIX) && !path.startsWith(OAUTH_PREFIX);
 
 /** Returns the middleware. The pipeline has set `Vary: Origin`. */
-export function cors({ allowedOrigins }: { allowedOrigins: string[] }) {
+export function createCors({ allowedOrigins }: { allowedOrigins: string[] }) {
   const allowed = new Set(allowedOrigins);
 
   return async function handleCors(ctx: Context, next: Next): Promise<void> {
@@ -27,11 +27,11 @@ export function cors({ allowedOrigins }: { allowedOrigins: string[] }) {
     if (!allowed.has(origin)) return next();
     ctx.set('Access-Control-Allow-Origin', origin);
     ctx.set('Access-Control-Allow-Credentials', 'true');
-    ctx.set('Access-Control-Expose-Headers', RESPONSE_HEADERS);
+    ctx.set('Access-Control-Expose-Headers', EXPOSED_HEADERS);
     if (ctx.method !== 'OPTIONS' || !ctx.get('Access-Control-Request-Method')) return next();
-    ctx.set('Access-Control-Allow-Methods', METHODS);
-    ctx.set('Access-Control-Allow-Headers', REQUEST_HEADERS);
-    ctx.set('Access-Control-Max-Age', MAX_AGE_SECONDS);
+    ctx.set('Access-Control-Allow-Methods', ALLOWED_METHODS);
+    ctx.set('Access-Control-Allow-Headers', ALLOWED_HEADERS);
+    ctx.set('Access-Control-Max-Age', PREFLIGHT_MAX_AGE_SECONDS);
     ctx.status = 204;
   };
 }

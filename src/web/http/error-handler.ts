@@ -15,17 +15,17 @@ const HEADINGS: Record<number, string> = {
   409: 'Something went wrong',
   413: 'Request too large',
   429: 'Too many attempts',
-  502: 'The provider failed',
+  502: 'Error at the provider',
   503: 'Temporarily unavailable',
 };
 
 /** Returns the middleware that catches errors of all handlers. */
-export function errorHandler({ errorResponses, views }: { errorResponses: ErrorResponses; views: Views }) {
-  return async function answerFailure(ctx: Context, next: Next): Promise<void> {
+export function createErrorHandler({ errorResponses, views }: { errorResponses: ErrorResponses; views: Views }) {
+  return async function handleErrors(ctx: Context, next: Next): Promise<void> {
     try {
       await next();
-      const unanswered = ctx.respond !== false && !ctx.headerSent && !ctx.body;
-      if (unanswered && ctx.status >= 400) respond(ctx, fromHttpError(ctx.status)); // the router's 404, 405 and 501
+      const hasNoResponse = ctx.respond !== false && !ctx.headerSent && !ctx.body;
+      if (hasNoResponse && ctx.status >= 400) respond(ctx, fromHttpError(ctx.status)); // the router's 404, 405 and 501
     } catch (error) {
       if (ctx.headerSent) throw error;
       respond(ctx, errorResponses.toAppError(error, ctx.state.meta.requestId));
@@ -51,7 +51,7 @@ export function errorHandler({ errorResponses, views }: { errorResponses: ErrorR
   }
 }
 
-/** Reports whether the client gets a page. API paths always return JSON. */
+/** Reports whether to respond with a page. API paths always respond with JSON. */
 function wantsPage(ctx: Context): boolean {
   return !isApiPath(ctx.path) && ctx.accepts('json', 'html') === 'html';
 }

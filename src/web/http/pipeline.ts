@@ -8,20 +8,20 @@ import type { Next } from 'koa';
 import type { Config } from '../../base/config.js';
 import type { Log } from '../../base/log.js';
 import type { RequestMeta } from '../../core/request-meta.js';
-import { createLogRequest } from './access-log.js';
+import { createRequestLogger } from './access-log.js';
 import type { ClientCertificateReader } from './client-certificate.js';
 import type { Context } from './context.js';
 import { variesByOrigin } from './cors.js';
 import type { ErrorResponses } from './error-response.js';
 import type { SecurityHeaders } from './security-headers.js';
 import { sendJson } from './send-json.js';
-import { createResolveRequestMeta } from './trusted-proxy.js';
+import { createRequestMetaResolver } from './trusted-proxy.js';
 
 /** A handler that needs neither the router nor Koa. Errors that it throws are sent as JSON. */
 export interface DirectRoute {
   /** Method and exact URL: `GET /oauth/jwks`. A request with a query string goes through Koa. */
   route: string;
-  /** Reports whether this handler can serve the request. If not, Koa does. */
+  /** Reports whether this handler can serve the request. If not, the request goes through Koa. */
   accepts(req: IncomingMessage): boolean;
   handle(req: IncomingMessage, res: ServerResponse, meta: RequestMeta): Promise<void> | void;
 }
@@ -37,21 +37,21 @@ interface Deps {
 type KoaHandler = (req: IncomingMessage, res: ServerResponse) => unknown;
 
 export function createPipeline({ config, certificates, securityHeaders, errorResponses, log }: Deps) {
-  const resolveRequestMeta = createResolveRequestMeta({ ...config, certificates });
-  const logRequest = createLogRequest(log);
+  const resolveRequestMeta = createRequestMetaResolver({ ...config, certificates });
+  const logRequest = createRequestLogger(log);
   const metas = new WeakMap<IncomingMessage, RequestMeta>();
 
   return { listener, setState };
 
   /** Returns the request listener of the server. */
   function listener(directRoutes: DirectRoute[], handleByKoa: KoaHandler) {
-    const direct = new Map(directRoutes.map((one) => [one.route, one]));
+    const routesByRequest = new Map(directRoutes.map((directRoute) => [directRoute.route, directRoute]));
 
     return function handle(req: IncomingMessage, res: ServerResponse): void {
       const meta = prepare(req, res);
-      const found = direct.get(`${req.method} ${req.url}`);
-      if (found?.accepts(req)) {
-        serve(found, req, res, meta);
+      const directRoute = routesByRequest.get(`${req.method} ${req.url}`);
+      if (directRoute?.accepts(req)) {
+        serve(directRoute, req, res, meta);
       } else {
         metas.set(req, meta);
         void handleByKoa(req, res);
@@ -59,6 +59,7 @@ export function createPipeline({ config, certificates, securityHeaders, errorRes
     };
   }
 
+  /** Takes the steps that come before every handler. */
   function prepare(req: IncomingMessage, res: ServerResponse): RequestMeta {
     toOriginForm(req);
     const path = pathOf(req.url!);
@@ -88,7 +89,7 @@ export function createPipeline({ config, certificates, securityHeaders, errorRes
     sendJson(res, appError.status, body, headers);
   }
 
-  /** Gives Koa's handlers what `prepare` found out. */
+  /** Koa middleware: makes the request metadata and the certificates available to handlers. */
   async function setState(ctx: Context, next: Next): Promise<void> {
     ctx.state.meta = metas.get(ctx.req)!;
     ctx.state.certificates = certificates.certificatesOf(ctx.req);

@@ -13,13 +13,13 @@ const COOP = 'Cross-Origin-Opener-Policy';
 const CORP = 'Cross-Origin-Resource-Policy';
 
 /**
- * Chrome applies `form-action` also to redirects after a form, and sign-in and consent end at a
- * client's redirect URI. So this lists all places of redirect URIs, except private-use schemes and
- * other loopback addresses: `allowFormTarget` adds those to the pages that need them.
+ * Chrome also applies `form-action` to redirects after a form, and sign-in and consent end at a
+ * client's redirect URI. So this list allows all redirect URIs except those with a private-use
+ * scheme or another loopback address: `allowFormTarget` adds those to the pages that need them.
  */
 const FORM_TARGETS = ["'self'", 'https:', 'http://localhost:*', 'http://127.0.0.1:*'];
 
-const POLICY = [
+const PAGE_POLICY = [
   "default-src 'none'",
   "style-src 'self'",
   "img-src 'self' data:",
@@ -32,7 +32,8 @@ const POLICY = [
   `form-action ${FORM_TARGETS.join(' ')}`,
 ].join('; ');
 
-const FEATURES = [
+/** Browser features that pages do not use. */
+const DISABLED_FEATURES = [
   'accelerometer',
   'autoplay',
   'browsing-topics',
@@ -79,15 +80,15 @@ export function createSecurityHeaders({ issuer }: { issuer: string }) {
       await next();
     } catch (error) {
       if (error instanceof Error) {
-        const failed = error as Error & { headers?: Record<string, string> };
-        failed.headers = { ...headersFor(ctx.path), ...failed.headers };
+        const withHeaders = error as Error & { headers?: Record<string, string> };
+        withHeaders.headers = { ...headersFor(ctx.path), ...withHeaders.headers };
       }
       throw error;
     }
   }
 }
 
-/** Allows the forms of this page to end at this redirect URI. */
+/** Allows the forms of this page to redirect to this redirect URI. */
 export function allowFormRedirect(ctx: Context, redirectUri: string): void {
   allowFormTarget(ctx, formTarget(redirectUri));
 }
@@ -97,8 +98,8 @@ export function allowFormTarget(ctx: Context, source: string | undefined): void 
   const policy = ctx.response.get(CSP);
   if (!source || !policy) return;
   const directives = policy.split(/;\s*/).map((directive) => {
-    const isAllowed = !directive.startsWith('form-action ') || directive.split(' ').includes(source);
-    return isAllowed ? directive : `${directive} ${source}`;
+    const isMissing = directive.startsWith('form-action ') && !directive.split(' ').includes(source);
+    return isMissing ? `${directive} ${source}` : directive;
   });
   ctx.set(CSP, directives.join('; '));
 }
@@ -110,8 +111,8 @@ export function allowOwnScripts(ctx: Context): void {
 }
 
 /**
- * Keeps the link between this window and the page that opened it. An app that signs users in in a
- * popup needs this on every response, redirects included: a single one without it cuts the link.
+ * Keeps `window.opener`, for an app that opens the sign-in in a popup. The app needs this header on
+ * every response, including redirects: a single response without it removes the opener.
  */
 export function keepOpener(ctx: Context): void {
   ctx.set(COOP, 'unsafe-none');
@@ -131,14 +132,14 @@ export function formTarget(redirectUri: string): string | undefined {
   return isLoopback(hostname) && !['localhost', '127.0.0.1'].includes(hostname) ? 'http:' : undefined;
 }
 
-/** Sent with every API response, so without headers that only a page needs. */
+/** Returns the headers of every API response. They exclude those that only pages need. */
 function apiHeaders(issuer: string): Record<string, string> {
   const headers: Record<string, string> = {
     [CSP]: "default-src 'none'; frame-ancestors 'none'",
     'X-Frame-Options': 'DENY',
     'X-Content-Type-Options': 'nosniff',
     'Referrer-Policy': 'no-referrer',
-    // Most responses are about one user. The few that can be cached override this.
+    // Most responses concern one user. The few that can be cached override this.
     'Cache-Control': 'no-store',
   };
   if (issuer.startsWith('https:')) headers['Strict-Transport-Security'] = `max-age=${HSTS_SECONDS}; includeSubDomains`;
@@ -148,10 +149,10 @@ function apiHeaders(issuer: string): Record<string, string> {
 function pageHeaders(issuer: string): Record<string, string> {
   return {
     ...apiHeaders(issuer),
-    [CSP]: POLICY,
+    [CSP]: PAGE_POLICY,
     [COOP]: 'same-origin',
     [CORP]: 'same-origin',
-    'Permissions-Policy': FEATURES.map((feature) => `${feature}=()`).join(', '),
+    'Permissions-Policy': DISABLED_FEATURES.map((feature) => `${feature}=()`).join(', '),
     'X-Robots-Tag': 'noindex',
   };
 }

@@ -3,7 +3,7 @@
  */
 import type { Context } from './context.js';
 
-/** Redirects to this URL. */
+/** Redirects to a URL with status 303. */
 export function seeOther(ctx: Context, to: string): void {
   ctx.redirect(to);
   ctx.status = 303;

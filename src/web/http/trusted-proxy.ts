@@ -1,6 +1,6 @@
 /**
- * Resolves who sent a request. Host, scheme and client address come from the issuer and from
- * trusted proxies only, never from headers that a client can set (RFC 9700, 4.13).
+ * Creates the request metadata. Host and scheme come from the issuer, the client address from the
+ * connection or from trusted proxies: never from headers that a client can set (RFC 9700, 4.13).
  */
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
@@ -11,10 +11,12 @@ import type { ClientCertificateReader } from './client-certificate.js';
 
 const REQUEST_ID = /^[\w.:-]{1,100}$/;
 /** The prefix of an IPv4 address on a dual-stack socket. Removed, so that logs are readable. */
-const MAPPED = /^::ffff:(?=\d+\.)/i;
+const IPV4_MAPPED_PREFIX = /^::ffff:(?=\d+\.)/i;
 
-/** Rewrites the request's forwarding headers and returns who sent it. Call it once per request. */
-export type ResolveRequestMeta = (req: IncomingMessage, res: ServerResponse) => RequestMeta;
+/**
+ * Overwrites the request's forwarding headers and returns its metadata. Call it once per request.
+ */
+export type RequestMetaResolver = (req: IncomingMessage, res: ServerResponse) => RequestMeta;
 
 interface Deps {
   issuer: string;
@@ -23,21 +25,25 @@ interface Deps {
 }
 
 /**
- * Overwrites the forwarding headers, which Koa and oidc-provider read. The client address is that
- * of the nearest hop that is not a trusted proxy.
+ * Creates the resolver. It overwrites the forwarding headers, because Koa and oidc-provider read
+ * them. The client address is that of the nearest hop that is not a trusted proxy.
  */
-export function createResolveRequestMeta({ issuer, trustedProxies, certificates }: Deps): ResolveRequestMeta {
+export function createRequestMetaResolver({ issuer, trustedProxies, certificates }: Deps): RequestMetaResolver {
   const { host, protocol } = new URL(issuer);
   const scheme = protocol.slice(0, -1);
-  const matches = proxyAddr.compile(trustedProxies);
-  const isTrusted = memoizeByIp((address) => matches(address, 0));
+  const isProxyAddress = proxyAddr.compile(trustedProxies);
+  const isTrusted = memoizeByIp((address) => isProxyAddress(address, 0));
 
   return function resolveRequestMeta(req, res) {
     const { headers, socket } = req;
     const fromProxy = trustedProxies.length > 0 && isTrusted(socket.remoteAddress ?? '');
-    const address = ((fromProxy ? proxyAddr(req, isTrusted) : socket.remoteAddress) ?? '').replace(MAPPED, '');
-    const received = fromProxy ? headers['x-request-id'] : undefined;
-    const requestId = typeof received === 'string' && REQUEST_ID.test(received) ? received : randomUUID();
+    const address = ((fromProxy ? proxyAddr(req, isTrusted) : socket.remoteAddress) ?? '').replace(
+      IPV4_MAPPED_PREFIX,
+      '',
+    );
+    const proxyRequestId = fromProxy ? headers['x-request-id'] : undefined;
+    const requestId =
+      typeof proxyRequestId === 'string' && REQUEST_ID.test(proxyRequestId) ? proxyRequestId : randomUUID();
     certificates.captureHeader(req, fromProxy);
     headers.host = host;
     headers['x-forwarded-proto'] = scheme;

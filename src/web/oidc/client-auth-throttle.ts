@@ -1,6 +1,6 @@
 /**
- * Throttles guessing of client secrets. Counts failures, not requests: a busy gateway legitimately
- * sends hundreds at once.
+ * Limits failed client authentications, so that client secrets cannot be guessed. Counts failures
+ * and not requests, because a busy gateway legitimately sends hundreds at once.
  */
 
 import { MINUTE_SECONDS } from '../../base/clock.js';
@@ -12,11 +12,11 @@ const FAILURE_LIMIT: Limit = { name: 'client-authentication', points: 60, second
 export type ClientAuthThrottle = ReturnType<typeof createClientAuthThrottle>;
 
 export function createClientAuthThrottle({ processRateLimiter }: { processRateLimiter: RateLimiter }) {
-  return { keyFor, throwIfExceeded, count };
+  return { keyFor, throwIfExceeded, countFailure };
 
   /**
-   * Returns the counter of an IP address and, where a Basic header names one, its client. So the
-   * failures of one client do not block another behind the same address.
+   * Returns the key of a counter: the IP address and, if a Basic header names one, the client. The
+   * failures of one client do not block another client at the same address.
    */
   function keyFor(address: string, authorization: string | undefined): string {
     return `${rateLimitKey(address)} ${basicClientId(authorization)}`;
@@ -27,14 +27,14 @@ export function createClientAuthThrottle({ processRateLimiter }: { processRateLi
     return processRateLimiter.throwIfExceeded(FAILURE_LIMIT, key);
   }
 
-  /** Counts the response if its status is 401. */
-  async function count(key: string, status: number): Promise<void> {
-    // The response is sent already, so an exceeded limit takes effect with the next request.
+  /** Counts a response with status 401. */
+  async function countFailure(key: string, status: number): Promise<void> {
+    // The response has been sent, so an exceeded limit takes effect with the next request.
     if (status === 401) await processRateLimiter.consume(FAILURE_LIMIT, key).catch(() => {});
   }
 }
 
-/** The client ID of a Basic header, cut to 100 characters; empty without one. */
+/** Returns the client id of a Basic header, cut to 100 characters. Empty without one. */
 function basicClientId(authorization = ''): string {
   const [, encoded] = /^basic ([\w+/=]{1,400})$/i.exec(authorization) ?? [];
   return encoded ? (Buffer.from(encoded, 'base64').toString().split(':')[0] ?? '').slice(0, 100) : '';

@@ -1,4 +1,4 @@
-/** The OAuth 2.1 and OpenID Connect module: creates its parts and connects them. */
+/** Composes the OAuth 2.1 and OpenID Connect module. */
 import type { Base } from '../../base/base.js';
 import { createRateLimiter } from '../../base/rate-limiter.js';
 import type { Core } from '../../core/core.js';
@@ -28,7 +28,7 @@ interface Deps {
   certificates: ClientCertificateReader;
 }
 
-/** Rejects when oidc-provider does not accept the configuration. */
+/** Creates the router and the direct routes. Rejects if oidc-provider rejects its configuration. */
 export async function createOidcModule(base: Base, core: Core, deps: Deps) {
   const { config, clock, secrets, rateLimiter } = base;
   const { issuer } = config;

@@ -1,6 +1,6 @@
 /** The paths of the OAuth and OpenID Connect endpoints. */
 
-/** In oidc-provider's terms: its `routes` setting takes this object. */
+/** The keys are those of oidc-provider's `routes` setting. */
 export const ROUTES = {
   authorization: '/oauth/authorize',
   token: '/api/v1/oauth/token',
@@ -16,12 +16,15 @@ export const ROUTES = {
   end_session: '/oauth/logout',
 } as const;
 
-/** A second path of the token endpoint, which many clients expect. */
-export const TOKEN_ALIAS = '/oauth/token';
-export const JWKS_ALIAS = '/.well-known/jwks.json';
-export const DISCOVERY = ['/.well-known/openid-configuration', '/.well-known/oauth-authorization-server'] as const;
+/** A second path of the token endpoint, because many clients expect it here. */
+export const TOKEN_ALIAS_PATH = '/oauth/token';
+export const JWKS_ALIAS_PATH = '/.well-known/jwks.json';
+export const DISCOVERY_PATHS = [
+  '/.well-known/openid-configuration',
+  '/.well-known/oauth-authorization-server',
+] as const;
 /** RFC 9728, section 3.1: with and without the path of the resource. */
-export const PROTECTED_RESOURCE = [
+export const PROTECTED_RESOURCE_PATHS = [
   '/.well-known/oauth-protected-resource',
   '/.well-known/oauth-protected-resource/api/v1',
 ] as const;

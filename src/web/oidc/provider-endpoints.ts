@@ -1,16 +1,16 @@
 /**
- * Hands requests to oidc-provider, on the raw request with no body parsed. The checks before that
- * are written once, for Koa's routes and for the direct ones.
+ * Passes requests to oidc-provider, which reads the body itself. Koa's routes and the direct routes
+ * make the same checks first.
  */
 import type { IncomingMessage } from 'node:http';
 import type { Next } from 'koa';
 import { AppError, invalidRequest } from '../../base/app-error.js';
-import { hasSeveralAuthorizations } from '../http/authorization-header.js';
+import { hasSeveralAuthorizationHeaders } from '../http/authorization-header.js';
 import { limitBody } from '../http/body.js';
 import type { Context } from '../http/context.js';
 import type { DirectRoute } from '../http/pipeline.js';
 import type { ClientAuthThrottle } from './client-auth-throttle.js';
-import { MAX_BODY_BYTES, ROUTES, TOKEN_ALIAS } from './paths.js';
+import { MAX_BODY_BYTES, ROUTES, TOKEN_ALIAS_PATH } from './paths.js';
 import type { Providers, RequestHandler } from './provider/provider.js';
 
 interface Deps {
@@ -18,36 +18,36 @@ interface Deps {
   clientAuthThrottle: ClientAuthThrottle;
 }
 
-/** Endpoints at which clients authenticate: failures are throttled. */
-export const CLIENT_ENDPOINTS = [ROUTES.token, TOKEN_ALIAS, ROUTES.introspection, ROUTES.revocation] as const;
+/** Endpoints at which clients authenticate. Failures are limited. */
+export const CLIENT_ENDPOINTS = [ROUTES.token, TOKEN_ALIAS_PATH, ROUTES.introspection, ROUTES.revocation] as const;
 
 export type ProviderEndpoints = ReturnType<typeof createProviderEndpoints>;
 
 export function createProviderEndpoints({ providers, clientAuthThrottle }: Deps) {
   const directRoutes: DirectRoute[] = [
-    ...CLIENT_ENDPOINTS.map((path) => directRoute('POST', path, true)),
-    directRoute('GET', ROUTES.userinfo, false),
-    directRoute('POST', ROUTES.userinfo, false),
+    ...CLIENT_ENDPOINTS.map((path) => directRoute('POST', path, { throttle: true })),
+    directRoute('GET', ROUTES.userinfo),
+    directRoute('POST', ROUTES.userinfo),
   ];
 
   return { directRoutes, checkBody, throttleClientAuth, toProvider };
 
-  function directRoute(method: string, path: string, throttled: boolean): DirectRoute {
+  function directRoute(method: string, path: string, { throttle = false } = {}): DirectRoute {
     return {
       route: `${method} ${path}`,
       accepts: () => true,
       async handle(req, res, { address }) {
         limitBody(req, res, MAX_BODY_BYTES);
-        const key = throttled ? clientAuthThrottle.keyFor(address, req.headers.authorization) : undefined;
+        const key = throttle ? clientAuthThrottle.keyFor(address, req.headers.authorization) : undefined;
         if (key) await clientAuthThrottle.throwIfExceeded(key);
         const handler = await handlerFor(req, path);
         await handler(req, res);
-        if (key) await clientAuthThrottle.count(key, res.statusCode);
+        if (key) await clientAuthThrottle.countFailure(key, res.statusCode);
       },
     };
   }
 
-  /** Koa middleware: rejects a compressed or too large body. */
+  /** Koa middleware: rejects a body that is compressed or too large. */
   async function checkBody(ctx: Context, next: Next): Promise<void> {
     limitBody(ctx.req, ctx.res, MAX_BODY_BYTES);
     await next();
@@ -58,7 +58,7 @@ export function createProviderEndpoints({ providers, clientAuthThrottle }: Deps)
     const key = clientAuthThrottle.keyFor(ctx.state.meta.address, ctx.req.headers.authorization);
     await clientAuthThrottle.throwIfExceeded(key);
     await next();
-    await clientAuthThrottle.count(key, ctx.res.statusCode);
+    await clientAuthThrottle.countFailure(key, ctx.res.statusCode);
   }
 
   /** Koa handler: oidc-provider sends the response. */
@@ -66,13 +66,13 @@ export function createProviderEndpoints({ providers, clientAuthThrottle }: Deps)
     if (ctx.method === 'HEAD') throw new AppError(405, 'method_not_allowed', 'This URL does not support that method.');
     const handler = await handlerFor(ctx.req, ctx.path);
     ctx.respond = false;
-    ctx.status = 404; // Koa's default, from which oidc-provider's own context starts
+    ctx.status = 404; // oidc-provider creates a context of its own, which starts with Koa's default
     await handler(ctx.req, ctx.res);
   }
 
   async function handlerFor(req: IncomingMessage, path: string): Promise<RequestHandler> {
-    if (hasSeveralAuthorizations(req)) throw invalidRequest('Send one Authorization header.');
-    const { handleMain, handleAlias } = providers.ready() ?? (await providers.current());
-    return path === TOKEN_ALIAS ? handleAlias : handleMain;
+    if (hasSeveralAuthorizationHeaders(req)) throw invalidRequest('Send one Authorization header.');
+    const { handleMain, handleAlias } = providers.currentIfBuilt() ?? (await providers.current());
+    return path === TOKEN_ALIAS_PATH ? handleAlias : handleMain;
   }
 }

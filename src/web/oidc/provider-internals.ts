@@ -1,15 +1,13 @@
 /**
- * The internals of oidc-provider that this module relies on beyond its documented API, as they are
- * in 9.13.3, the version that package.json pins. Before taking another version, compare its code
- * with this file and with `patches/README.md`.
+ * The undocumented internals of oidc-provider that this module relies on, as they are in 9.13.3,
+ * the version that package.json pins. Before an update, compare the new version with this file and
+ * with `patches/README.md`.
  */
 import type Provider from 'oidc-provider';
 import type { AccessToken, Client, Grant, KoaContextWithOIDC, Session } from 'oidc-provider';
 import type { Payload } from '../../core/oauth-storage/stores.js';
 
-/**
- * The undocumented members of a provider. Its classes are its own: a patch affects one provider.
- */
+/** The undocumented members of a provider. Each provider has its own classes to patch. */
 export interface ProviderInternals {
   Client: ClientClass;
   Session: SessionClass;
@@ -22,7 +20,7 @@ export interface ProviderInternals {
   readonly responseHooks: ResponseHook[];
 }
 
-/** Returns no promise where it has nothing to wait for: hooks run with every request. */
+/** Returns a promise only if it must wait, because hooks run for every response. */
 export type ResponseHook = (ctx: KoaContextWithOIDC) => Promise<void> | void;
 
 export type BackchannelRequest = InstanceType<Provider['BackchannelAuthenticationRequest']>;
@@ -30,7 +28,7 @@ export type BackchannelRequest = InstanceType<Provider['BackchannelAuthenticatio
 /** A client that can receive back-channel logout tokens. */
 export type LogoutClient = Client & { backchannelLogout(accountId: string, sid: string): Promise<void> };
 
-/** A browser session, with the flags that it carries during one request. */
+/** A browser session of the provider, with its state during one request. */
 export type ProviderSession = Session & { touched?: boolean; new?: boolean; destroyed?: boolean; oldId?: string };
 
 /** An error that the provider throws or passes to its listeners. */
@@ -38,14 +36,14 @@ export type ProviderError = Error & {
   error?: string;
   error_description?: string;
   error_detail?: string;
-  /** False where the error must not be sent to the redirect URI. */
+  /** False if the error must not be sent to the redirect URI. */
   allow_redirect?: boolean;
-  /** The text that the user entered, when it was not a user code. */
+  /** The user's input, if it is not a valid user code. */
   userCode?: string;
 };
 
-interface Finder<Found> {
-  find(value: string, options?: object): Promise<Found | undefined>;
+interface Finder<Model> {
+  find(value: string, options?: object): Promise<Model | undefined>;
 }
 
 interface ClientClass extends Finder<Client> {
@@ -87,10 +85,12 @@ interface ProviderContext {
   entity(name: string, value: unknown): void;
 }
 
-/** Returns the internals of a provider and installs its response hooks. Call it once for each. */
+/**
+ * Returns the internals of a provider and installs its response hooks. Call it once per provider.
+ */
 export function internalsOf(provider: Provider): ProviderInternals {
   const responseHooks: ResponseHook[] = [];
-  // One middleware runs all hooks, because each middleware costs time with every request.
+  // One middleware runs all hooks, because each middleware adds time to every request.
   provider.use(async function runResponseHooks(ctx, next) {
     await next();
     for (const hook of responseHooks) {
@@ -102,7 +102,7 @@ export function internalsOf(provider: Provider): ProviderInternals {
 }
 
 /**
- * Replaces the class of `ctx.oidc`. `Context` must extend the current one: several patches do this.
+ * Replaces the class of `ctx.oidc`. `Context` must extend the current class, which others patched.
  */
 export function replaceContext(internals: ProviderInternals, Context: ContextClass): void {
   Object.defineProperty(internals, 'OIDCContext', { value: Context, configurable: true });

@@ -21,14 +21,14 @@ interface Deps {
   wellKnown: WellKnown;
   interactions: ReturnType<typeof createInteractions>;
   rateLimiter: RateLimiter;
-  /** Counts in this process only: a shared counter would cost more than the request it counts. */
+  /** Counts per process, because a shared counter would cost more than the request itself. */
   processRateLimiter: RateLimiter;
   endpoints: ProviderEndpoints;
 }
 
 const REGISTRATION_LIMIT: Limit = { name: 'client-registration', points: 60, seconds: HOUR_SECONDS };
 const USER_CODE_LIMIT: Limit = { name: 'device-user-code', points: 30, seconds: 10 * MINUTE_SECONDS };
-/** For requests that store an interaction, a pushed request or a device code. */
+/** For requests that store an interaction, a pushed authorization request or a device code. */
 const INTERACTION_LIMIT: Limit = { name: 'authorization', points: 600, seconds: MINUTE_SECONDS };
 const MAX_URL_LENGTH = 8 * 1024;
 
@@ -49,8 +49,8 @@ export function createOidcRouter({
     router.get(path, wellKnown.handler).options(path, allowAnyOrigin, preflight);
 
   router.get(ROUTES.authorization, keepOpenerForPopups, limitPerProcess, toProvider);
-  router.post(ROUTES.authorization, keepOpenerForPopups, asQuery);
-  router.get(`${ROUTES.authorization}/:uid`, keepOpenerForPopups, withoutQuery, toProvider);
+  router.post(ROUTES.authorization, keepOpenerForPopups, redirectToGet);
+  router.get(`${ROUTES.authorization}/:uid`, keepOpenerForPopups, removeQuery, toProvider);
   router.get('/interaction/:uid', interactions.decide);
   router.post('/interaction/:uid', parseForm, interactions.answer);
 
@@ -72,7 +72,7 @@ export function createOidcRouter({
   router.post(ROUTES.code_verification, checkBody, restartExpiredInteraction, limitUserCodes, toProvider);
   router.get(`${ROUTES.code_verification}/:uid`, toProvider);
 
-  router.get(ROUTES.end_session, toProvider).post(ROUTES.end_session, asQuery);
+  router.get(ROUTES.end_session, toProvider).post(ROUTES.end_session, redirectToGet);
   router.post(`${ROUTES.end_session}/confirm`, checkBody, toProvider);
   router.get(`${ROUTES.end_session}/success`, toProvider);
   return router;
@@ -81,52 +81,52 @@ export function createOidcRouter({
     router
       .post(registration, allowAnyOrigin, checkBody, limitRegistrations, toProvider)
       .options(registration, allowAnyOrigin, preflight);
-    const one = `${registration}/:clientId`;
+    const clientPath = `${registration}/:clientId`;
     router
-      .get(one, allowAnyOrigin, toProvider)
-      .put(one, allowAnyOrigin, checkBody, toProvider)
-      .delete(one, allowAnyOrigin, toProvider)
-      .options(one, allowAnyOrigin, preflight);
+      .get(clientPath, allowAnyOrigin, toProvider)
+      .put(clientPath, allowAnyOrigin, checkBody, toProvider)
+      .delete(clientPath, allowAnyOrigin, toProvider)
+      .options(clientPath, allowAnyOrigin, preflight);
   }
 
   async function limitRegistrations(ctx: Context, next: Next): Promise<void> {
-    await rateLimiter.consume(REGISTRATION_LIMIT, networkOf(ctx));
+    await rateLimiter.consume(REGISTRATION_LIMIT, rateLimitKeyOf(ctx));
     await next();
   }
 
-  /** User codes are short, so guessing is throttled (RFC 8628, 5.1). */
+  /** Limits attempts, because user codes are short enough to guess (RFC 8628, 5.1). */
   async function limitUserCodes(ctx: Context, next: Next): Promise<void> {
-    await rateLimiter.consume(USER_CODE_LIMIT, networkOf(ctx));
+    await rateLimiter.consume(USER_CODE_LIMIT, rateLimitKeyOf(ctx));
     await next();
   }
 
-  /** Shows the form again when the browser has lost the session cookie of the submitted page. */
+  /** Shows the form again if the browser has lost the session cookie that belongs to it. */
   async function restartExpiredInteraction(ctx: Context, next: Next): Promise<void> {
     const isForm = ctx.request.length !== undefined; // browsers always send the length of a form
     if (isForm && !ctx.cookies.get(sessionCookie, { signed: false })) return seeOther(ctx, ROUTES.code_verification);
     await next();
   }
 
-  /** For endpoints without authentication that store something for each request. */
+  /** Limits requests that need no authentication and store something. */
   async function limitPerProcess(ctx: Context, next: Next): Promise<void> {
     if (ctx.url.length > MAX_URL_LENGTH) {
       throw invalidRequest('The request is too long for a URL. Use a pushed authorization request (RFC 9126).');
     }
-    await processRateLimiter.consume(INTERACTION_LIMIT, networkOf(ctx));
+    await processRateLimiter.consume(INTERACTION_LIMIT, rateLimitKeyOf(ctx));
     await next();
   }
 }
 
-const networkOf = (ctx: Context) => rateLimitKey(ctx.state.meta.address);
+const rateLimitKeyOf = (ctx: Context) => rateLimitKey(ctx.state.meta.address);
 
-/** For the first and the last step of a sign-in: the app can have opened it in a popup. */
+/** Keeps `window.opener` in the first and the last step of a sign-in, which can be in a popup. */
 async function keepOpenerForPopups(ctx: Context, next: Next): Promise<void> {
   keepOpener(ctx);
   await next();
 }
 
-/** Removes the query: a `client_id` there makes the provider's error handler fail. */
-async function withoutQuery(ctx: Context, next: Next): Promise<void> {
+/** Removes the query, because a `client_id` in it makes the provider's error handler fail. */
+async function removeQuery(ctx: Context, next: Next): Promise<void> {
   ctx.url = ctx.path;
   await next();
 }
@@ -145,10 +145,10 @@ function preflight(ctx: Context): void {
 }
 
 /**
- * Redirects a form POST to the same request as a GET (OIDC Core 3.1.2.1 requires POST too). A
- * cross-site POST comes without our SameSite=Lax cookies, the GET has them.
+ * Redirects a form POST to the same request with GET (OIDC Core 3.1.2.1 requires POST as well). A
+ * cross-site POST lacks our SameSite=Lax cookies; the GET has them.
  */
-async function asQuery(ctx: Context): Promise<void> {
+async function redirectToGet(ctx: Context): Promise<void> {
   if (!ctx.is('urlencoded')) {
     throw new AppError(415, 'unsupported_media_type', 'Send a form (application/x-www-form-urlencoded).');
   }

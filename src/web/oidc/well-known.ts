@@ -9,7 +9,7 @@ import type { Resource, Resources } from '../../core/resources/resources.js';
 import { DPOP_ALGORITHMS } from '../../kit/dpop.js';
 import type { Context } from '../http/context.js';
 import type { DirectRoute } from '../http/pipeline.js';
-import { DISCOVERY, JWKS_ALIAS, PROTECTED_RESOURCE, ROUTES } from './paths.js';
+import { DISCOVERY_PATHS, JWKS_ALIAS_PATH, PROTECTED_RESOURCE_PATHS, ROUTES } from './paths.js';
 import type { Providers } from './provider/provider.js';
 
 interface Deps {
@@ -18,46 +18,47 @@ interface Deps {
   providers: Providers;
 }
 
-/**
- * Caching time of the key set. Shorter than the time between publishing a key and its first use.
- */
+/** Caching time. Shorter than the time between publishing a key and its first use. */
 const MAX_AGE_SECONDS = 5 * MINUTE_SECONDS;
 const JSON_TYPE = 'application/json; charset=utf-8';
 const JWKS_TYPE = 'application/jwk-set+json; charset=utf-8';
 
-type WellKnownName = 'discovery' | 'jwks' | 'protectedResource';
-type Generated = { discovery: string; jwks: string };
-type Document = { body: string; type: string; length: number };
+type DocumentName = 'discovery' | 'jwks' | 'protectedResource';
+type GeneratedDocuments = { discovery: string; jwks: string };
+type ServedDocument = { body: string; type: string; length: number };
 
-export const WELL_KNOWN_PATHS: Record<string, WellKnownName> = Object.fromEntries([
-  ...DISCOVERY.map((path) => [path, 'discovery'] as const),
-  ...[ROUTES.jwks, JWKS_ALIAS].map((path) => [path, 'jwks'] as const),
-  ...PROTECTED_RESOURCE.map((path) => [path, 'protectedResource'] as const),
+export const WELL_KNOWN_PATHS: Record<string, DocumentName> = Object.fromEntries([
+  ...DISCOVERY_PATHS.map((path) => [path, 'discovery'] as const),
+  ...[ROUTES.jwks, JWKS_ALIAS_PATH].map((path) => [path, 'jwks'] as const),
+  ...PROTECTED_RESOURCE_PATHS.map((path) => [path, 'protectedResource'] as const),
 ]);
 
 export type WellKnown = ReturnType<typeof createWellKnown>;
 
 export function createWellKnown({ issuer, resources, providers }: Deps) {
   const protectedResource = protectedResourceMetadata(issuer, resources.own);
-  let cached: { from: Generated; documents: Record<WellKnownName, Document> } | undefined;
+  let cached: { generated: GeneratedDocuments; documents: Record<DocumentName, ServedDocument> } | undefined;
 
   const directRoutes: DirectRoute[] = Object.entries(WELL_KNOWN_PATHS).map(([path, name]) => ({
     route: `GET ${path}`,
-    accepts: () => providers.ready() !== undefined,
-    handle: (_req, res) => send(res, name, providers.ready()!),
+    accepts: () => providers.currentIfBuilt() !== undefined,
+    handle: (_req, res) => send(res, name, providers.currentIfBuilt()!),
   }));
 
   return { directRoutes, handler };
 
-  /** Handles requests with HEAD or a query string, and those during a change of keys. */
+  /**
+   * Koa handler for requests that no direct route accepts: HEAD, a query string, or providers that
+   * are being rebuilt.
+   */
   async function handler(ctx: Context): Promise<void> {
     const current = await providers.current();
     ctx.respond = false;
     send(ctx.res, WELL_KNOWN_PATHS[ctx.path]!, current);
   }
 
-  function send(res: ServerResponse, name: WellKnownName, current: Generated): void {
-    if (cached?.from !== current) cached = { from: current, documents: documentsOf(current) };
+  function send(res: ServerResponse, name: DocumentName, generated: GeneratedDocuments): void {
+    if (cached?.generated !== generated) cached = { generated, documents: documentsOf(generated) };
     const { body, type, length } = cached.documents[name];
     res.statusCode = 200;
     res.setHeader('Access-Control-Allow-Origin', '*');
@@ -67,7 +68,7 @@ export function createWellKnown({ issuer, resources, providers }: Deps) {
     res.end(body);
   }
 
-  function documentsOf({ discovery, jwks }: Generated): Record<WellKnownName, Document> {
+  function documentsOf({ discovery, jwks }: GeneratedDocuments): Record<DocumentName, ServedDocument> {
     return {
       discovery: toDocument(discovery, JSON_TYPE),
       jwks: toDocument(jwks, JWKS_TYPE),
@@ -76,20 +77,18 @@ export function createWellKnown({ issuer, resources, providers }: Deps) {
   }
 }
 
-function toDocument(body: string, type: string): Document {
+function toDocument(body: string, type: string): ServedDocument {
   if (!body.startsWith('{')) throw serviceUnavailable('The document is not ready.');
   return { body, type, length: Buffer.byteLength(body) };
 }
 
-/**
- * The metadata of Signet's own API (RFC 9728), by which a client finds the authorization server.
- */
+/** Returns the protected resource metadata of Signet's own API (RFC 9728). */
 function protectedResourceMetadata(issuer: string, own: Resource): string {
   return JSON.stringify({
     resource: own.identifier,
     resource_name: own.name,
     authorization_servers: [issuer],
-    // MCP clients request every scope listed here, so the capabilities of agents are left out.
+    // MCP clients request every scope in this list, so it excludes the capabilities of agents.
     scopes_supported: own.scopes.filter(({ capability }) => !capability).map(({ name }) => name),
     bearer_methods_supported: ['header'],
     dpop_signing_alg_values_supported: DPOP_ALGORITHMS,

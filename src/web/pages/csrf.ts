@@ -1,5 +1,4 @@
-/** CSRF protection of forms: a token that is bound to a cookie of the browser. */
-
+/** CSRF protection of forms: each form has a token that is derived from a cookie of the browser. */
 import { forbidden } from '../../base/app-error.js';
 import type { Secrets } from '../../base/crypto.js';
 import { constantTimeEqual, hmacSha256, randomToken } from '../../base/crypto.js';
@@ -16,15 +15,15 @@ export function createCsrf({ issuer, secrets }: { issuer: string; secrets: Secre
   /**
    * Returns the token for this browser's forms. Sets the cookie if it is missing.
    *
-   * @param bound other form content that must not come from another browser
+   * @param boundValue a value in the form; the token is valid only together with it
    */
-  function tokenFor(ctx: Context, bound = ''): string {
+  function tokenFor(ctx: Context, boundValue = ''): string {
     let seed = ctx.cookies.get(name, { signed: false });
     if (!seed || !/^[\w-]{43}$/.test(seed)) {
       seed = randomToken();
       ctx.cookies.set(name, seed, options);
     }
-    return hmacSha256(secrets.key('csrf'), seed + bound);
+    return hmacSha256(secrets.key('csrf'), seed + boundValue);
   }
 
   /** Replaces the seed after a sign-in, so that earlier tokens become invalid. */
@@ -32,20 +31,18 @@ export function createCsrf({ issuer, secrets }: { issuer: string; secrets: Secre
     ctx.cookies.set(name, randomToken(), options);
   }
 
-  /**
-   * Throws `csrf_validation_failed` unless the form came from a page that this browser received.
-   */
-  function check(ctx: Context, token: unknown, bound = ''): void {
+  /** Throws `csrf_validation_failed` unless this browser submitted a form of one of our pages. */
+  function check(ctx: Context, token: unknown, boundValue = ''): void {
     const site = ctx.get('Sec-Fetch-Site');
     const origin = ctx.get('Origin');
-    const isCrossOrigin =
+    const isCrossSite =
       (site && site !== 'same-origin' && site !== 'none') || (origin && origin !== 'null' && origin !== issuer);
     const seed = ctx.cookies.get(name, { signed: false });
-    const isValid =
+    const isValidToken =
       typeof token === 'string' &&
       seed !== undefined &&
-      secrets.keys('csrf').some((key) => constantTimeEqual(hmacSha256(key, seed + bound), token));
-    if (isCrossOrigin || !isValid) {
+      secrets.keys('csrf').some((key) => constantTimeEqual(hmacSha256(key, seed + boundValue), token));
+    if (isCrossSite || !isValidToken) {
       throw forbidden('csrf_validation_failed', 'This form has expired. Go back, reload the page and try again.');
     }
   }

@@ -1,12 +1,15 @@
 /** Formats times for pages. */
 import { DAY_SECONDS, HOUR_SECONDS, MINUTE_SECONDS, SECOND_MS } from '../../base/clock.js';
 
-const DAY = new Intl.DateTimeFormat('en-GB', { dateStyle: 'long', timeZone: 'UTC' });
+const DAY_FORMAT = new Intl.DateTimeFormat('en-GB', { dateStyle: 'long', timeZone: 'UTC' });
 
 /** "22 November 2026" */
-export const describeDay = (date: Date) => DAY.format(date);
+export const describeDay = (date: Date) => DAY_FORMAT.format(date);
 
-/** "5 minutes ago", "3 hours ago", then the day, because the user's time zone is unknown. */
+/**
+ * "5 minutes ago", "3 hours ago". Returns only the day after 24 hours, because the user's time zone
+ * is unknown.
+ */
 export function describeAge(date: Date, now: Date): string {
   const minutes = Math.floor((now.getTime() - date.getTime()) / (MINUTE_SECONDS * SECOND_MS));
   if (minutes < 1) return 'just now';
@@ -15,7 +18,7 @@ export function describeAge(date: Date, now: Date): string {
   return describeDay(date);
 }
 
-/** Formats the last use of a session, which is recorded once an hour. */
+/** Formats the last use of a session, which is recorded at most once an hour. */
 export function describeLastUse(date: Date, now: Date): string {
   return now.getTime() - date.getTime() < HOUR_SECONDS * SECOND_MS ? 'within the last hour' : describeAge(date, now);
 }
@@ -26,7 +29,7 @@ export function describeTimeLeft(until: Date, now: Date): string {
   return minutes <= 1 ? 'for at most a minute' : `for ${minutes} more minutes`;
 }
 
-/** "in 9 minutes", "in 5 hours", then the day. */
+/** "in 9 minutes", "in 5 hours"; after 24 hours "on 22 November 2026". */
 export function describeExpiry(date: Date, now: Date): string {
   const minutes = Math.max(1, Math.ceil((date.getTime() - now.getTime()) / (MINUTE_SECONDS * SECOND_MS)));
   if (minutes < 60) return `in ${count(minutes, 'minute')}`;
@@ -41,4 +44,4 @@ export function describeDuration(seconds: number): string {
   return count(Math.ceil(seconds / MINUTE_SECONDS), 'minute');
 }
 
-const count = (n: number, unit: string) => `${n} ${unit}${n === 1 ? '' : 's'}`;
+const count = (amount: number, unit: string) => `${amount} ${unit}${amount === 1 ? '' : 's'}`;

@@ -1,16 +1,17 @@
-/** The destination after a sign-in, and the app that requested it. Never leads to another site. */
+/** The destination after a sign-in, and the app that requested it. It is never another site. */
 import { constantTimeEqual, hmacSha256, type Secrets } from '../../base/crypto.js';
 import { queryParam } from '../http/body.js';
 import type { Context } from '../http/context.js';
 import { allowFormTarget } from '../http/security-headers.js';
 
-const HOME = '/account';
-const MAX_LENGTH = 2000;
-// biome-ignore lint/suspicious/noControlCharactersInRegex: exactly those are refused
-const UNSAFE = /[\u0000-\u0020\u007f\\]/;
+const DEFAULT_DESTINATION = '/account';
+const MAX_PATH_LENGTH = 2000;
+// biome-ignore lint/suspicious/noControlCharactersInRegex: matched in order to reject them
+const UNSAFE_CHARACTERS = /[\u0000-\u0020\u007f\\]/;
 
 /** The destination of a sign-in. */
 export interface LoginRedirect {
+  /** A path of this server. */
   returnTo: string;
   /** The app that requested the sign-in. */
   appName?: string;
@@ -22,28 +23,30 @@ export interface LoginRedirect {
 
 export type LoginRedirects = ReturnType<typeof createLoginRedirects>;
 
-/** Returns the path if it belongs to this server, else the account page (RFC 9700, 4.11). */
+/** Returns the value if it is a path of this server, else the account page (RFC 9700, 4.11). */
 export function safeReturnTo(value: unknown): string {
-  if (typeof value !== 'string' || value.length > MAX_LENGTH || UNSAFE.test(value)) return HOME;
-  if (!value.startsWith('/') || value.startsWith('//')) return HOME;
+  if (typeof value !== 'string' || value.length > MAX_PATH_LENGTH || UNSAFE_CHARACTERS.test(value))
+    return DEFAULT_DESTINATION;
+  if (!value.startsWith('/') || value.startsWith('//')) return DEFAULT_DESTINATION;
   const base = 'https://own.invalid';
   const url = URL.parse(value, base);
-  return url?.origin === base ? `${url.pathname}${url.search}`.replace(/^\/{2,}/, '/') : HOME;
+  return url?.origin === base ? `${url.pathname}${url.search}`.replace(/^\/{2,}/, '/') : DEFAULT_DESTINATION;
 }
 
 /**
- * Creates and reads the query of the sign-in page. The name of the app is signed, so that nothing
- * else can make the page name an app.
+ * Creates and reads the query of the sign-in page. The name of the app is signed, so that an
+ * attacker cannot create a link to a sign-in page that names an app.
  */
 export function createLoginRedirects({ secrets }: { secrets: Secrets }) {
   return { urlFor, read };
 
+  /** Returns the URL of a sign-in page with this destination in its query. */
   function urlFor(
     path: '/login' | '/login/otp' | '/register' | `/login/with/${string}`,
     { returnTo, appName, formTarget, email }: LoginRedirect,
   ): string {
     const query = new URLSearchParams({
-      ...(returnTo !== HOME && { return_to: returnTo }),
+      ...(returnTo !== DEFAULT_DESTINATION && { return_to: returnTo }),
       ...(appName && { app: appName, ...(formTarget && { to: formTarget }) }),
       ...(appName && { proof: sign(secrets.key('login-redirect'), returnTo, appName, formTarget) }),
       ...(email && { login_hint: email }),
@@ -51,17 +54,17 @@ export function createLoginRedirects({ secrets }: { secrets: Secrets }) {
     return query.size > 0 ? `${path}?${query}` : path;
   }
 
-  /** Reads the destination, and allows the forms of this page to lead there. */
+  /** Returns the destination in the query, and allows the forms of this page to redirect there. */
   function read(ctx: Context): LoginRedirect {
     const returnTo = safeReturnTo(queryParam(ctx, 'return_to'));
     const appName = queryParam(ctx, 'app');
     const formTarget = queryParam(ctx, 'to');
     const proof = queryParam(ctx, 'proof') ?? '';
-    const genuine =
+    const isSigned =
       appName &&
       secrets.keys('login-redirect').some((key) => constantTimeEqual(sign(key, returnTo, appName, formTarget), proof));
     const email = queryParam(ctx, 'login_hint')?.slice(0, 254);
-    if (!genuine) return { returnTo, appName: undefined, email };
+    if (!isSigned) return { returnTo, appName: undefined, email };
     allowFormTarget(ctx, formTarget);
     return { returnTo, appName, formTarget, email };
   }

@@ -1,4 +1,4 @@
-/** Pages shared by several modules, and the values that each prints. */
+/** View models of the pages that several modules share. */
 
 export interface SharedPages {
   home: HomePage;
@@ -20,7 +20,7 @@ interface ErrorPage {
   /** "Page not found" */
   heading: string;
   message: string;
-  /** For a report of the error: `invalid_request`. */
+  /** The error code, for support: `invalid_request`. */
   code?: string;
   requestId?: string;
   backHref?: string;
@@ -35,16 +35,16 @@ interface InvalidLinkPage {
   action: string;
 }
 
-/** Mail that was stored instead of sent. */
+/** Messages that were stored instead of sent. */
 interface OutboxPage {
-  /** The folder that stores the mail. */
+  /** The folder that stores the messages. */
   folder: string;
-  mails: {
+  messages: {
     subject: string;
     to: string;
     /** "2026-11-22 13:20:59 UTC" */
-    at: string;
-    /** The text, split at links. */
+    sentAt: string;
+    /** The text, split at its links. */
     parts: { text: string; href?: string }[];
   }[];
 }

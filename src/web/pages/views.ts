@@ -1,6 +1,6 @@
 /**
- * Renders pages from the templates in views/. The `view-models.ts` of each module says which page
- * prints which values. Templates escape every value.
+ * Renders pages from the templates in views/. The `view-models.ts` of each module has the types of
+ * the values that its pages print. Templates escape every value.
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import ejs from 'ejs';
 import type { SharedPages } from './view-models.js';
 
-const VIEWS = fileURLToPath(new URL('../../../views/', import.meta.url));
+const VIEWS_DIRECTORY = fileURLToPath(new URL('../../../views/', import.meta.url));
 
 interface Options {
   /** The display name from `BRAND_NAME`, in the header and title of every page. */
@@ -25,12 +25,17 @@ interface Options {
 }
 
 /** Renders the pages of one module, and the shared ones. */
-export interface Views<Own = unknown> {
-  render<Name extends keyof (Own & SharedPages)>(name: Name, values: (Own & SharedPages)[Name]): string;
+export interface Views<Pages = unknown> {
+  render<Name extends keyof (Pages & SharedPages)>(name: Name, values: (Pages & SharedPages)[Name]): string;
 }
 
-/** Each module names its pages with `Views`. */
-export function createViews({ brandName, directory = VIEWS, cache = true, assetUrl = plainAssetUrl }: Options) {
+/** Creates the renderer. Each module uses it with its own pages: `Views<AccountPages>`. */
+export function createViews({
+  brandName,
+  directory = VIEWS_DIRECTORY,
+  cache = true,
+  assetUrl = plainAssetUrl,
+}: Options) {
   const templates = new Map<string, ejs.TemplateFunction>();
   const layout = { brandName, stylesheetHref: assetUrl('signet.css'), iconHref: assetUrl('favicon.svg') };
   return { render };
@@ -41,10 +46,10 @@ export function createViews({ brandName, directory = VIEWS, cache = true, assetU
   }
 
   function template(name: string): ejs.TemplateFunction {
-    const known = templates.get(name);
-    if (known) return known;
+    const cached = templates.get(name);
+    if (cached) return cached;
     const filename = join(directory, `${name}.ejs`);
-    if (!existsSync(filename)) throw new Error(`There is no page named ${name}`);
+    if (!existsSync(filename)) throw new Error(`there is no page named ${name}`);
     // Strict mode: a template reads `page.x`, so an absent value is empty and not a ReferenceError.
     const compiled = ejs.compile(readFileSync(filename, 'utf8'), {
       filename,

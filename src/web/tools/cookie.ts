@@ -2,7 +2,7 @@
 import { SECOND_MS } from '../../base/clock.js';
 import type { SessionWithAccessToken } from '../../core/sessions/tokens.js';
 import { isLoopback } from '../../kit/loopback.js';
-import type { Browsers } from '../endpoints/endpoint.js';
+import type { CookieAuth } from '../endpoints/endpoint.js';
 import type { OriginCheck } from '../endpoints/origin-check.js';
 import type { Context } from '../http/context.js';
 
@@ -18,15 +18,20 @@ export function createToolsCookie({ issuer, name, originCheck }: Deps) {
   const { protocol, hostname } = new URL(issuer);
   const secure = protocol === 'https:';
   const options = { httpOnly: true, secure, sameSite: 'strict', path: '/api', signed: false, overwrite: true } as const;
-  const browsers: Browsers = { cookieName: name, scheme: 'toolsCookie', hasCsrfToken: false, checkChange };
+  const authentication: CookieAuth = {
+    cookieName: name,
+    scheme: 'toolsCookie',
+    requiresCsrfToken: false,
+    checkCsrf,
+  };
 
-  return { browsers, checkChange, set, clear };
+  return { authentication, checkCsrf, set, clear };
 
   /**
    * Requests without an origin do not come from a page: browsers send it with each change. SameSite
    * stops other sites; this check stops other origins of our own site, such as the tools.
    */
-  function checkChange(ctx: Context): void {
+  function checkCsrf(ctx: Context): void {
     originCheck.check(ctx);
   }
 

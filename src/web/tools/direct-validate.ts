@@ -6,8 +6,8 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { RequestMeta } from '../../core/request-meta.js';
 import type { PresentedCredential } from '../endpoints/extract-credential.js';
 import { readJson } from '../endpoints/json-body.js';
-import { hasSeveralAuthorizations } from '../http/authorization-header.js';
-import { parsed } from '../http/body.js';
+import { hasSeveralAuthorizationHeaders } from '../http/authorization-header.js';
+import { validate } from '../http/body.js';
 import type { ClientCertificateReader } from '../http/client-certificate.js';
 import type { DirectRoute } from '../http/pipeline.js';
 import { setLimitHeaders } from '../http/rate-limit-headers.js';
@@ -31,16 +31,16 @@ export function createDirectValidate({ validation, certificates }: Deps): Direct
   async function handle(req: IncomingMessage, res: ServerResponse, { address }: RequestMeta): Promise<void> {
     const limit = await validation.count(address);
     if (limit) setLimitHeaders(res, limit);
-    const input = parsed(ValidateRequest, await readBody(req), 'body');
+    const input = validate(ValidateRequest, await readBody(req), 'body');
     const presentation = { scheme: 'bearer' as const, certificates: certificates.certificatesOf(req) };
-    const presented: PresentedCredential = { value: bearerToken(req)!, by: 'header', presentation };
+    const presented: PresentedCredential = { value: bearerToken(req)!, source: 'header', presentation };
     sendJson(res, 200, await validation.respond(() => presented, input));
   }
 }
 
 function accepts(req: IncomingMessage): boolean {
   const { headers } = req;
-  if (SPECIAL.some((name) => headers[name] !== undefined) || hasSeveralAuthorizations(req)) return false;
+  if (SPECIAL.some((name) => headers[name] !== undefined) || hasSeveralAuthorizationHeaders(req)) return false;
   const length = Number(headers['content-length'] ?? 0);
   if (length > MAX_BODY_BYTES || (length > 0 && !JSON_TYPE.test(headers['content-type'] ?? ''))) return false;
   return bearerToken(req) !== undefined;

@@ -7,8 +7,8 @@ import { type ApiKey, KEY_ROLES } from '../../core/api-keys/api-keys.js';
 import { formatWith } from '../../core/api-keys/formats.js';
 import type { Core } from '../../core/core.js';
 import type { LoginPrincipal } from '../../core/credentials/principal.js';
-import type { Api } from '../endpoints/endpoint.js';
-import { text } from '../endpoints/json-body.js';
+import type { Api } from '../endpoints/endpoints.js';
+import { boundedString } from '../endpoints/json-body.js';
 import type { Context } from '../http/context.js';
 import { Ok } from './schemas.js';
 
@@ -16,8 +16,8 @@ interface Deps extends Pick<Core, 'accounts' | 'apiKeys'> {
   api: Api;
 }
 
-const OfUser = z.object({ user_id: text(100).optional().describe('Another user, for administrators.') });
-const NewKey = OfUser.extend({ name: text() });
+const OfUser = z.object({ user_id: boundedString(100).optional().describe('Another user, for administrators.') });
+const NewKey = OfUser.extend({ name: boundedString() });
 const FreshKey = Ok.extend({
   key: z.string().describe('The key. Shown once.'),
   prefix: z.string().describe('The first characters of the key.'),
@@ -49,7 +49,7 @@ export function addKeys({ api, accounts, apiKeys }: Deps): void {
     {
       summary: 'Create a key that never expires',
       accepts,
-      requireRecentAuth: true,
+      requireRecentAuthentication: true,
       body: NewKey,
       response: [201, FreshKey],
       errors: [...errors, 'conflict'],

@@ -2,9 +2,9 @@
 import { z } from 'zod';
 import type { Core } from '../../core/core.js';
 import type { AccountPrincipal, LoginPrincipal } from '../../core/credentials/principal.js';
-import type { Api } from '../endpoints/endpoint.js';
-import { text } from '../endpoints/json-body.js';
-import { renameField } from '../endpoints/new-password.js';
+import type { Api } from '../endpoints/endpoints.js';
+import { boundedString } from '../endpoints/json-body.js';
+import { renamePasswordField } from '../endpoints/rename-password-field.js';
 import type { Context } from '../http/context.js';
 import { LevelSchema, Ok, serializeToolUser, ToolVisitorSchema } from './schemas.js';
 
@@ -16,7 +16,7 @@ const Me = z.object({
   user: ToolVisitorSchema,
   permissions: z.array(z.object({ tool_slug: z.string(), level: LevelSchema })),
 });
-const Change = z.object({ current_password: text(), new_password: text() });
+const Change = z.object({ current_password: boundedString(), new_password: boundedString() });
 
 export function addToolsMe({ api, permissions, passwordReset }: Deps): void {
   api.get(
@@ -53,7 +53,7 @@ export function addToolsMe({ api, permissions, passwordReset }: Deps): void {
 
   async function changePassword(ctx: Context, input: z.output<typeof Change>, { authenticated }: LoginPrincipal) {
     const { current_password: current, new_password: next } = input;
-    await renameField(passwordReset.changePassword(authenticated, { current, next }, ctx.state.meta));
+    await renamePasswordField(passwordReset.changePassword(authenticated, { current, next }, ctx.state.meta));
     ctx.body = { ok: true };
   }
 }

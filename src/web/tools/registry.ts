@@ -5,8 +5,8 @@ import type { Core } from '../../core/core.js';
 import type { LoginPrincipal } from '../../core/credentials/principal.js';
 import type { PermissionInTool } from '../../core/tools/permissions.js';
 import type { Tool } from '../../core/tools/tools.js';
-import type { Api } from '../endpoints/endpoint.js';
-import { text } from '../endpoints/json-body.js';
+import type { Api } from '../endpoints/endpoints.js';
+import { boundedString } from '../endpoints/json-body.js';
 import type { Context } from '../http/context.js';
 import { LevelSchema, Ok } from './schemas.js';
 
@@ -15,9 +15,9 @@ interface Deps extends Pick<Core, 'tools' | 'permissions'> {
 }
 
 const NewTool = z.object({
-  slug: text(100).describe('The identifier that the tool sends in requests.'),
-  name: text(),
-  url: text().optional().describe("The tool's URL, usable as a resource indicator (RFC 8707)."),
+  slug: boundedString(100).describe('The identifier that the tool sends in requests.'),
+  name: boundedString(),
+  url: boundedString().optional().describe("The tool's URL, usable as a resource indicator (RFC 8707)."),
 });
 const ToolSchema = z
   .object({
@@ -27,12 +27,12 @@ const ToolSchema = z
     created_at: z.iso.datetime(),
   })
   .meta({ id: 'Tool' });
-const NewPermission = z.object({ user_id: text(100), tool_slug: text(100), level: LevelSchema });
+const NewPermission = z.object({ user_id: boundedString(100), tool_slug: boundedString(100), level: LevelSchema });
 const Choice = z
   .object({
-    id: text(100).describe('The id of the permission.'),
-    user_id: text(100).describe('The id of the user.'),
-    tool_slug: text(100).describe('The slug of the tool.'),
+    id: boundedString(100).describe('The id of the permission.'),
+    user_id: boundedString(100).describe('The id of the user.'),
+    tool_slug: boundedString(100).describe('The slug of the tool.'),
   })
   .partial();
 const PermissionSchema = z
@@ -47,7 +47,7 @@ const PermissionSchema = z
 
 export function addRegistry({ api, tools, permissions }: Deps): void {
   const line = { accepts: ['login'], admin: true } as const;
-  const change = { ...line, requireRecentAuth: true } as const;
+  const change = { ...line, requireRecentAuthentication: true } as const;
   api.get(
     '/api/tools',
     {

@@ -3,10 +3,10 @@ import { z } from 'zod';
 import type { Core } from '../../core/core.js';
 import type { LoginPrincipal } from '../../core/credentials/principal.js';
 import type { SessionWithAccessToken } from '../../core/sessions/tokens.js';
-import { requireComplete } from '../endpoints/admitted.js';
 import { SIGN_IN_ERRORS } from '../endpoints/documented-errors.js';
-import type { Api } from '../endpoints/endpoint.js';
-import { text } from '../endpoints/json-body.js';
+import type { Api } from '../endpoints/endpoints.js';
+import { boundedString } from '../endpoints/json-body.js';
+import { requireCompleteAuthentication } from '../endpoints/require-complete.js';
 import type { Context } from '../http/context.js';
 import type { ToolsCookie } from './cookie.js';
 import { Ok, ToolVisitorSchema, toPerson } from './schemas.js';
@@ -19,9 +19,9 @@ interface Deps extends Pick<Core, 'signIn' | 'sessionIssuer' | 'sessions'> {
 }
 
 const LoginBody = z.object({
-  email: text(),
-  password: text(),
-  otp: text().optional().describe('The code of the second factor, if the account has one.'),
+  email: boundedString(),
+  password: boundedString(),
+  otp: boundedString().optional().describe('The code of the second factor, if the account has one.'),
 });
 
 export function addSession({ api, cookie, seconds, signIn, sessionIssuer, sessions }: Deps): void {
@@ -58,7 +58,7 @@ export function addSession({ api, cookie, seconds, signIn, sessionIssuer, sessio
   );
 
   async function login(ctx: Context, input: z.output<typeof LoginBody>): Promise<void> {
-    cookie.checkChange(ctx);
+    cookie.checkCsrf(ctx);
     const opened = await enter(ctx, input);
     cookie.set(ctx, opened);
     ctx.body = { ok: true, user: toPerson(opened.account) };
@@ -71,7 +71,7 @@ export function addSession({ api, cookie, seconds, signIn, sessionIssuer, sessio
 
   async function enter(ctx: Context, { otp, ...input }: z.output<typeof LoginBody>): Promise<SessionWithAccessToken> {
     const authResult = await signIn.withPassword({ ...input, ...(otp && { otp }) }, ctx.state.meta);
-    return sessionIssuer.issueSingleToken(requireComplete(authResult), seconds, ctx.state.meta);
+    return sessionIssuer.issueSingleToken(requireCompleteAuthentication(authResult), seconds, ctx.state.meta);
   }
 
   async function logout(ctx: Context, _input: unknown, { authenticated }: LoginPrincipal): Promise<void> {

@@ -3,7 +3,7 @@ import type { Clock } from '../../base/clock.js';
 import type { Config } from '../../base/config.js';
 import type { RateLimiter } from '../../base/rate-limiter.js';
 import type { Core } from '../../core/core.js';
-import { createEndpoints } from '../endpoints/endpoint.js';
+import { createEndpoints } from '../endpoints/endpoints.js';
 import type { OriginCheck } from '../endpoints/origin-check.js';
 import type { ClientCertificateReader } from '../http/client-certificate.js';
 import { createToolsCookie } from './cookie.js';
@@ -30,7 +30,13 @@ export function createToolsModule({ config, clock, rateLimiter, originCheck, cer
   const { credentials } = core;
   const validation = createValidation({ ...core, rateLimiter, points: rateLimits.validate });
   const cookie = createToolsCookie({ issuer, name, originCheck });
-  const api = createEndpoints({ clock, credentials, browsers: cookie.browsers, rateLimiter, rateLimits });
+  const api = createEndpoints({
+    clock,
+    credentials,
+    cookieAuth: cookie.authentication,
+    rateLimiter,
+    rateLimits,
+  });
   addSession({ ...core, api, cookie, seconds });
   addToolsMe({ ...core, api });
   addValidate({ api, cookie, validation });

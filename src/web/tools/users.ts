@@ -3,8 +3,8 @@ import { z } from 'zod';
 import { ACCOUNT_ROLES, ACCOUNT_STATES } from '../../core/accounts/accounts.js';
 import type { Core } from '../../core/core.js';
 import type { LoginPrincipal } from '../../core/credentials/principal.js';
-import type { Api } from '../endpoints/endpoint.js';
-import { text } from '../endpoints/json-body.js';
+import type { Api } from '../endpoints/endpoints.js';
+import { boundedString } from '../endpoints/json-body.js';
 import type { Context } from '../http/context.js';
 import { Ok, ToolAccountSchema, toAccount } from './schemas.js';
 
@@ -15,23 +15,25 @@ interface Deps extends Pick<Core, 'accounts' | 'adminUsers'> {
 const MAX_PAGE = 1000;
 
 const Page = z.object({
-  after: text(100).optional().describe('The id of the last user of the previous page.'),
+  after: boundedString(100).optional().describe('The id of the last user of the previous page.'),
   limit: z.coerce.number().int().min(1).max(MAX_PAGE).default(MAX_PAGE),
 });
 const NewUser = z.object({
-  email: text(),
-  name: text().optional(),
-  password: text(),
+  email: boundedString(),
+  name: boundedString().optional(),
+  password: boundedString(),
   role: z.enum(ACCOUNT_ROLES).optional(),
   status: z.enum(ACCOUNT_STATES).optional(),
 });
 /** Absent fields stay unchanged. */
-const Change = NewUser.partial().extend({ name: text().nullable().optional().describe('Null removes the name.') });
+const Change = NewUser.partial().extend({
+  name: boundedString().nullable().optional().describe('Null removes the name.'),
+});
 const Made = Ok.extend({ user: ToolAccountSchema });
 
 export function addUsers({ api, accounts, adminUsers }: Deps): void {
   const line = { accepts: ['login'], admin: true } as const;
-  const change = { ...line, requireRecentAuth: true } as const;
+  const change = { ...line, requireRecentAuthentication: true } as const;
   api.get(
     '/api/users',
     {

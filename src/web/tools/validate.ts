@@ -3,7 +3,7 @@
  * requests.
  */
 import type { z } from 'zod';
-import type { Api } from '../endpoints/endpoint.js';
+import type { Api } from '../endpoints/endpoints.js';
 import { extractCredential } from '../endpoints/extract-credential.js';
 import type { Context } from '../http/context.js';
 import type { ToolsCookie } from './cookie.js';
@@ -57,8 +57,8 @@ export function addValidate({ api, cookie, validation }: Deps): void {
    * visitor without a credential would be accepted as the tool itself.
    */
   function present(ctx: Context, { tool = null }: z.output<typeof ValidateRequest>) {
-    const presented = extractCredential(ctx, cookie.browsers.cookieName);
-    if (presented?.by === 'cookie') cookie.checkChange(ctx);
+    const presented = extractCredential(ctx, cookie.authentication.cookieName);
+    if (presented?.source === 'cookie') cookie.checkCsrf(ctx);
     const { certificates } = ctx.state;
     return presented ?? (certificates.length > 0 && tool === null ? { certificates } : undefined);
   }

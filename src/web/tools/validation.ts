@@ -7,20 +7,22 @@ import { rateLimitKey } from '../../base/ip-address.js';
 import type { RateLimiter } from '../../base/rate-limiter.js';
 import type { AgentPrincipal, ApiKeyPrincipal, OAuthPrincipal, Principal } from '../../core/credentials/principal.js';
 import type { CertificateCredential, Validate } from '../../core/tools/validate.js';
-import { ErrorAnswer } from '../endpoints/documented-errors.js';
+import { ErrorBody } from '../endpoints/documented-errors.js';
 import type { PresentedCredential } from '../endpoints/extract-credential.js';
-import { text } from '../endpoints/json-body.js';
+import { boundedString } from '../endpoints/json-body.js';
 import { LevelSchema, serializeToolUser, ToolVisitorSchema } from './schemas.js';
 
 export const VALIDATE = '/api/validate';
 
 export const ValidateRequest = z.object({
-  tool: text(100).nullish().describe('The slug of the calling tool. Without it, the response has no `permission`.'),
+  tool: boundedString(100)
+    .nullish()
+    .describe('The slug of the calling tool. Without it, the response has no `permission`.'),
   dpop: z
     .object({
-      proof: text(4096).describe('The value of the header `DPoP`.'),
-      htm: text(20).describe("The HTTP method of the visitor's request."),
-      htu: text(2048).describe("The URL of the visitor's request, below the tool's URL."),
+      proof: boundedString(4096).describe('The value of the header `DPoP`.'),
+      htm: boundedString(20).describe("The HTTP method of the visitor's request."),
+      htu: boundedString(2048).describe("The URL of the visitor's request, below the tool's URL."),
     })
     .nullish()
     .describe('The DPoP proof that the visitor sent to the tool, for a DPoP-bound token (RFC 9449).'),
@@ -59,7 +61,7 @@ export const Valid = z
   })
   .meta({ id: 'Valid' });
 
-export const NotValid = ErrorAnswer.extend({ valid: z.literal(false) }).meta({ id: 'NotValid' });
+export const NotValid = ErrorBody.extend({ valid: z.literal(false) }).meta({ id: 'NotValid' });
 
 interface Deps {
   validate: Validate;

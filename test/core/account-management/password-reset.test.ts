@@ -1,7 +1,7 @@
 // Password reset and password change, with expired links, concurrent requests and attackers.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { systemMeta } from '../../../src/core/request-meta.js';
-import { requireComplete } from '../../../src/web/endpoints/admitted.js';
+import { requireCompleteAuthentication } from '../../../src/web/endpoints/require-complete.js';
 import { changeAccount, createAccount, suspendAccount } from '../../support/accounts.js';
 import { getMe } from '../../support/api.js';
 import { Browser } from '../../support/browser.js';
@@ -107,7 +107,7 @@ describe.each(stores)('a password reset on $name', (store) => {
   it('issues no session to a sign-in that verified the old password', async () => {
     const { id, email } = await server.account();
     const { signIn, sessionIssuer, sessions } = server.core;
-    const late = requireComplete(await signIn.withPassword({ email, password: PASSWORD }, systemMeta));
+    const late = requireCompleteAuthentication(await signIn.withPassword({ email, password: PASSWORD }, systemMeta));
     const token = await resetTokenOf(email);
     const pending = Array.from({ length: 20 }, () => sessionIssuer.startBrowserSession(late, undefined, systemMeta));
     const results = await Promise.allSettled([reset(token), ...pending]);

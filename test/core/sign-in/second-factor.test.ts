@@ -1,6 +1,6 @@
 // Sign-in with a second factor, against an attacker who knows the password.
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { requireComplete } from '../../../src/web/endpoints/admitted.js';
+import { requireCompleteAuthentication } from '../../../src/web/endpoints/require-complete.js';
 import { Authenticator, enrol } from '../../support/authenticator.js';
 import { Browser, formsOf, type Page } from '../../support/browser.js';
 import { authorizeUrl, obtainCode, pkce } from '../../support/relying-party.js';
@@ -106,7 +106,7 @@ describe.each(stores)('sign-in with a second factor on $name', (store) => {
     const admissions = await Promise.all(
       Array.from({ length: 10 }, () => signIn.withPassword({ email: account.email, password: PASSWORD }, meta())),
     );
-    const onTheWay = admissions.map((authResult) => requireComplete(authResult));
+    const onTheWay = admissions.map((authResult) => requireCompleteAuthentication(authResult));
     const [enrolment] = await Promise.allSettled([
       enrol(server, now(), account),
       ...onTheWay.flatMap((proven) => [
@@ -312,7 +312,7 @@ describe.each(stores)('sign-in with a second factor on $name', (store) => {
         const from = { ...meta(), address };
         const owner = { email: enrolled.account.email, password: PASSWORD, otp };
         return server.core.sessionIssuer.issueTokens(
-          requireComplete(await server.core.signIn.withPassword(owner, from)),
+          requireCompleteAuthentication(await server.core.signIn.withPassword(owner, from)),
           from,
         );
       };
@@ -338,7 +338,9 @@ describe.each(stores)('sign-in with a second factor on $name', (store) => {
       const account = await server.account();
       const thief = { ...meta(), address: '10.6.0.4' };
       await server.core.sessionIssuer.issueTokens(
-        requireComplete(await server.core.signIn.withPassword({ email: account.email, password: PASSWORD }, thief)),
+        requireCompleteAuthentication(
+          await server.core.signIn.withPassword({ email: account.email, password: PASSWORD }, thief),
+        ),
         thief,
       );
       const enrolled = await enrol(server, now(), account);

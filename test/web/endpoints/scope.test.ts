@@ -3,10 +3,10 @@
 import Koa from 'koa';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { type Api, createEndpoints } from '../../../src/web/endpoints/endpoint.js';
+import { type Api, createEndpoints } from '../../../src/web/endpoints/endpoints.js';
 import { createClientCertificateReader } from '../../../src/web/http/client-certificate.js';
 import type { State } from '../../../src/web/http/context.js';
-import { errorHandler } from '../../../src/web/http/error-handler.js';
+import { createErrorHandler } from '../../../src/web/http/error-handler.js';
 import { createErrorResponses } from '../../../src/web/http/error-response.js';
 import { createPipeline } from '../../../src/web/http/pipeline.js';
 import { createSecurityHeaders } from '../../../src/web/http/security-headers.js';
@@ -27,8 +27,8 @@ describe('an endpoint that requires an OAuth scope', () => {
     const { issuer, rateLimits } = server.config;
     const { clock, rateLimiter, log } = server.base;
     const { credentials } = server.core;
-    const browsers = { cookieName: 'none', scheme: 'cookie', hasCsrfToken: false, check: () => {} } as never;
-    api = createEndpoints({ clock, credentials, browsers, rateLimiter, rateLimits });
+    const cookieAuth = { cookieName: 'none', scheme: 'cookie', requiresCsrfToken: false, checkCsrf: () => {} } as never;
+    api = createEndpoints({ clock, credentials, cookieAuth, rateLimiter, rateLimits });
     api.get('/api/v1/agents', { summary: 'x', accepts: ['oauth'], scope: 'agent:read', response }, (ctx) => {
       ctx.body = { ok: true };
     });
@@ -43,7 +43,9 @@ describe('an endpoint that requires an OAuth scope', () => {
     });
     const koa = new Koa<State>();
     koa.use(pipeline.setState);
-    koa.use(errorHandler({ errorResponses, views: createViews({ brandName: 'Signet', assetUrl: (path) => path }) }));
+    koa.use(
+      createErrorHandler({ errorResponses, views: createViews({ brandName: 'Signet', assetUrl: (path) => path }) }),
+    );
     koa.use(api.router.routes());
     const handle = pipeline.listener([], koa.callback());
     httpServer = await openHttpServer(async (req, res) => {
@@ -70,7 +72,7 @@ describe('an endpoint that requires an OAuth scope', () => {
 
   it('must name the scope when it is added', () => {
     const addWithoutScope = () => api.get('/api/v1/x', { summary: 'x', accepts: ['oauth'], response }, () => {});
-    expect(addWithoutScope).toThrow('which scope');
+    expect(addWithoutScope).toThrow('names no scope');
   });
 
   it('accepts a token with the scope', async () => {

@@ -1,6 +1,6 @@
 /**
- * Reads the user's decision when the agent polls. It is not written to oidc-provider's storage, so
- * no crash can separate a decision from its effect.
+ * Reads the user's decision from `core/agent-authorization` when the agent polls. There is no copy
+ * in oidc-provider's storage, so a crash cannot leave a decision without effect.
  */
 import Provider, { errors } from 'oidc-provider';
 import { epochSeconds } from '../../../base/clock.js';
@@ -16,12 +16,15 @@ interface Deps extends Pick<Core, 'approvals' | 'oauthStorage'> {
 /** One second shorter than the interval, so that a slightly early poll passes. */
 const POLL_LIMIT: Limit = { name: 'ciba-poll', points: 1, seconds: INTERVAL_SECONDS - 1 };
 
-/** Makes the provider read the user's decision when the agent polls. */
-export function readDecisions(internals: ProviderInternals, { approvals, oauthStorage, rateLimiter }: Deps): void {
-  const { BackchannelAuthenticationRequest: Requests } = internals;
-  const findStored = Requests.find.bind(Requests);
+/** Patches `BackchannelAuthenticationRequest.find` of a provider. */
+export function patchDecisionLookup(
+  internals: ProviderInternals,
+  { approvals, oauthStorage, rateLimiter }: Deps,
+): void {
+  const { BackchannelAuthenticationRequest: RequestModel } = internals;
+  const findStored = RequestModel.find.bind(RequestModel);
 
-  Requests.find = async function findDecided(value, options) {
+  RequestModel.find = async function findDecided(value, options) {
     const request = await findStored(value, options);
     const isOwn = request && request.clientId === Provider.ctx?.oidc.client?.clientId;
     if (!isOwn || request.isExpired) return request;

@@ -1,6 +1,6 @@
 /**
- * Approvals of agent actions by OpenID Connect CIBA, in poll mode. `core/agent-authorization`
- * decides who can be asked for what; this file maps it to the protocol.
+ * Approvals of agent actions with OpenID Connect CIBA, in poll mode. `core/agent-authorization`
+ * decides which agent can ask which user; this file implements the protocol.
  */
 import {
   type AuthorizationDetailsForAccessToken,
@@ -34,7 +34,7 @@ interface Deps {
   core: Pick<Core, 'approvals' | 'oauthStorage' | 'activeAgents'>;
 }
 
-/** The longest lifetime of a request; `requested_expiry` can shorten it. */
+/** The maximum lifetime of a request. `requested_expiry` can shorten it. */
 const MAX_REQUEST_SECONDS = 10 * MINUTE_SECONDS;
 /** The minimum time between two polls. */
 export const INTERVAL_SECONDS = 5;
@@ -51,7 +51,7 @@ export function cibaFeatures({ clock, core }: Deps) {
       validateRequestContext: async (ctx: KoaContextWithOIDC) => void requestedApproval(ctx, await agentOf(ctx)),
       validateBindingMessage,
       processLoginHint: findApprover,
-      processLoginHintToken: async () => unknown(), // not supported
+      processLoginHintToken: async () => throwUnknownUser(), // not supported
       verifyUserCode: requireRelation,
       triggerAuthenticationDevice: requestApproval,
     },
@@ -72,14 +72,15 @@ export function cibaFeatures({ clock, core }: Deps) {
 
   async function findApprover(ctx: KoaContextWithOIDC, hint = ''): Promise<string> {
     const agent = await agentOf(ctx);
-    return (await asOAuthError(ctx, () => approvals.findApprover(agent, hint))) ?? unknown();
+    return (await withOAuthErrors(ctx, () => approvals.findApprover(agent, hint))) ?? throwUnknownUser();
   }
 
   /** Throws `unknown_user_id` unless the agent can ask this account. */
   async function requireRelation(ctx: KoaContextWithOIDC, { accountId }: { accountId: string }): Promise<void> {
-    if (!(await approvals.canRequest(await agentOf(ctx), accountId))) unknown();
+    if (!(await approvals.canRequest(await agentOf(ctx), accountId))) throwUnknownUser();
   }
 
+  /** Stores the request, which notifies the user. */
   async function requestApproval(
     ctx: KoaContextWithOIDC,
     request: BackchannelRequest,
@@ -89,7 +90,7 @@ export function cibaFeatures({ clock, core }: Deps) {
     const { identifier, ...requested } = requestedApproval(ctx, agent);
     const expiresAt = addSeconds(clock.now(), request.expiration);
     try {
-      await asOAuthError(ctx, async () => {
+      await withOAuthErrors(ctx, async () => {
         const bindingMessage = String(ctx.oidc.params?.binding_message);
         const grant = await grantFor(ctx, {
           accountId,
@@ -117,8 +118,8 @@ const authorizationDetailsForAccessToken: AuthorizationDetailsForAccessToken = (
 const authorizationDetailsForIntrospection: AuthorizationDetailsForIntrospection = (_ctx, token) =>
   'rar' in token ? token.rar : undefined;
 
-/** Throws the same error for a missing account as for one that has no relation to the agent. */
-function unknown(): never {
+/** Throws the same error for a missing account and for one that this agent cannot ask. */
+function throwUnknownUser(): never {
   throw new errors.UnknownUserId('could not identify end-user');
 }
 
@@ -128,29 +129,29 @@ export function cibaRequestSeconds(ctx: KoaContextWithOIDC | undefined): number 
   return Math.min(requestedSeconds, MAX_REQUEST_SECONDS);
 }
 
-/** Reports whether a token was issued for an approval: its subject is the user. */
-const isApproved = (token: { kind: string; gty?: string | undefined }) =>
+/** Reports whether a token was issued for an approval. Its subject is then the user. */
+const isForApproval = (token: { kind: string; gty?: string | undefined }) =>
   token.kind === 'AccessToken' && token.gty === 'ciba';
 
-/** Returns the longest lifetime of a token in seconds. */
-export const maxSecondsOf = (token: Parameters<typeof isApproved>[0]) =>
-  isApproved(token) ? APPROVED_SECONDS : Number.POSITIVE_INFINITY;
+/** Returns the maximum lifetime of a token in seconds. */
+export const maxTokenSeconds = (token: Parameters<typeof isForApproval>[0]) =>
+  isForApproval(token) ? APPROVED_SECONDS : Number.POSITIVE_INFINITY;
 
 /** Returns the `act` claim of a token for an approval (RFC 8693, 4.1). */
-export const actorClaims = (token: Parameters<typeof isApproved>[0] & { clientId?: string | undefined }) =>
-  isApproved(token) ? { act: { sub: token.clientId } } : undefined;
+export const actorClaims = (token: Parameters<typeof isForApproval>[0] & { clientId?: string | undefined }) =>
+  isForApproval(token) ? { act: { sub: token.clientId } } : undefined;
 
 /**
- * Returns what the agent asks for: one API, scopes that it has there, and a description of the
- * action. `identifier` is the API's identifier as the request spells it.
+ * Returns the requested approval: one API, scopes that the agent has there, and a description of
+ * the action. `identifier` is the API's identifier as the request spells it.
  */
 function requestedApproval({ oidc }: KoaContextWithOIDC, agent: Agent): ApprovalRequest & { identifier: string } {
   const [server, another] = Object.entries(oidc.resourceServers ?? {});
   if (!server || another) throw new errors.InvalidTarget('resource must name one API');
   const [identifier, { scope, audience: resource = identifier }] = server;
-  const known = String(scope ?? '').split(' ');
+  const resourceScopes = String(scope ?? '').split(' ');
   const scopes = [...oidc.requestParamScopes].filter(
-    (name) => known.includes(name) && agent.capabilities.includes(name),
+    (name) => resourceScopes.includes(name) && agent.capabilities.includes(name),
   );
   if (scopes.length === 0) {
     throw new errors.InvalidScope(
@@ -171,7 +172,7 @@ async function validateBindingMessage(_ctx: KoaContextWithOIDC, message: string 
   throw new errors.InvalidBindingMessage(`binding_message must have at most ${MAX_MESSAGE_LENGTH} readable characters`);
 }
 
-/** An action can be allowed by an approval only, not on the consent page. */
+/** Rejects actions in other requests: only an approval can allow one, not the consent page. */
 async function validateAction({ oidc }: KoaContextWithOIDC, detail: unknown): Promise<void> {
   if (oidc.route !== 'backchannel_authentication') {
     throw new errors.InvalidAuthorizationDetails(`${AGENT_ACTION} is allowed at the CIBA endpoint only`);
@@ -179,7 +180,7 @@ async function validateAction({ oidc }: KoaContextWithOIDC, detail: unknown): Pr
   parseAction(detail);
 }
 
-/** Returns the grant that an approval creates, as oidc-provider stores it. */
+/** Returns the grant that takes effect with the approval, as oidc-provider stores it. */
 async function grantFor(
   { oidc }: KoaContextWithOIDC,
   { accountId, clientId, identifier, scopes, expiresAt }: NewGrant,
@@ -192,10 +193,10 @@ async function grantFor(
   return { id, payload: await payloadOf(grant) };
 }
 
-/** Runs a function and maps its `AppError` to an OAuth error. */
-async function asOAuthError<Result>(ctx: KoaContextWithOIDC, verb: () => Promise<Result>): Promise<Result> {
+/** Runs an operation and converts its `AppError` to an OAuth error. */
+async function withOAuthErrors<Result>(ctx: KoaContextWithOIDC, operation: () => Promise<Result>): Promise<Result> {
   try {
-    return await verb();
+    return await operation();
   } catch (error) {
     if (!(error instanceof AppError) || error.status >= 500) throw error;
     if (error.retryAfterSeconds !== undefined) ctx.set('Retry-After', String(error.retryAfterSeconds));

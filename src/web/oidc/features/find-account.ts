@@ -5,6 +5,9 @@ import { toClaims } from '../../../core/accounts/claims.js';
 
 export type FindAccount = ReturnType<typeof createFindAccount>;
 
+/**
+ * Returns the function. It does not find inactive accounts, nor an account for an outdated token.
+ */
 export function createFindAccount({ accounts }: { accounts: Accounts }) {
   return async function findAccount(_ctx: unknown, sub: string, token?: { iat?: number }) {
     const account = await accounts.find(sub);

@@ -1,5 +1,5 @@
 /**
- * The interaction policy: when a user must sign in or consent. Changes three rules of the default.
+ * The interaction policy: when a user must sign in or consent. Changes three of the default rules.
  */
 import { errors, interactionPolicy, type KoaContextWithOIDC } from 'oidc-provider';
 import { isLoopback } from '../../../kit/loopback.js';
@@ -16,7 +16,7 @@ export function createInteractionPolicy() {
       'loopback_client_prompt',
       'the user must confirm an app on a loopback port',
       'consent_required',
-      isUnknownListener,
+      isUnregisteredLoopbackPort,
     ),
   );
   consent.checks.add(
@@ -31,8 +31,8 @@ export function createInteractionPolicy() {
 }
 
 /**
- * Makes an unmet `acr` an error after one sign-in (OIDC Core 5.5.1.1). Otherwise the user would be
- * asked to sign in again and again.
+ * Makes an unmet `acr` an error after one sign-in (OIDC Core 5.5.1.1). Otherwise the user would
+ * have to sign in again and again.
  */
 function rejectAfterSignIn(check: { check: (ctx: KoaContextWithOIDC) => unknown } | undefined): void {
   if (!check) return;
@@ -46,10 +46,10 @@ function rejectAfterSignIn(check: { check: (ctx: KoaContextWithOIDC) => unknown 
 }
 
 /**
- * Reports whether the redirect URI has a loopback port that the client did not register. Any local
- * program can listen there (RFC 8252, 8.6), so a public client always needs consent.
+ * Reports whether a public client needs consent because its redirect URI has a loopback port that
+ * is not registered. Any local program can listen on it (RFC 8252, 8.6).
  */
-function isUnknownListener({ oidc }: KoaContextWithOIDC): boolean {
+function isUnregisteredLoopbackPort({ oidc }: KoaContextWithOIDC): boolean {
   const { client, params, result } = oidc;
   const redirectUri = String(params?.redirect_uri ?? '');
   if (client?.clientAuthMethod !== 'none' || result?.consent || client.redirectUris?.includes(redirectUri))

@@ -1,4 +1,4 @@
-/** Introspection (RFC 7662): which tokens a client can ask about, and which of them are active. */
+/** Introspection (RFC 7662): which tokens a client can introspect, and which of them are active. */
 import type { KoaContextWithOIDC, Client as ProviderClient } from 'oidc-provider';
 import type { AgentMember } from '../../../core/agents/client.js';
 import type { Core } from '../../../core/core.js';
@@ -24,18 +24,18 @@ export function introspection({ core, findAccount }: Deps) {
 
   return { enabled: true as const, allowedPolicy };
 
-  /** False is reported as `active: false`, for every reason. */
+  /** Returns false for `active: false`. The response does not reveal the reason. */
   async function allowedPolicy(
     _ctx: KoaContextWithOIDC,
     client: ProviderClient,
     token: IntrospectedToken,
   ): Promise<boolean> {
-    return canAsk(client, token) && (await isActive(token));
+    return canIntrospect(client, token) && (await isActive(token));
   }
 
   /**
-   * Reports whether the token's audiences, client, account and actors are still active. The
-   * provider itself checks the grant.
+   * Reports whether the audiences, client, account and actors of the token are still active. The
+   * provider itself checks the token's grant.
    */
   async function isActive(token: IntrospectedToken): Promise<boolean> {
     for (const audience of [token.aud ?? []].flat()) if (!(await audiences.find(audience))) return false; // the API was deleted
@@ -50,7 +50,7 @@ export function introspection({ core, findAccount }: Deps) {
   }
 }
 
-/** A client that no administrator created can ask about its own tokens only. */
-function canAsk(client: ProviderClient, token: IntrospectedToken): boolean {
+/** Reports whether the token is the client's own, or an administrator created the client. */
+function canIntrospect(client: ProviderClient, token: IntrospectedToken): boolean {
   return token.clientId === client.clientId || (client.origin === 'admin' && client.clientAuthMethod !== 'none');
 }

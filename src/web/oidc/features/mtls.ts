@@ -1,4 +1,4 @@
-/** Returns the mutual TLS feature of oidc-provider (RFC 8705). */
+/** Mutual TLS (RFC 8705): client authentication and certificate-bound access tokens. */
 import type { KoaContextWithOIDC } from 'oidc-provider';
 import type { Config } from '../../../base/config.js';
 import type { CertificateName } from '../../../core/clients/certificates.js';
@@ -13,7 +13,9 @@ interface Deps {
 
 const SPIFFE_ID = /^spiffe:/;
 
-/** Returns the feature, enabled if certificates can reach this server. */
+/**
+ * Returns the feature of oidc-provider. It is enabled if client certificates can reach this server.
+ */
 export function mutualTls({ config, core, certificates }: Deps) {
   const { clientCertificates, workloadIdentities } = core;
   const enabled = config.trustedProxies.length > 0 || config.certificates.tls !== undefined;
@@ -28,7 +30,10 @@ export function mutualTls({ config, core, certificates }: Deps) {
       clientCertificates.subjectMatches(certificates.certificatesOf(ctx.req)[0]!, name, expected),
   };
 
-  /** A SPIFFE certificate must be issued by its own trust domain, any other by a trusted CA. */
+  /**
+   * Reports whether the certificate is trusted. Its trust domain must have issued a SPIFFE
+   * certificate, a configured CA any other.
+   */
   function certificateAuthorized(ctx: KoaContextWithOIDC): boolean {
     const chain = certificates.certificatesOf(ctx.req);
     const spiffeId = ctx.oidc.client?.tlsClientAuthSanUri;

@@ -1,4 +1,4 @@
-/** Returns the settings of dynamic client registration (RFC 7591, RFC 7592) for oidc-provider. */
+/** Dynamic client registration (RFC 7591, RFC 7592). */
 import { randomUUID } from 'node:crypto';
 import { errors, type KoaContextWithOIDC } from 'oidc-provider';
 import type { Config } from '../../../base/config.js';
@@ -12,7 +12,7 @@ interface Deps {
   clientRegistration: Pick<ClientRegistration, 'normalize'>;
 }
 
-/** Returns the client metadata settings and the registration features. */
+/** Returns oidc-provider's settings for client metadata and its registration features. */
 export function registration({ config, clientRegistration }: Deps) {
   const enabled = config.registration !== 'closed';
 
@@ -30,23 +30,22 @@ export function registration({ config, clientRegistration }: Deps) {
   };
 
   /**
-   * Normalizes the metadata of a registration and removes our own members from it. The provider
-   * calls this for each of these members, before its own checks. Without a context the client comes
-   * from the store and keeps them.
+   * Removes our own members from the metadata of a registration and normalizes the rest. The
+   * provider calls this once for each of these members, before its own checks. Without a context,
+   * the client comes from storage and keeps them.
    */
   function normalizeMetadata(
     ctx: KoaContextWithOIDC | undefined,
     member: string,
     _value: unknown,
-    metadata: object,
+    clientMetadata: object,
   ): void {
-    if (!ctx) return;
-    const members = metadata as Record<string, unknown>;
-    delete members[member];
-    if (member !== OWN_MEMBERS[0]) return;
-    for (const [name, value] of Object.entries(members)) if (value === null) delete members[name]; // null means absent (RFC 7592, 2.2)
+    if (!ctx || member !== OWN_MEMBERS[0]) return; // the first call does everything
+    const metadata = clientMetadata as Record<string, unknown>;
+    for (const ownMember of OWN_MEMBERS) delete metadata[ownMember];
+    for (const [name, value] of Object.entries(metadata)) if (value === null) delete metadata[name]; // null means absent (RFC 7592, 2.2)
     try {
-      Object.assign(members, clientRegistration.normalize(members, { anonymous: config.registration === 'open' }));
+      Object.assign(metadata, clientRegistration.normalize(metadata, { anonymous: config.registration === 'open' }));
     } catch (error) {
       if (!(error instanceof MetadataError)) throw error;
       throw error.code === 'invalid_redirect_uri'

@@ -1,4 +1,6 @@
-/** Resource indicators (RFC 8707): the audience and the scopes of an access token, and defaults. */
+/**
+ * Resource indicators (RFC 8707): the audience and the scopes of access tokens, and their defaults.
+ */
 import { type Configuration, errors, type KoaContextWithOIDC, type Client as ProviderClient } from 'oidc-provider';
 import type { Config } from '../../../base/config.js';
 import type { Audiences } from '../../../core/agents/audiences.js';
@@ -15,7 +17,7 @@ interface Deps {
 
 type Feature = NonNullable<NonNullable<Configuration['features']>['resourceIndicators']>;
 
-/** The scope of a client without a registered scope, when it requests none. */
+/** The scope of a client that registered no scope and requests none. */
 const MINIMUM_SCOPE = 'openid';
 
 /** Returns the resource indicators feature of oidc-provider. */
@@ -24,28 +26,32 @@ export function resourceIndicators({ config, resources, audiences }: Deps): Feat
     enabled: true,
     defaultResource,
     // An app that also needs a token for userinfo redeems its code without `resource`. An approval
-    // is always for the API that it names.
+    // always is for the API that its request names.
     useGrantedResource: async (_ctx, { kind, resource }) =>
       kind === 'BackchannelAuthenticationRequest' ||
       (resource !== undefined && [resource].flat().some((identifier) => isDefault(identifier))),
     getResourceServerInfo,
   };
 
-  /** `oneOf`: the granted resources, of which a token can have one. */
-  async function defaultResource(ctx: KoaContextWithOIDC, client: ProviderClient, oneOf?: readonly string[]) {
-    if (oneOf) return oneOf.find(isDefault) ?? oneOf[0];
+  /**
+   * Returns the resource of a request that names none. A token has one audience, so one of the
+   * `granted` resources is chosen if there are any.
+   */
+  async function defaultResource(ctx: KoaContextWithOIDC, client: ProviderClient, granted?: readonly string[]) {
+    if (granted) return granted.find(isDefault) ?? granted[0];
     if (agentOf(client)) return resources.own.identifier;
     const resource = configuredDefault(ctx, client);
     if (!resource) await useDefaultScopes(ctx, async () => registeredScope(client) ?? MINIMUM_SCOPE);
     return resource?.identifier;
   }
 
-  /** Returns the default API, if the request has no scope or one of the API's scopes. */
+  /** Returns the configured default API if the request has no scope, or one of the API's scopes. */
   function configuredDefault(ctx: KoaContextWithOIDC, client: ProviderClient): Resource | undefined {
     const resource = config.defaultResource === undefined ? undefined : resources.find(config.defaultResource);
     if (!resource || !resources.isOpenTo(resource, client.clientId)) return undefined;
-    const requested = ctx.oidc.params?.scope as string | undefined;
-    return requested === undefined || namesFor(resource, client).some((name) => requested.split(' ').includes(name))
+    const requestedScope = ctx.oidc.params?.scope as string | undefined;
+    return requestedScope === undefined ||
+      scopeNames(resource, client).some((name) => requestedScope.split(' ').includes(name))
       ? resource
       : undefined;
   }
@@ -54,11 +60,11 @@ export function resourceIndicators({ config, resources, audiences }: Deps): Feat
     const resource = await requireResource(ctx, identifier, client);
     await useDefaultScopes(ctx, async () => {
       const identifiers = [(ctx.oidc.params?.resource as string | string[] | undefined) ?? identifier].flat();
-      const all = await Promise.all(identifiers.map((each) => requireResource(ctx, each, client)));
-      return [...new Set(all.flatMap((one) => defaultsOf(one, client)))].join(' ');
+      const requested = await Promise.all(identifiers.map((each) => requireResource(ctx, each, client)));
+      return [...new Set(requested.flatMap((each) => defaultScopes(each, client)))].join(' ');
     });
     return {
-      scope: [...namesFor(resource, client), ...namesForTools(ctx, resource, client)].join(' '),
+      scope: [...scopeNames(resource, client), ...validationScope(ctx, resource, client)].join(' '),
       audience: resource.identifier,
       accessTokenFormat: resource.accessTokenFormat,
       accessTokenTTL: resource.accessTokenTtlSeconds ?? config.accessTokenSeconds,
@@ -67,7 +73,7 @@ export function resourceIndicators({ config, resources, audiences }: Deps): Feat
   }
 
   /**
-   * Returns an API. Throws `invalid_target` both if it does not exist and if the client has no
+   * Returns an API. Throws `invalid_target` if it does not exist, and also if the client has no
    * access, so that the response does not reveal which.
    */
   async function requireResource(
@@ -75,7 +81,7 @@ export function resourceIndicators({ config, resources, audiences }: Deps): Feat
     identifier: string,
     client: ProviderClient,
   ): Promise<Resource> {
-    // An approval cannot be for another agent, which could pass it on.
+    // The audience of an approval cannot be another agent, because that agent could use it.
     const isForAgent = audiences.agentIn(identifier) !== undefined;
     if (isForAgent && oidc.route === 'backchannel_authentication') throw new errors.InvalidTarget();
     const resource = await audiences.find(identifier);
@@ -92,25 +98,25 @@ export function resourceIndicators({ config, resources, audiences }: Deps): Feat
   function scopesFor(resource: Resource, client: ProviderClient): Scope[] {
     const agent = agentOf(client);
     const names = agent?.capabilities ?? client.scope?.split(' ');
-    const all = agent && resource.id === resources.own.id ? resources.capabilities() : resource.scopes;
-    return all.filter((scope) => (agent || isForClients(scope)) && (!names || names.includes(scope.name)));
+    const candidates = agent && resource.id === resources.own.id ? resources.capabilities() : resource.scopes;
+    return candidates.filter((scope) => (agent || isForClients(scope)) && (!names || names.includes(scope.name)));
   }
 
-  function namesFor(resource: Resource, client: ProviderClient): string[] {
+  function scopeNames(resource: Resource, client: ProviderClient): string[] {
     return scopesFor(resource, client).map(({ name }) => name);
   }
 
   /**
-   * Returns the validation scope for an agent that acts for itself. It is no capability, but tools
-   * need it to validate the agent's tokens.
+   * Returns the validation scope for an agent that acts for itself. The scope is not a capability,
+   * but tools need it to validate the agent's tokens.
    */
-  function namesForTools({ oidc }: KoaContextWithOIDC, resource: Resource, client: ProviderClient): string[] {
+  function validationScope({ oidc }: KoaContextWithOIDC, resource: Resource, client: ProviderClient): string[] {
     const actsForItself = agentOf(client) && oidc.params?.grant_type === 'client_credentials';
     return actsForItself && resource.scopes.some(({ name }) => name === VALIDATE_SCOPE) ? [VALIDATE_SCOPE] : [];
   }
 
-  /** Returns the scopes of a request without `scope`: for an agent, all that it has. */
-  function defaultsOf(resource: Resource, client: ProviderClient): string[] {
+  /** Returns the scopes of a request without `scope`. An agent gets all its scopes. */
+  function defaultScopes(resource: Resource, client: ProviderClient): string[] {
     const isAgent = agentOf(client) !== undefined;
     return scopesFor(resource, client)
       .filter(({ byDefault }) => isAgent || byDefault)
@@ -130,8 +136,8 @@ export function resourceIndicators({ config, resources, audiences }: Deps): Feat
  */
 async function useDefaultScopes({ oidc }: KoaContextWithOIDC, scopes: () => Promise<string>): Promise<void> {
   const { params, route } = oidc;
-  const startsFamily = route !== 'token' || params?.grant_type === 'client_credentials';
-  if (!params || !startsFamily || params.scope !== undefined) return;
+  const startsTokenFamily = route !== 'token' || params?.grant_type === 'client_credentials';
+  if (!params || !startsTokenFamily || params.scope !== undefined) return;
   const defaults = (await scopes())
     .split(' ')
     .filter((name) => name !== 'offline_access' && (route !== 'token' || name !== 'openid'));

@@ -9,11 +9,11 @@ export const AGENT_ACTION = 'agent_action';
 const MAX_DETAILS = 5;
 const MAX_PARAMETERS = 20;
 
-/** Text that is shown to the user in full, without invisible characters. */
+/** Describes text that the user sees in full, so it has no invisible characters. */
 const shownText = (maxLength: number) =>
   z.string().max(maxLength).refine(isStorable).refine(isReadable, 'must be readable text');
 
-/** Unknown members are rejected, because they would not be shown to the user. */
+/** Rejects unknown members, because the user would not see them. */
 const Action = z.strictObject({
   type: z.literal(AGENT_ACTION),
   actions: z.array(shownText(100)).min(1).max(5),
@@ -38,15 +38,15 @@ export function parseAction(detail: unknown): AgentAction {
 }
 
 /**
- * Parses `authorization_details`, which the provider has checked to be a list. `spellings` are the
- * identifiers of the requested API. Throws `invalid_authorization_details`.
+ * Parses `authorization_details`, which is a list: the provider has checked that. `identifiers` are
+ * the spellings of the requested API's identifier. Throws `invalid_authorization_details`.
  */
-export function parseActions(text: string, spellings: string[]): AgentAction[] {
+export function parseActions(text: string, identifiers: string[]): AgentAction[] {
   const details = (JSON.parse(text) as unknown[]).map(parseAction);
   if (details.length > MAX_DETAILS) {
     throw new errors.InvalidAuthorizationDetails(`authorization_details must have at most ${MAX_DETAILS} entries`);
   }
-  if (details.some(({ locations }) => locations && !spellings.includes(locations[0]!))) {
+  if (details.some(({ locations }) => locations && !identifiers.includes(locations[0]!))) {
     throw new errors.InvalidAuthorizationDetails('locations must be the requested resource');
   }
   return details;

@@ -1,8 +1,7 @@
 /**
- * Token exchange (RFC 8693), by which an agent acts for a user. The subject token must name the
- * agent in `may_act`. In the issued token `sub` is the user and `act.sub` the agent. There is no
- * refresh token. `core/agent-authorization` decides; this file parses the request and issues the
- * token.
+ * Token exchange (RFC 8693), with which an agent acts for a user. The subject token must name the
+ * agent in `may_act`. In the issued token, `sub` is the user and `act.sub` is the agent. There is
+ * no refresh token. `core/agent-authorization` decides; this file implements the protocol.
  */
 import { errors, type TokenEndpointGrantContext } from 'oidc-provider';
 import {
@@ -70,21 +69,21 @@ export function tokenExchange({ clock, delegations }: Deps) {
     const certificate = checkMtlsCert(provider, ctx);
     checkDpopRequired(provider, ctx, proof);
 
-    const found = await delegations.find(client.clientId, agent, String(params.subject_token));
-    if ('error' in found) throw invalidRequest(found.error); // RFC 8693, 2.2.2
+    const delegation = await delegations.find(client.clientId, agent, String(params.subject_token));
+    if ('error' in delegation) throw invalidRequest(delegation.error); // RFC 8693, 2.2.2
     const [resourceServer, another] = await resolveRequestedResources(provider, ctx);
     if (!resourceServer || another) throw invalidTarget('resource must name one API');
-    const unfit = await delegations.denialReason(String(resourceServer.audience), found);
-    if (unfit) throw invalidTarget(unfit);
-    const scope = resolveScope(params.scope, found.scopes, resourceServer.scope);
+    const denialReason = await delegations.denialReason(String(resourceServer.audience), delegation);
+    if (denialReason) throw invalidTarget(denialReason);
+    const scope = resolveScope(params.scope, delegation.scopes, resourceServer.scope);
 
-    const left = epochSeconds(found.expiresAt) - epochSeconds(clock.now());
+    const secondsLeft = epochSeconds(delegation.expiresAt) - epochSeconds(clock.now());
     const token = new provider.AccessToken({
-      accountId: found.accountId,
+      accountId: delegation.accountId,
       client,
       gty: 'token_exchange',
       scope,
-      expiresIn: Math.min(resourceServer.accessTokenTTL ?? left, left),
+      expiresIn: Math.min(resourceServer.accessTokenTTL ?? secondsLeft, secondsLeft),
     } as never);
     token.resourceServer = resourceServer;
     if (certificate) token.setThumbprint('x5t', certificate);
@@ -92,10 +91,10 @@ export function tokenExchange({ clock, delegations }: Deps) {
       await checkDpopReplay(provider, ctx, proof, client.clientId);
       token.setThumbprint('jkt', proof.thumbprint);
     }
-    issuedDelegations.set(token, found);
+    issuedDelegations.set(token, delegation);
     ctx.oidc.entity('AccessToken', token);
     const accessToken = await token.save();
-    await delegations.auditExchange(client.clientId, found, scope, metaFrom(ctx));
+    await delegations.auditExchange(client.clientId, delegation, scope, metaFrom(ctx));
     ctx.body = buildTokenResponse(provider, {
       accessToken,
       expiresIn: token.expiration,
@@ -106,7 +105,7 @@ export function tokenExchange({ clock, delegations }: Deps) {
   }
 }
 
-/** Rejects all token types but access tokens, and an actor token: the agent is the client. */
+/** Rejects all token types except access tokens, and an actor token: the actor is the client. */
 function rejectOtherTokenTypes(params: Parameters): void {
   const { subject_token: subject, subject_token_type: type, requested_token_type: requested = ACCESS_TOKEN } = params;
   if (!subject || !type) throw invalidRequest('missing required parameters subject_token, subject_token_type');
@@ -116,18 +115,18 @@ function rejectOtherTokenTypes(params: Parameters): void {
   if (params.audience) throw invalidTarget('use resource instead of audience');
 }
 
-/** Returns the requested scope if it is allowed, or all allowed scopes if none is requested. */
-function resolveScope(requested: string | undefined, allowed: string[], ofResource = ''): string {
-  const resourceScopes = ofResource.split(' ');
-  const possible = allowed.filter((name) => resourceScopes.includes(name));
-  const scopes = requested?.split(' ').filter(Boolean) ?? possible;
-  const excess = scopes.find((name) => !possible.includes(name));
+/** Returns the requested scopes if all are allowed, or all allowed scopes if none is requested. */
+function resolveScope(requested: string | undefined, delegated: string[], resourceScope = ''): string {
+  const resourceScopes = resourceScope.split(' ');
+  const allowed = delegated.filter((name) => resourceScopes.includes(name));
+  const scopes = requested?.split(' ').filter(Boolean) ?? allowed;
+  const excess = scopes.find((name) => !allowed.includes(name));
   if (excess) throw invalidScope('the user, the agent or the resource does not allow this scope', excess);
   if (scopes.length === 0) throw invalidScope('no scope is allowed for this agent', requested ?? '');
   return [...new Set(scopes)].join(' ');
 }
 
-/** Errors whose reason is returned and audited: it contains nothing from the request. */
-const invalidRequest = (description: string) => new errors.InvalidRequest(description, undefined, description);
-const invalidTarget = (description: string) => new errors.InvalidTarget(description, description);
-const invalidScope = (description: string, scope: string) => new errors.InvalidScope(description, scope, description);
+/** Errors whose reason is returned and also audited. It must not contain values of the request. */
+const invalidRequest = (reason: string) => new errors.InvalidRequest(reason, undefined, reason);
+const invalidTarget = (reason: string) => new errors.InvalidTarget(reason, reason);
+const invalidScope = (reason: string, scope: string) => new errors.InvalidScope(reason, scope, reason);

@@ -1,4 +1,4 @@
-/** The pages that oidc-provider renders: errors, device codes and signing out. */
+/** The pages that oidc-provider shows: errors, device codes and logout. */
 import type { errors, KoaContextWithOIDC } from 'oidc-provider';
 import { isApiPath } from '../../http/api-paths.js';
 import { keepOpener } from '../../http/security-headers.js';
@@ -9,7 +9,7 @@ import { isUnverified } from '../storage/client-origin.js';
 import { clientCard } from './client-view.js';
 import type { OidcPages } from './view-models.js';
 
-interface ErrorAnswer {
+interface ErrorResponse {
   error: string;
   error_description?: string;
 }
@@ -19,20 +19,21 @@ export type ProviderPages = ReturnType<typeof createProviderPages>;
 export function createProviderPages({ views }: { views: Views<OidcPages> }) {
   return { error, deviceInput, deviceConfirm, deviceDone, logout, loggedOut };
 
-  /** Renders an error that is not sent to the redirect URI (RFC 9700, 4.11.2). */
-  async function error(ctx: KoaContextWithOIDC, out: ErrorAnswer, cause?: Error): Promise<void> {
+  /** Responds with an error that is not sent to the redirect URI (RFC 9700, 4.11.2). */
+  async function error(ctx: KoaContextWithOIDC, response: ErrorResponse, cause?: Error): Promise<void> {
     if (isApiPath(ctx.path) || ctx.accepts('html', 'json') === 'json') {
-      ctx.body = out; // programs get JSON, whatever their Accept header
+      ctx.body = response; // programs get JSON, whatever their Accept header
       return;
     }
     keepOpener(ctx as never);
     ctx.type = 'html';
     ctx.body = views.render('error', {
       heading: 'Sign-in failed',
-      message: sentence(out.error_description) ?? 'The app sent an invalid request.',
-      code: out.error,
+      message: toSentence(response.error_description) ?? 'The app sent an invalid request.',
+      code: response.error,
       requestId: String(ctx.res.getHeader('x-request-id') ?? ''),
-      backHref: (cause as ProviderError | undefined)?.allow_redirect === false ? redirectTarget(ctx, out) : undefined,
+      backHref:
+        (cause as ProviderError | undefined)?.allow_redirect === false ? redirectTarget(ctx, response) : undefined,
     });
   }
 
@@ -40,28 +41,29 @@ export function createProviderPages({ views }: { views: Views<OidcPages> }) {
    * Returns the redirect URI with the error, for a link on the page: see
    * `suppressErrorRedirect` in provider/events.ts.
    */
-  function redirectTarget(ctx: KoaContextWithOIDC, out: ErrorAnswer): string | undefined {
+  function redirectTarget(ctx: KoaContextWithOIDC, response: ErrorResponse): string | undefined {
     const redirectUri = ctx.oidc.params?.redirect_uri ?? ctx.query.redirect_uri ?? ctx.oidc.client?.redirectUris?.[0];
     const { client } = ctx.oidc;
     if (typeof redirectUri !== 'string' || !client?.redirectUriAllowed(redirectUri)) return undefined;
     const back = new URL(redirectUri);
-    for (const [name, value] of Object.entries(out)) if (typeof value === 'string') back.searchParams.set(name, value);
+    for (const [name, value] of Object.entries(response))
+      if (typeof value === 'string') back.searchParams.set(name, value);
     return back.href;
   }
 
   async function deviceInput(
     ctx: KoaContextWithOIDC,
     _form: string,
-    out?: { error: string } | undefined,
-    problem?: Error | errors.OIDCProviderError,
+    response?: { error: string } | undefined,
+    error?: Error | errors.OIDCProviderError,
   ): Promise<void> {
-    const userCode = (problem as ProviderError | undefined)?.userCode;
-    const name = problem?.name;
+    const userCode = (error as ProviderError | undefined)?.userCode;
+    const name = error?.name;
     if (name === 'AbortedError') {
       ctx.body = views.render('oidc/device-done', { denied: true });
       return;
     }
-    const failed =
+    const codeError =
       userCode !== undefined || name === 'NoCodeError'
         ? 'The code is wrong or has expired. Check it and try again.'
         : undefined;
@@ -69,7 +71,7 @@ export function createProviderPages({ views }: { views: Views<OidcPages> }) {
       action: ROUTES.code_verification,
       xsrf: xsrf(ctx),
       userCode,
-      error: failed ?? (out ? 'Something went wrong. Enter the code again.' : undefined),
+      error: codeError ?? (response ? 'Something went wrong. Enter the code again.' : undefined),
     });
   }
 
@@ -86,7 +88,7 @@ export function createProviderPages({ views }: { views: Views<OidcPages> }) {
       userCode,
       client: clientCard(client),
       unverified: isUnverified(client),
-      device: { address: text(deviceInfo.ip), userAgent: text(deviceInfo.ua) },
+      device: { address: nonEmptyString(deviceInfo.ip), userAgent: nonEmptyString(deviceInfo.ua) },
     });
   }
 
@@ -112,8 +114,8 @@ export function createProviderPages({ views }: { views: Views<OidcPages> }) {
 
 const xsrf = (ctx: KoaContextWithOIDC) => String(ctx.oidc.session?.state?.secret ?? '');
 
-const text = (value: unknown) => (typeof value === 'string' && value !== '' ? value : undefined);
+const nonEmptyString = (value: unknown) => (typeof value === 'string' && value !== '' ? value : undefined);
 
 /** Turns an error description into a sentence: a capital letter first, a full stop at the end. */
-const sentence = (description: string | undefined) =>
+const toSentence = (description: string | undefined) =>
   description && `${description[0]!.toUpperCase()}${description.slice(1)}${/[.?!]$/.test(description) ? '' : '.'}`;

@@ -1,4 +1,4 @@
-/** The values that each page of this module prints. */
+/** View models of the pages of this module. */
 
 export interface OidcPages {
   'oidc/consent': ConsentPage;
@@ -14,7 +14,7 @@ interface ConsentPage {
   action: string;
   csrfToken: string;
   client: ClientView;
-  /** True for a client that no administrator has reviewed. */
+  /** True if no administrator has reviewed the client. */
   unverified: boolean;
   /** The host of its metadata document, if it has one. */
   describedAt?: string | undefined;
@@ -34,7 +34,7 @@ interface ConsentPage {
 export interface ConsentScope {
   /** "Your e-mail address" */
   title: string;
-  /** One line about what the app gets. */
+  /** One line about the access that the app gets. */
   description: string;
   /** `identity`: claims about the user. `api`: what the app can do for the user. */
   kind: 'identity' | 'api';
@@ -62,7 +62,7 @@ interface DeviceConfirmPage {
   /** With dashes, as the device shows it. */
   userCode: string;
   client: ClientView;
-  /** True for a client that no administrator has reviewed. */
+  /** True if no administrator has reviewed the client. */
   unverified: boolean;
   /** The origin of the request, so that the user can recognize their own device. */
   device: { address?: string; userAgent?: string };
@@ -92,7 +92,9 @@ export interface ClientView {
   name: string;
   /** The host of its home page or of its redirect URI. */
   host?: string;
-  /** The first letter of its name, in place of a logo: logos are not loaded from other hosts. */
+  /**
+   * The first letter of its name. It replaces a logo, because pages load nothing from other hosts.
+   */
   initial: string;
   /** An `https:` URL, like the next two. */
   clientUri?: string;

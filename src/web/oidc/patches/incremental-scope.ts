@@ -1,8 +1,8 @@
 /**
  * Lets a self-registered client request more scopes than it registered, as MCP clients do. A client
- * that chooses its own scopes at registration is not restricted by that choice. The API can list
- * its allowed clients, and the user is asked for consent. This covers registered APIs only; for all
- * other scopes the registered ones remain the limit.
+ * that chooses its own scopes at registration is not restricted by that choice: the API can list
+ * its allowed clients, and the user must consent. This applies to the scopes of registered APIs
+ * only.
  */
 import Provider, { type Client } from 'oidc-provider';
 import type { Resources } from '../../../core/resources/resources.js';
@@ -13,13 +13,10 @@ import type { ProviderInternals } from '../provider-internals.js';
 const CONFIGURATION_ROUTES = new Set(['client', 'client_update', 'client_delete']);
 const registeredScopes = new WeakMap<object, string>();
 
-/** Returns the `scope` of a client's registration. */
+/** Returns the `scope` that the client registered. */
 export const registeredScope = (client: Client): string | undefined => registeredScopes.get(client) ?? client.scope;
 
-/**
- * Extends `scope` of every client that the provider builds. The provider is rebuilt when an API
- * changes.
- */
+/** Patches `Client.find` of a provider. The provider is rebuilt when an API changes. */
 export function patchIncrementalScope(
   internals: ProviderInternals,
   resources: Pick<Resources, 'list' | 'isOpenTo'>,
@@ -34,7 +31,9 @@ export function patchIncrementalScope(
   };
 
   function extendScope(client: Client, scope: string): void {
-    const open = resources.list().filter((one) => one.registered && resources.isOpenTo(one, client.clientId));
+    const open = resources
+      .list()
+      .filter((resource) => resource.registered && resources.isOpenTo(resource, client.clientId));
     const additional = open.flatMap(({ scopes }) => scopes.filter(isForClients).map(({ name }) => name));
     const all = [...new Set([...scope.split(' '), ...additional])].join(' ');
     registeredScopes.set(client, scope);

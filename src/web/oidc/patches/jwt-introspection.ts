@@ -14,8 +14,8 @@ interface Deps {
   oauthStorage: OAuthStorage;
 }
 
-/** Prefix of a token in JWT format, so that the provider looks it up like an opaque token. */
-const MARK = 'jwt~';
+/** Prepended to a JWT, so that the provider looks it up like an opaque token. */
+const JWT_MARKER = 'jwt~';
 const JWT = /^[\w-]+\.[\w-]+\.[\w-]*$/;
 const ROUTES = new Set(['introspection', 'revocation']);
 
@@ -25,27 +25,29 @@ export function patchJwtIntrospection(internals: ProviderInternals, { oauthToken
   const findStored = AccessToken.find.bind(AccessToken);
 
   AccessToken.find = async function find(value, options) {
-    const marked = typeof value === 'string' && value.startsWith(MARK) && ROUTES.has(Provider.ctx?.oidc.route ?? '');
-    return marked ? resolve(value.slice(MARK.length)) : findStored(value, options);
+    const isMarked =
+      typeof value === 'string' && value.startsWith(JWT_MARKER) && ROUTES.has(Provider.ctx?.oidc.route ?? '');
+    return isMarked ? findJwt(value.slice(JWT_MARKER.length)) : findStored(value, options);
   };
 
   class MarkingContext extends OIDCContext {
     override entity(name: string, value: unknown): void {
       super.entity(name, value);
-      // The provider authenticates the client before it looks at the token's format.
+      // The client is known before the provider reads the token, so this is the time to mark it.
       const token = this.params?.token;
       if (name !== 'Client' || !ROUTES.has(this.route) || typeof token !== 'string' || !JWT.test(token)) return;
-      this.params!.token = MARK + token;
+      this.params!.token = JWT_MARKER + token;
     }
   }
   replaceContext(internals, MarkingContext);
 
-  async function resolve(token: string): Promise<AccessToken | undefined> {
+  /** Returns the JWT as an access token of the provider, if it is active. */
+  async function findJwt(token: string): Promise<AccessToken | undefined> {
     const verified = await oauthTokens.read(token);
     if (!verified || verified === 'expired') return undefined;
     const payload = verified.claims;
     const { act, may_act: mayAct, key_id: keyId, company_id: companyId, claimed } = payload;
-    const found = new AccessToken({
+    const accessToken = new AccessToken({
       jti: payload.jti,
       kind: 'AccessToken',
       accountId: payload.sub === payload.client_id ? undefined : payload.sub,
@@ -63,17 +65,17 @@ export function patchJwtIntrospection(internals: ProviderInternals, { oauthToken
       jkt: payload.cnf?.jkt,
       'x5t#S256': payload.cnf?.['x5t#S256'],
     });
-    found.destroy = () =>
+    accessToken.destroy = () =>
       oauthStorage.revokeAccessToken(
         {
           kind: 'AccessToken',
           jti: payload.jti,
           clientId: payload.client_id,
-          accountId: found.accountId,
+          accountId: accessToken.accountId,
           jwtUntil: new Date(payload.exp * 1000),
         },
         metaFrom(Provider.ctx),
       );
-    return found;
+    return accessToken;
   }
 }

@@ -1,7 +1,7 @@
 /**
  * Client updates (RFC 7592) with hashed secrets. A client can include its secret in an update. The
- * provider compares it with the stored one, which is a hash, and would return that hash. So a
- * correct secret is replaced by the hash in the request, and the hash is removed from the response.
+ * provider compares it with the stored value, which is a hash, and returns that value. So this
+ * replaces a correct secret in the request by the hash, and removes the hash from the response.
  */
 import { isSecret, isSecretHash } from '../../../core/clients/secrets.js';
 import { type ProviderInternals, replaceContext } from '../provider-internals.js';
@@ -25,7 +25,7 @@ export function patchRegistrationSecret(internals: ProviderInternals): void {
       if (secret === null) this.#body = others;
       else if (!stored || typeof secret !== 'string') this.#body = body;
       else if (isSecret(secret, stored)) this.#body = { ...body, client_secret: stored };
-      else this.#body = { ...body, client_secret: secret === stored ? '' : secret }; // a leaked hash must not pass
+      else this.#body = { ...body, client_secret: secret === stored ? '' : secret }; // the hash itself is no secret
     }
   }
   replaceContext(internals, SecretMappingContext);

@@ -1,6 +1,6 @@
 /**
- * Makes `jti` of DPoP proofs and client assertions single use, atomically. The provider looks it up
- * and then saves it, so two concurrent requests would both pass.
+ * Accepts each `jti` of DPoP proofs and client assertions once, atomically. The provider looks it
+ * up and then saves it, so two concurrent requests would both pass.
  */
 import { sha256 } from '../../../base/crypto.js';
 import type { OAuthStorage } from '../../../core/oauth-storage/oauth-storage.js';

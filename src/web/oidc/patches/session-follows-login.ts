@@ -1,6 +1,6 @@
 /**
- * Derives the provider's browser session from ours, with every request. So signing out, a suspended
- * account and signing in to another account take effect with the next request.
+ * Derives the provider's browser session from ours in every request. As a result, a sign-out, a
+ * suspended account or a sign-in to another account takes effect with the next request.
  */
 import { epochSeconds } from '../../../base/clock.js';
 import { hmacSha256, type Secrets } from '../../../base/crypto.js';
@@ -8,11 +8,11 @@ import type { AuthenticatedSession } from '../../../core/sessions/sessions.js';
 import type { LoginCookie } from '../../cookies/login-cookie.js';
 import type { ProviderInternals, ProviderSession } from '../provider-internals.js';
 
-/** A session with its content as it was when the request began. */
-type StoredSession = ProviderSession & { asStored?: string };
+/** A session, with its content at the start of the request. */
+type StoredSession = ProviderSession & { storedContent?: string };
 
-/** An unchanged session is stored again when less than this part of its lifetime is left. */
-const REFRESH_BELOW = 0.9;
+/** An unchanged session is stored again when less than this fraction of its lifetime is left. */
+const EXTEND_BELOW_FRACTION = 0.9;
 
 /** Patches `Session` of a provider. */
 export function patchSessionFollowsLogin(
@@ -24,20 +24,20 @@ export function patchSessionFollowsLogin(
   const content = members.filter((member) => !['iat', 'exp'].includes(member));
   const getStored = Session.get.bind(Session);
 
-  // The grants of a session show which clients it was used for. Stored here as well, concurrent
-  // requests would overwrite each other's changes.
+  // `authorizations` lists the clients of a session. It is not stored, because concurrent requests
+  // would overwrite each other's changes; our grants show the clients as well.
   Object.defineProperty(Session, 'IN_PAYLOAD', { get: () => members });
 
   Session.get = async function getSession(ctx) {
     const stored = await getStored(ctx);
-    if (stored.exp !== undefined) Object.defineProperty(stored, 'asStored', { value: contentOf(stored) });
+    if (stored.exp !== undefined) Object.defineProperty(stored, 'storedContent', { value: contentOf(stored) });
     const authenticated = await loginCookie.read(ctx);
-    const session = adopt(stored, authenticated);
+    const session = followLogin(stored, authenticated);
     ctx.oidc?.entity('Session', session);
     return session;
   };
 
-  /** The `sid` of ID and logout tokens, computed so that it needs no storage. */
+  /** Returns the `sid` of ID and logout tokens. It is computed, so that it needs no storage. */
   Session.prototype.sidFor = function sidFor(clientId) {
     return sidOf(secrets, this.uid, clientId);
   };
@@ -48,8 +48,9 @@ export function patchSessionFollowsLogin(
    * it, but our own session decides how long the user stays signed in.
    */
   Session.prototype.save = async function saveChanges(this: StoredSession, ttl) {
-    const left = (this.exp ?? 0) - Date.now() / 1000;
-    if (this.oldId || this.asStored !== contentOf(this) || left < ttl * REFRESH_BELOW) return save.call(this, ttl);
+    const secondsLeft = (this.exp ?? 0) - Date.now() / 1000;
+    if (this.oldId || this.storedContent !== contentOf(this) || secondsLeft < ttl * EXTEND_BELOW_FRACTION)
+      return save.call(this, ttl);
     this.touched = false;
   };
 
@@ -65,18 +66,19 @@ export function patchSessionFollowsLogin(
     return JSON.stringify(content.map((member) => session[member as keyof ProviderSession]));
   }
 
-  function adopt(stored: ProviderSession, authenticated: AuthenticatedSession | undefined): ProviderSession {
+  /** Returns the provider's session for our session, or an empty one if the user is signed out. */
+  function followLogin(stored: ProviderSession, authenticated: AuthenticatedSession | undefined): ProviderSession {
     if (!authenticated) return stored.accountId ? Session.instantiate() : stored;
     const { session, account, amr } = authenticated;
     const loginTs = epochSeconds(session.authTime);
-    const known = stored.uid === session.id && stored.accountId === account.id;
-    if (known && stored.loginTs === loginTs && String(stored.amr) === String(amr)) return stored;
-    const adopted = stored.accountId && stored.uid !== session.id ? Session.instantiate() : stored;
-    adopted.uid = session.id;
-    adopted.loginAccount({ accountId: account.id, loginTs, amr });
-    if (adopted === stored && !stored.new) adopted.resetIdentifier(); // against session fixation
-    adopted.touched = true;
-    return adopted;
+    const isSameLogin = stored.uid === session.id && stored.accountId === account.id;
+    if (isSameLogin && stored.loginTs === loginTs && String(stored.amr) === String(amr)) return stored;
+    const following = stored.accountId && stored.uid !== session.id ? Session.instantiate() : stored;
+    following.uid = session.id;
+    following.loginAccount({ accountId: account.id, loginTs, amr });
+    if (following === stored && !stored.new) following.resetIdentifier(); // prevents session fixation
+    following.touched = true;
+    return following;
   }
 }
 

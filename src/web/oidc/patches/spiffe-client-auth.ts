@@ -1,13 +1,13 @@
 /**
  * SPIFFE client authentication (draft-ietf-oauth-spiffe-client-auth). An X.509-SVID works as mutual
- * TLS. A JWT-SVID is unknown to oidc-provider, so it is passed as the client's secret, and verified
- * where secrets are compared.
+ * TLS. oidc-provider does not know JWT-SVIDs, so this passes them on as the client's secret and
+ * verifies them where secrets are compared.
  */
 import { decodeJwt } from 'jose';
 import Provider from 'oidc-provider';
 import { WORKLOAD_AUTH_METHODS } from '../../../core/clients/metadata.js';
 import type { WorkloadIdentities } from '../../../core/credentials/workload-identities.js';
-import { ROUTES, TOKEN_ALIAS } from '../paths.js';
+import { ROUTES, TOKEN_ALIAS_PATH } from '../paths.js';
 import { type ProviderInternals, replaceContext } from '../provider-internals.js';
 
 interface Deps {
@@ -18,11 +18,12 @@ interface Deps {
 type Params = Record<string, unknown>;
 
 const ASSERTION_TYPE = 'urn:ietf:params:oauth:client-assertion-type:jwt-spiffe';
+
 /** Patches the request context and `Client` of a provider. */
 export function patchSpiffeClientAuth(internals: ProviderInternals, { issuer, workloadIdentities }: Deps): void {
-  const { OIDCContext, Client: clientClass } = internals;
-  const { compareClientSecret } = clientClass.prototype;
-  const audience = [issuer, `${issuer}${ROUTES.token}`, `${issuer}${TOKEN_ALIAS}`];
+  const { OIDCContext, Client: ClientModel } = internals;
+  const { compareClientSecret } = ClientModel.prototype;
+  const audience = [issuer, `${issuer}${ROUTES.token}`, `${issuer}${TOKEN_ALIAS_PATH}`];
 
   class SpiffeContext extends OIDCContext {
     #params: Params | undefined;
@@ -37,8 +38,7 @@ export function patchSpiffeClientAuth(internals: ProviderInternals, { issuer, wo
     override set params(params: Params | undefined) {
       this.#params = params;
       const { client_assertion_type: type, client_assertion: svid, client_secret: secret } = params ?? {};
-      // With a secret as well, the request stays as it is: oidc-provider rejects two methods at
-      // once.
+      // oidc-provider rejects a request that has a secret as well, because these are two methods.
       if (type !== ASSERTION_TYPE || typeof svid !== 'string' || secret !== undefined) return;
       this.svid = svid;
       const { client_id: clientId = subjectOf(svid) } = params!;
@@ -48,10 +48,10 @@ export function patchSpiffeClientAuth(internals: ProviderInternals, { issuer, wo
   }
   replaceContext(internals, SpiffeContext);
 
-  clientClass.prototype.compareClientSecret = async function compareSvid(actual) {
-    const presentation = (Provider.ctx?.oidc as { svid?: string } | undefined)?.svid;
-    if (this.spiffe_id !== this.clientId) return presentation === undefined && compareClientSecret.call(this, actual);
-    if (presentation !== actual) return false;
+  ClientModel.prototype.compareClientSecret = async function compareSvid(actual) {
+    const svid = (Provider.ctx?.oidc as { svid?: string } | undefined)?.svid;
+    if (this.spiffe_id !== this.clientId) return svid === undefined && compareClientSecret.call(this, actual);
+    if (svid !== actual) return false;
     const verdict = await workloadIdentities.fromToken(actual, audience);
     return verdict.kind === 'valid' && verdict.spiffeId.id === this.spiffe_id && !hasSeveralAudiences(actual);
   };
@@ -63,7 +63,7 @@ export function patchSpiffeClientAuth(internals: ProviderInternals, { issuer, wo
   });
 }
 
-/** One of several audiences could replay the token here. */
+/** Reports whether the token has several audiences, each of which could replay it here. */
 const hasSeveralAudiences = (token: string) => {
   const { aud } = decodeJwt(token);
   return Array.isArray(aud) && aud.length !== 1;

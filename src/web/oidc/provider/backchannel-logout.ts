@@ -15,13 +15,13 @@ interface Deps {
   log: Log;
 }
 
-/** The pauses before the second and the third attempt. */
-const RETRY_AFTER_MS = [500, 3000];
+/** The delays before the second and the third attempt. */
+const RETRY_DELAYS_MS = [500, 3000];
 
 export function createBackchannelLogout({ background, providers, secrets, log }: Deps) {
   return { notify };
 
-  /** Notifies the clients of these sessions in the background. */
+  /** Sends a logout token to each client of these sessions, in the background. */
   function notify(revoked: RevokedSession[]): void {
     for (const { sessionId, accountId, clientIds } of revoked) {
       for (const clientId of clientIds) {
@@ -39,12 +39,12 @@ export function createBackchannelLogout({ background, providers, secrets, log }:
         if (client?.backchannelLogoutUri) await client.backchannelLogout(accountId, sid);
         return;
       } catch (error) {
-        const pause = RETRY_AFTER_MS[attempt];
-        if (pause === undefined) {
+        const delayMs = RETRY_DELAYS_MS[attempt];
+        if (delayMs === undefined) {
           log.warn({ error, clientId }, 'back-channel logout failed');
           return;
         }
-        await sleep(pause);
+        await sleep(delayMs);
       }
     }
   }

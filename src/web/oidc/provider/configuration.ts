@@ -9,7 +9,7 @@ import type { Core } from '../../../core/core.js';
 import { DPOP_ALGORITHMS } from '../../../kit/dpop.js';
 import { hostCookie, pathCookieName } from '../../cookies/cookies.js';
 import type { ClientCertificateReader } from '../../http/client-certificate.js';
-import { actorClaims, cibaFeatures, cibaRequestSeconds, maxSecondsOf } from '../features/ciba.js';
+import { actorClaims, cibaFeatures, cibaRequestSeconds, maxTokenSeconds } from '../features/ciba.js';
 import { createFindAccount } from '../features/find-account.js';
 import { createGrantLoader } from '../features/grant-loader.js';
 import { createInteractionPolicy } from '../features/interaction-policy.js';
@@ -56,19 +56,19 @@ export interface ConfigurationDeps {
   tokenPath: string;
 }
 
-const CODE_SECONDS = MINUTE_SECONDS;
+const AUTHORIZATION_CODE_SECONDS = MINUTE_SECONDS;
 const DEVICE_CODE_SECONDS = 10 * MINUTE_SECONDS;
 const INTERACTION_SECONDS = HOUR_SECONDS;
 const ID_TOKEN_SECONDS = HOUR_SECONDS;
 const DPOP_NONCE_BYTES = 32;
-const ASSERTION_SECONDS = HOUR_SECONDS;
+const MAX_ASSERTION_SECONDS = HOUR_SECONDS;
 
 export function createProviderConfiguration(deps: ConfigurationDeps): Configuration {
   const { config, clock, core, secrets, fetch, adapters, pages, tokenPath } = deps;
   const { clientRegistration, resources, audiences } = core;
   const accessTokenSeconds = config.accessTokenSeconds;
   const findAccount = createFindAccount(core);
-  const registering = registration({ config, clientRegistration });
+  const registrationSettings = registration({ config, clientRegistration });
   const mTLS = mutualTls(deps);
 
   return {
@@ -110,16 +110,16 @@ export function createProviderConfiguration(deps: ConfigurationDeps): Configurat
       dPoPSigningAlgValues: [...DPOP_ALGORITHMS],
     },
     pkce: { required: (_ctx, client) => client.clientAuthMethod === 'none' || client.pkce_required !== false },
-    // Browsers can read the token endpoint only for public clients, from one of their origins.
+    // Pages can call the token endpoint only as public clients, from the origin of a redirect URI.
     clientBasedCORS: (ctx, origin, client) =>
       (ctx.oidc.route === 'userinfo' || client.clientAuthMethod === 'none') && hasOrigin(client, origin),
     rotateRefreshToken: true,
-    // Every client registered for refresh tokens gets them. With offline_access they outlive the
-    // session, without it they are revoked with the session.
+    // Every client registered for refresh tokens gets them. With offline_access, they outlive the
+    // session; without it, they are revoked with the session.
     issueRefreshToken: async (_ctx, client, source) =>
       source.kind !== 'BackchannelAuthenticationRequest' && client.grantTypeAllowed('refresh_token'),
-    // Tokens are revoked with their grant, and the grant with its session: no session lookup
-    // needed.
+    // Tokens are revoked with their grant, and the grant with its session, so no session is looked
+    // up.
     expiresWithSession: async () => false,
     findAccount,
     loadExistingGrant: createGrantLoader(core),
@@ -139,16 +139,16 @@ export function createProviderConfiguration(deps: ConfigurationDeps): Configurat
     },
     ttl: {
       AccessToken: (_ctx, token) =>
-        Math.min(token.resourceServer?.accessTokenTTL ?? accessTokenSeconds, maxSecondsOf(token)),
+        Math.min(token.resourceServer?.accessTokenTTL ?? accessTokenSeconds, maxTokenSeconds(token)),
       BackchannelAuthenticationRequest: (ctx) => cibaRequestSeconds(ctx),
       ClientCredentials: (_ctx, token, client) =>
-        Math.min(token.resourceServer?.accessTokenTTL ?? accessTokenSeconds, secondsLeftOf(client)),
-      AuthorizationCode: CODE_SECONDS,
+        Math.min(token.resourceServer?.accessTokenTTL ?? accessTokenSeconds, maxAgentTokenSeconds(client)),
+      AuthorizationCode: AUTHORIZATION_CODE_SECONDS,
       DeviceCode: DEVICE_CODE_SECONDS,
       Grant: (ctx) => grantSeconds(ctx),
       IdToken: ID_TOKEN_SECONDS,
       Interaction: INTERACTION_SECONDS,
-      // Not beyond the expiry of the grant.
+      // A refresh token does not outlive its grant.
       RefreshToken: (ctx) => Math.min(config.refreshTokenSeconds, ctx?.oidc.entities.Grant?.remainingTTL ?? Infinity),
       Session: config.sessionSeconds,
     },
@@ -157,7 +157,7 @@ export function createProviderConfiguration(deps: ConfigurationDeps): Configurat
       bitsOfOpaqueRandomness: (_ctx, model) => tokenBits(model.kind),
       customizers: {
         /**
-         * Adds `gid` and `sid`, by which a JWT access token (RFC 9068) can be revoked. Completes
+         * Adds `gid` and `sid`, with which a JWT access token (RFC 9068) can be revoked. Completes
          * the rotation of a refresh token: see storage/token-adapter.ts, step 6.
          */
         async jwt(ctx, token, parts) {
@@ -167,7 +167,7 @@ export function createProviderConfiguration(deps: ConfigurationDeps): Configurat
         },
       },
     },
-    extraClientMetadata: registering.metadata,
+    extraClientMetadata: registrationSettings.metadata,
     features: {
       devInteractions: { enabled: false },
       ...cibaFeatures(deps),
@@ -189,7 +189,7 @@ export function createProviderConfiguration(deps: ConfigurationDeps): Configurat
       mTLS,
       introspection: introspection({ core, findAccount }),
       pushedAuthorizationRequests: { enabled: true },
-      ...registering.features,
+      ...registrationSettings.features,
       resourceIndicators: resourceIndicators({ config, resources, audiences }),
       revocation: {
         enabled: true,
@@ -204,14 +204,14 @@ export function createProviderConfiguration(deps: ConfigurationDeps): Configurat
   };
 
   /**
-   * Rejects an assertion with several audiences, because the others could replay it here, and one
-   * with a long lifetime, because it would be a password.
+   * Rejects an assertion with several audiences, because the others could replay it here. Rejects
+   * one with a long lifetime, because it would be like a password.
    */
   async function rejectBroadAssertion(_ctx: unknown, claims: { aud?: unknown; exp?: unknown }): Promise<void> {
     if (Array.isArray(claims.aud) && claims.aud.length !== 1) {
       throw new errors.InvalidClientAuth('the assertion must have a single audience');
     }
-    if (Number(claims.exp) > Date.now() / 1000 + ASSERTION_SECONDS) {
+    if (Number(claims.exp) > Date.now() / 1000 + MAX_ASSERTION_SECONDS) {
       throw new errors.InvalidClientAuth('the lifetime of the assertion is too long');
     }
   }
@@ -221,11 +221,15 @@ export function createProviderConfiguration(deps: ConfigurationDeps): Configurat
    * `may_act` if the user allowed exactly one agent to act.
    */
   function agentClaims(ctx: KoaContextWithOIDC, token: { client?: ProviderClient; aud?: unknown }) {
-    const { capabilities: _capabilities, endsAt: _endsAt, ...ofAgent } = agentOf(token.client) ?? { capabilities: [] };
-    const granted = Object.keys((ctx.oidc.entities.Grant?.resources as object | undefined) ?? {});
-    const agents = granted.filter((identifier) => audiences.agentIn(identifier) && identifier !== token.aud);
+    const {
+      capabilities: _capabilities,
+      endsAt: _endsAt,
+      ...agentMembers
+    } = agentOf(token.client) ?? { capabilities: [] };
+    const grantedResources = Object.keys((ctx.oidc.entities.Grant?.resources as object | undefined) ?? {});
+    const agents = grantedResources.filter((identifier) => audiences.agentIn(identifier) && identifier !== token.aud);
     const mayAct = agents.length === 1 && token.aud ? { may_act: { sub: audiences.agentIn(agents[0]!) } } : {};
-    const claims = { ...ofAgent, ...mayAct, ...actorClaims(token as never), ...delegationClaims(token) };
+    const claims = { ...agentMembers, ...mayAct, ...actorClaims(token as never), ...delegationClaims(token) };
     return Object.keys(claims).length > 0 ? claims : undefined;
   }
 
@@ -233,17 +237,17 @@ export function createProviderConfiguration(deps: ConfigurationDeps): Configurat
    * Caps a token's lifetime at the agent's expiry, with a minimum of one second. Expired agents are
    * rejected earlier.
    */
-  function secondsLeftOf(client: ProviderClient): number {
+  function maxAgentTokenSeconds(client: ProviderClient): number {
     const { endsAt = Number.POSITIVE_INFINITY } = agentOf(client) ?? {};
     return Math.max(1, endsAt - epochSeconds(clock.now()));
   }
 
   /**
-   * A grant with refresh tokens lives as long as a session can; one without only has to outlive its
-   * access token.
+   * Returns the lifetime of a grant. With refresh tokens, it is that of the longest session;
+   * without, it only has to exceed that of the access token.
    */
   function grantSeconds(ctx: KoaContextWithOIDC): number {
-    const refreshes = ctx.oidc.client?.grantTypeAllowed('refresh_token');
-    return refreshes ? config.sessionMaxSeconds : accessTokenSeconds + DEVICE_CODE_SECONDS;
+    const canRefresh = ctx.oidc.client?.grantTypeAllowed('refresh_token');
+    return canRefresh ? config.sessionMaxSeconds : accessTokenSeconds + DEVICE_CODE_SECONDS;
   }
 }

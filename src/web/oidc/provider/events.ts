@@ -1,6 +1,6 @@
 /**
- * Listens to the events of oidc-provider, for logging, auditing and better error responses. An
- * error in a listener would become the response, so listeners never throw or wait.
+ * Listens to the events of oidc-provider to log, to audit and to improve error responses. An error
+ * in a listener would become the response, so listeners never throw, and never return a promise.
  */
 import type Provider from 'oidc-provider';
 import type { KoaContextWithOIDC } from 'oidc-provider';
@@ -10,13 +10,13 @@ import { CIBA_GRANT, TOKEN_EXCHANGE_GRANT } from '../../../core/agents/client.js
 import { ANONYMOUS, type Audit } from '../../../core/audit/audit.js';
 import { DEVICE_GRANT } from '../../../core/clients/metadata.js';
 import type { ClientUsage } from '../../../core/clients/usage.js';
-import { createRecordAborted } from '../../http/aborted-responses.js';
-import { withoutSecrets } from '../../http/access-log.js';
+import { redactPath } from '../../http/access-log.js';
+import { createResponseErrorLogger } from '../../http/response-errors.js';
 import type { ProviderError } from '../provider-internals.js';
 import { metaFrom } from '../request-meta.js';
 import { isUnverified } from '../storage/client-origin.js';
 
-type FailureEvent = (ctx: KoaContextWithOIDC, error: ProviderError) => void;
+type ErrorListener = (ctx: KoaContextWithOIDC, error: ProviderError) => void;
 
 interface Deps {
   audit: Audit;
@@ -32,10 +32,10 @@ const KNOWN_GRANTS = new Set([
   CIBA_GRANT,
   TOKEN_EXCHANGE_GRANT,
 ]);
-/** Expected answers to a polling client, which are no failures. */
-const PENDING = new Set(['authorization_pending', 'slow_down']);
+/** Expected responses to a client that polls. They are not failures. */
+const PENDING_ERRORS = new Set(['authorization_pending', 'slow_down']);
 
-const FAILURES = [
+const ERROR_EVENTS = [
   'authorization.error',
   'backchannel_authentication.error',
   'device_authorization.error',
@@ -55,8 +55,8 @@ const FAILURES = [
 ];
 
 /** Registers all listeners with a provider. */
-export function listen(provider: Provider, { audit, clientUsage, log }: Deps): void {
-  /** Registers a listener and logs its errors. */
+export function addEventListeners(provider: Provider, { audit, clientUsage, log }: Deps): void {
+  /** Registers a listener. Logs an error that it throws. */
   function on<Args extends unknown[]>(event: string, listener: (...args: Args) => void): void {
     provider.on(event as never, (...args: unknown[]) => {
       try {
@@ -72,7 +72,7 @@ export function listen(provider: Provider, { audit, clientUsage, log }: Deps): v
   }
 
   on('grant.error', (ctx: KoaContextWithOIDC, error: ProviderError) => {
-    if (PENDING.has(error.message)) return;
+    if (PENDING_ERRORS.has(error.message)) return;
     const { client, params } = ctx.oidc;
     audit.recordSoon('token.denied', {
       by: client ? { kind: 'client', id: client.clientId } : ANONYMOUS,
@@ -86,33 +86,33 @@ export function listen(provider: Provider, { audit, clientUsage, log }: Deps): v
     });
   });
 
-  const reportFailure: FailureEvent = (ctx, error) => {
+  const handleFailure: ErrorListener = (ctx, error) => {
     log.info(
       {
         error: error.message,
         detail: detailOf(error),
-        path: withoutSecrets(ctx.path),
+        path: redactPath(ctx.path),
         requestId: metaFrom(ctx).requestId,
       },
       'an OAuth request failed',
     );
-    rejectLargeBody(ctx, error);
-    reportUnauthorizedGrant(ctx, error);
+    respondTooLarge(ctx, error);
+    respondUnauthorizedClient(ctx, error);
   };
-  for (const event of FAILURES) on(event, reportFailure);
+  for (const event of ERROR_EVENTS) on(event, handleFailure);
 
   on('authorization.error', suppressErrorRedirect);
 
-  on('error', createRecordAborted(log));
+  on('error', createResponseErrorLogger(log));
 
   on('server_error', (ctx: KoaContextWithOIDC, error: Error) => {
-    log.error({ error, path: withoutSecrets(ctx.path), requestId: metaFrom(ctx).requestId }, 'oidc-provider failed');
-    if (isStoreUnavailable(error)) setRetryAfter(ctx);
-    else if (isInvalidText(error)) rejectInvalidText(ctx);
+    log.error({ error, path: redactPath(ctx.path), requestId: metaFrom(ctx).requestId }, 'oidc-provider failed');
+    if (isStoreUnavailable(error)) respondUnavailable(ctx);
+    else if (isInvalidText(error)) respondInvalidText(ctx);
   });
 }
 
-/** Leaves out details of JSON parse errors, which quote the input and so possibly a secret. */
+/** Returns the detail for the log. Omits details of parse errors: they quote the input. */
 const detailOf = ({ error_detail: detail }: ProviderError) => (/JSON|token/i.test(detail ?? '') ? undefined : detail);
 
 /**
@@ -127,14 +127,14 @@ function suppressErrorRedirect(ctx: KoaContextWithOIDC, error: ProviderError): v
 }
 
 /** Responds 400 to text that the database cannot store, such as a NUL character. */
-function rejectInvalidText(ctx: KoaContextWithOIDC): void {
+function respondInvalidText(ctx: KoaContextWithOIDC): void {
   ctx.status = 400;
   if (ctx.type === 'text/html') return;
   ctx.body = { error: 'invalid_request', error_description: 'The request contains a character that is not allowed.' };
 }
 
 /** Responds 503 when a store is unavailable, with the error code of RFC 6749, 4.1.2.1. */
-function setRetryAfter(ctx: KoaContextWithOIDC): void {
+function respondUnavailable(ctx: KoaContextWithOIDC): void {
   ctx.status = 503;
   ctx.set('Retry-After', '5');
   if (ctx.type === 'text/html') return;
@@ -142,7 +142,7 @@ function setRetryAfter(ctx: KoaContextWithOIDC): void {
 }
 
 /** Responds 413 to a body that is too large; oidc-provider responds 400. */
-function rejectLargeBody(ctx: KoaContextWithOIDC, { cause }: ProviderError): void {
+function respondTooLarge(ctx: KoaContextWithOIDC, { cause }: ProviderError): void {
   if ((cause as Error | undefined)?.message !== 'request entity too large') return;
   ctx.status = 413;
   ctx.set('Connection', 'close');
@@ -153,7 +153,7 @@ function rejectLargeBody(ctx: KoaContextWithOIDC, { cause }: ProviderError): voi
  * Responds `unauthorized_client` to a grant type that the client is not registered for (RFC 6749,
  * 5.2); oidc-provider responds `invalid_request`.
  */
-function reportUnauthorizedGrant(
+function respondUnauthorizedClient(
   ctx: KoaContextWithOIDC,
   { message, error_description: description }: ProviderError,
 ): void {

@@ -10,7 +10,7 @@ import type { Log } from '../../../base/log.js';
 import type { RateLimiter } from '../../../base/rate-limiter.js';
 import type { Core } from '../../../core/core.js';
 import type { LoginCookie } from '../../cookies/login-cookie.js';
-import { readDecisions } from '../features/ciba-decision.js';
+import { patchDecisionLookup } from '../features/ciba-decision.js';
 import { registerGrants } from '../grants/grants.js';
 import { patchClientAuthentication } from '../patches/client-authentication.js';
 import { patchIncrementalScope } from '../patches/incremental-scope.js';
@@ -21,12 +21,12 @@ import { patchRevocationContentType } from '../patches/revocation-content-type.j
 import { patchRpInitiatedLogout } from '../patches/rp-initiated-logout.js';
 import { patchSessionFollowsLogin } from '../patches/session-follows-login.js';
 import { patchSpiffeClientAuth } from '../patches/spiffe-client-auth.js';
-import { DISCOVERY, ROUTES, TOKEN_ALIAS } from '../paths.js';
+import { DISCOVERY_PATHS, ROUTES, TOKEN_ALIAS_PATH } from '../paths.js';
 import { internalsOf, type ProviderInternals } from '../provider-internals.js';
-import { createClientCache } from '../storage/client-cache.js';
+import { cacheClients } from '../storage/client-cache.js';
 import type { ClientResolver } from '../storage/client-resolver.js';
 import { type ConfigurationDeps, createProviderConfiguration } from './configuration.js';
-import { listen } from './events.js';
+import { addEventListeners } from './events.js';
 
 interface Deps extends Omit<ConfigurationDeps, 'tokenPath' | 'core'> {
   core: ConfigurationDeps['core'] &
@@ -38,7 +38,7 @@ interface Deps extends Omit<ConfigurationDeps, 'tokenPath' | 'core'> {
   log: Log;
 }
 
-/** Two providers, and the documents that stay the same for their lifetime. */
+/** Two providers, and the documents that do not change as long as they exist. */
 interface ProviderGeneration {
   main: Provider;
   handleMain: RequestHandler;
@@ -57,17 +57,17 @@ export function createProviders(deps: Deps) {
   let generation: Promise<ProviderGeneration> | undefined;
   let built: { version: string; generation: ProviderGeneration } | undefined;
 
-  return { current, ready };
+  return { current, currentIfBuilt };
 
-  /** Returns the providers for the current keys and APIs, and builds them first if needed. */
+  /** Returns the providers for the current keys and APIs. Builds them if these have changed. */
   function current(): Promise<ProviderGeneration> {
-    const latest = currentVersion();
-    if (latest !== version || !generation) {
-      version = latest;
+    const currentVersion = versionOfInputs();
+    if (currentVersion !== version || !generation) {
+      version = currentVersion;
       generation = build();
       generation.then(
-        (done) => {
-          built = { version: latest, generation: done };
+        (result) => {
+          built = { version: currentVersion, generation: result };
         },
         () => {
           version = ''; // the next request tries again
@@ -77,32 +77,32 @@ export function createProviders(deps: Deps) {
     return generation;
   }
 
-  /** Returns the same without waiting; undefined while they are being built. */
-  function ready(): ProviderGeneration | undefined {
-    return built?.version === currentVersion() ? built.generation : undefined;
+  /** Returns the same without waiting. Undefined while they are being built. */
+  function currentIfBuilt(): ProviderGeneration | undefined {
+    return built?.version === versionOfInputs() ? built.generation : undefined;
   }
 
-  function currentVersion(): string {
+  function versionOfInputs(): string {
     return `${core.keys.set().version} ${core.resources.version()}`;
   }
 
   async function build(): Promise<ProviderGeneration> {
-    const [main, alias] = [buildOne(ROUTES.token), buildOne(TOKEN_ALIAS)];
+    const [main, alias] = [buildProvider(ROUTES.token), buildProvider(TOKEN_ALIAS_PATH)];
     const handleMain = main.callback();
     return {
       main,
       handleMain,
       handleAlias: alias.callback(),
-      discovery: await fetchDocument(handleMain, DISCOVERY[0], config.issuer),
+      discovery: await fetchDocument(handleMain, DISCOVERY_PATHS[0], config.issuer),
       jwks: await fetchDocument(handleMain, ROUTES.jwks, config.issuer),
     };
   }
 
-  function buildOne(tokenPath: string): Provider {
+  function buildProvider(tokenPath: string): Provider {
     const provider = new Provider(config.issuer, createProviderConfiguration({ ...deps, tokenPath }));
-    provider.proxy = true; // the request pipeline has set the headers that it then reads
+    provider.proxy = true; // it trusts the forwarding headers, which the request pipeline has set
     registerGrants(provider, { ...core, clock });
-    listen(provider, { ...core, log });
+    addEventListeners(provider, { ...core, log });
     applyPatches(internalsOf(provider));
     return provider;
   }
@@ -112,18 +112,18 @@ export function createProviders(deps: Deps) {
     patchSessionFollowsLogin(internals, loginCookie, secrets);
     patchClientAuthentication(internals, core);
     patchIncrementalScope(internals, core.resources);
-    createClientCache(internals, resolveClient);
+    cacheClients(internals, resolveClient);
     patchReplayDetection(internals, core.oauthStorage);
     patchJwtIntrospection(internals, core);
     patchSpiffeClientAuth(internals, { issuer: config.issuer, workloadIdentities: core.workloadIdentities });
-    readDecisions(internals, { ...core, rateLimiter });
+    patchDecisionLookup(internals, { ...core, rateLimiter });
     patchRegistrationSecret(internals);
     patchRevocationContentType(internals);
     patchRpInitiatedLogout(internals, { sessions: core.sessions, loginCookie });
   }
 }
 
-/** Returns the body of a GET request, which is passed to the handler without a network. */
+/** Returns the response body of a GET request, which is passed to the handler without a network. */
 async function fetchDocument(handle: RequestHandler, path: string, issuer: string): Promise<string> {
   const req = new IncomingMessage(new Socket());
   const { host, protocol } = new URL(issuer);

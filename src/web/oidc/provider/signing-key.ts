@@ -1,4 +1,4 @@
-/** Signing keys for oidc-provider, parsed once. */
+/** Signing keys for oidc-provider. Each is parsed once and not for every signature. */
 import { createPrivateKey, createPublicKey, type KeyObject, sign as signWith } from 'node:crypto';
 import { promisify } from 'node:util';
 import { ExternalSigningKey } from 'oidc-provider';
@@ -6,6 +6,7 @@ import type { SigningKey } from '../../../core/keys/signing-key.js';
 
 const signInThreadPool = promisify(signWith);
 
+/** A private key that signs with `node:crypto`. */
 export class NodeSigningKey extends ExternalSigningKey {
   readonly #key: SigningKey;
   readonly #privateKey: KeyObject;
@@ -31,7 +32,7 @@ export class NodeSigningKey extends ExternalSigningKey {
     return this.#publicKey;
   }
 
-  /** Signs in the thread pool: measured under load, that costs less CPU time for ECDSA too. */
+  /** Signs in the thread pool. Under load, that costs less CPU time, for ECDSA too (measured). */
   override async sign(data: Uint8Array): Promise<Uint8Array> {
     return signInThreadPool('sha256', data, { key: this.#privateKey, dsaEncoding: 'ieee-p1363' });
   }

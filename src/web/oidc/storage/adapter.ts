@@ -1,6 +1,6 @@
 /**
  * The storage adapters of oidc-provider, one for each of its models. Grants, tokens and clients
- * have files of their own; this file has the rules of codes and of requests that start a sign-in.
+ * have files of their own. This file has the rules for codes and for requests that start a sign-in.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import Provider, { type Adapter, errors } from 'oidc-provider';
@@ -58,11 +58,11 @@ export function createAdapters(deps: Deps) {
         return tokens.refreshTokenAdapter();
       case 'Interaction':
       case 'PushedAuthorizationRequest':
-        return { ...adapter, upsert: keepingClient(adapter.upsert) };
+        return { ...adapter, upsert: recordingUsage(adapter.upsert) };
       case 'AuthorizationCode':
-        return { ...adapter, upsert: afterGrant(adapter.upsert), consume: redeemOnce(kind) };
+        return { ...adapter, upsert: storingGrant(adapter.upsert), consume: redeemOnce(kind) };
       case 'DeviceCode':
-        return { ...adapter, upsert: keepingClient(afterGrant(adapter.upsert)), consume: redeemOnce(kind) };
+        return { ...adapter, upsert: recordingUsage(storingGrant(adapter.upsert)), consume: redeemOnce(kind) };
       case 'BackchannelAuthenticationRequest':
         return { ...adapter, consume: consumeOnce(kind) };
       default:
@@ -71,11 +71,11 @@ export function createAdapters(deps: Deps) {
   }
 
   /**
-   * For models that start a sign-in: records the authorization, so that the cleanup of unused
-   * clients does not delete the client meanwhile. Throws `invalid_client` if it already has.
+   * Wraps the `upsert` of a model that starts a sign-in. Records that the client is in use, so that
+   * the cleanup of unused clients keeps it. Throws `invalid_client` if the cleanup has deleted it.
    */
-  function keepingClient(upsert: Adapter['upsert']): Adapter['upsert'] {
-    return async function upsertKeepingClient(id, payload, expiresIn) {
+  function recordingUsage(upsert: Adapter['upsert']): Adapter['upsert'] {
+    return async function upsertRecordingUsage(id, payload, expiresIn) {
       const client = Provider.ctx?.oidc.client;
       if (client && isUnverified(client) && !(await clientUsage.recordAuthorization(client.clientId))) {
         throw new errors.InvalidClient('the client was deleted');
@@ -84,9 +84,11 @@ export function createAdapters(deps: Deps) {
     };
   }
 
-  /** For codes: stores the grant of the authorization first, so that no code exists without one. */
-  function afterGrant(upsert: Adapter['upsert']): Adapter['upsert'] {
-    return async function upsertAfterGrant(id, payload, expiresIn) {
+  /**
+   * Wraps the `upsert` of a code. Stores its grant first, so that no code exists without a grant.
+   */
+  function storingGrant(upsert: Adapter['upsert']): Adapter['upsert'] {
+    return async function upsertStoringGrant(id, payload, expiresIn) {
       const { oidc } = Provider.ctx ?? {};
       const { Grant: grant, Client: client } = oidc?.entities ?? {};
       if (grant && payload.grantId === grant.jti && !grant.iat) {
@@ -99,8 +101,8 @@ export function createAdapters(deps: Deps) {
   }
 
   /**
-   * Consumes a code. A second redemption is treated as theft, without a reuse interval (RFC 6749,
-   * 4.1.2): it revokes the token family, after the first response was stored.
+   * Returns a `consume` for codes. A second redemption revokes the token family (RFC 6749, 4.1.2).
+   * It first waits until the tokens of the first redemption are stored. There is no reuse interval.
    */
   function redeemOnce(kind: string): Adapter['consume'] {
     return async function redeem(id) {
@@ -109,17 +111,17 @@ export function createAdapters(deps: Deps) {
       const grantId = stored?.payload.grantId;
       await sleep(WINNER_RESPONSE_MS);
       if (typeof grantId === 'string') await grants.revoke(grantId, 'code.replayed', metaFrom(Provider.ctx));
-      throw new errors.InvalidGrant('it was already redeemed');
+      throw new errors.InvalidGrant('the code was already redeemed');
     };
   }
 
   /**
-   * Consumes a CIBA request. Of concurrent polls one gets the token. The others come from the same
-   * authenticated agent, so nothing is revoked.
+   * Returns a `consume` for CIBA requests. One of several concurrent polls gets the token. All come
+   * from the same authenticated agent, so nothing is revoked.
    */
   function consumeOnce(kind: string): Adapter['consume'] {
     return async function consume(id) {
-      if (!(await store.consume(kind, storedId(id)))) throw new errors.InvalidGrant('it was already redeemed');
+      if (!(await store.consume(kind, storedId(id)))) throw new errors.InvalidGrant('the request was already redeemed');
     };
   }
 }

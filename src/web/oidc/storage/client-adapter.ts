@@ -9,7 +9,10 @@ import { metaFrom } from '../request-meta.js';
 import type { ClientResolver } from './client-resolver.js';
 import { toProviderClient } from './spiffe-client.js';
 
-/** Members of ours beside the client metadata. A registration cannot set them. */
+/**
+ * Our own members of a client, which a registration must not set. They are columns, derived
+ * members, and members that only an administrator sets in the metadata.
+ */
 export const OWN_MEMBERS = ['origin', 'first_party', 'pkce_required', 'spiffe_id', 'agent'] as const;
 
 export function createClientAdapter({
@@ -26,9 +29,9 @@ export function createClientAdapter({
       const metadata: ClientMetadata = { ...payload };
       for (const member of ['client_id', 'client_secret', ...OWN_MEMBERS]) delete metadata[member];
       const { client_secret: secret } = payload;
-      // An update passes on the hash that `find` returned; any other value is a new secret.
-      const fresh = secret && secret !== (await clients.find(id))?.secretHash ? secret : undefined;
-      await clientRegistration.saveRegistered(id, metadata, fresh, metaFrom(Provider.ctx));
+      // An update contains the hash that `find` returned. Any other value is a new secret.
+      const newSecret = secret && secret !== (await clients.find(id))?.secretHash ? secret : undefined;
+      await clientRegistration.saveRegistered(id, metadata, newSecret, metaFrom(Provider.ctx));
     },
     async find(id) {
       const client = await resolveClient(id);
@@ -36,10 +39,10 @@ export function createClientAdapter({
     },
     async destroy(id) {
       await clients.remove(id, metaFrom(Provider.ctx)).catch((error) => {
-        if (!(error instanceof AppError)) throw error; // a concurrent request has deleted it
+        if (!(error instanceof AppError)) throw error; // an `AppError`: a concurrent request has deleted it
       });
     },
-    ...notForClients,
+    ...unusedMethods,
   };
 }
 
@@ -60,11 +63,14 @@ export function createRegistrationTokenAdapter({
       const client = await clientRegistration.findByToken(id);
       if (client) await clientRegistration.setToken(client.id, null);
     },
-    ...notForClients,
+    ...unusedMethods,
   };
 }
 
-/** `client_secret` is the hash: our `compareClientSecret` hashes the secret of a request. */
+/**
+ * Returns a client as oidc-provider stores it. `client_secret` is the hash: the patched
+ * `compareClientSecret` hashes the secret of a request.
+ */
 function toPayload(client: Client): AdapterPayload {
   return {
     ...(client.metadata as ClientMetadata),
@@ -74,7 +80,7 @@ function toPayload(client: Client): AdapterPayload {
     first_party: client.firstParty,
     pkce_required: client.pkceRequired,
     ...toProviderClient(client),
-    // A self-described client could claim this member.
+    // In addition to the filter of metadata documents: no other client can pretend to be an agent.
     agent: client.origin === 'agent' ? (client.metadata as ClientMetadata).agent : undefined,
   } as AdapterPayload;
 }
@@ -82,7 +88,7 @@ function toPayload(client: Client): AdapterPayload {
 /** Returns the agent member of a client; undefined if it is not an agent. */
 export const agentOf = (client: object | undefined) => (client as { agent?: AgentMember } | undefined)?.agent;
 
-const notForClients = {
+const unusedMethods = {
   async findByUid() {
     return undefined;
   },

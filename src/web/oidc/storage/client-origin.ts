@@ -1,13 +1,13 @@
-/** The origin of a client's metadata, and which of it is verified. */
+/** The origin of a client's metadata, and whether the client is verified. */
 import type { Client } from 'oidc-provider';
 
 /**
- * Reports whether no administrator has reviewed the client: it registered itself, or a metadata
- * document describes it.
+ * Reports whether no administrator has reviewed the client, because it registered itself or has a
+ * metadata document.
  */
 export const isUnverified = (client: object) => ['registration', 'document'].includes(originOf(client));
 
-/** The host of the client's metadata document, if it has one. Unlike its name, this is verified. */
+/** Returns the host of the client's metadata document, if any. Unlike the name, it is verified. */
 export const documentHost = (client: Pick<Client, 'clientId'>) =>
   originOf(client) === 'document' ? hostOf(client.clientId) : undefined;
 

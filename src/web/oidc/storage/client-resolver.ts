@@ -14,8 +14,8 @@ interface Deps {
 }
 
 /**
- * The routes where a client acts itself. At every other route its tokens are checked, or an earlier
- * request continues: those use the stored copy and fetch no document.
+ * The routes at which a request of the client begins. The other routes check its tokens or continue
+ * an earlier request, so they use the stored copy and fetch no document.
  */
 const FETCHING_ROUTES = new Set(['authorization', 'pushed_authorization_request', 'device_authorization', 'token']);
 

@@ -1,7 +1,7 @@
 /**
  * The adapter for short-lived models of oidc-provider: codes, opaque tokens, interactions,
- * sessions. Entries are stored under a hash of their secret and always expire. Models that need
- * more override single methods of this adapter.
+ * sessions. Entries are stored under a hash of their secret and always expire. Some models override
+ * methods.
  */
 import { type Adapter, type AdapterPayload, errors } from 'oidc-provider';
 import { addSeconds, type Clock, epochSeconds, MINUTE_SECONDS } from '../../../base/clock.js';
@@ -17,11 +17,11 @@ interface Deps {
 }
 
 /**
- * How long codes that a client polls for are kept after they have expired, so that the client gets
+ * How long expired codes are kept if the client polls for them, so that the client gets
  * `expired_token` and not `invalid_grant` (RFC 8628, 3.5).
  */
 const KEEP_EXPIRED_SECONDS = 10 * MINUTE_SECONDS;
-const POLLED = new Set(['DeviceCode', 'BackchannelAuthenticationRequest']);
+const POLLED_KINDS = new Set(['DeviceCode', 'BackchannelAuthenticationRequest']);
 
 export type EphemeralAdapters = ReturnType<typeof createEphemeralAdapters>;
 
@@ -50,18 +50,18 @@ export function createEphemeralAdapters({ oauthStorage, secrets, clock }: Deps) 
         return toPayload(found, found && handleOf(found.id));
       },
       async consume(id) {
-        if (!(await store.consume(kind, storedId(id)))) throw new errors.InvalidRequest('it was already used');
+        if (!(await store.consume(kind, storedId(id)))) throw new errors.InvalidRequest('already used');
       },
       async destroy(id) {
         await store.remove(kind, storedId(id));
       },
       async revokeByGrantId() {
-        // Nothing to do: no token is valid without its grant, which oidc-provider destroys next.
+        // Does nothing: no token is valid without its grant, which oidc-provider destroys next.
       },
     };
   }
 
-  /** Returns the id under which a value is stored: its hash, or the hash in a signed handle. */
+  /** Returns the id of an entry from its secret or from its signed handle. */
   function storedId(value: string): string {
     const [, hash, mac] = /^~([\w-]{43})\.([\w-]{43})$/.exec(value) ?? [];
     const isSigned =
@@ -70,8 +70,9 @@ export function createEphemeralAdapters({ oauthStorage, secrets, clock }: Deps) 
   }
 
   /**
-   * Returns a handle that stands for the secret of an entry found by its second name: only the hash
-   * of the secret is stored. The handle is signed, so that a leaked hash gives no access.
+   * Returns a handle that replaces the secret of an entry that was found by uid or user code,
+   * because only the hash of the secret is stored. The handle is signed, so that a leaked hash is
+   * useless.
    */
   function handleOf(hash: string): string {
     return `~${hash}.${hmacSha256(secrets.key('artifact-handles'), hash)}`;
@@ -79,7 +80,7 @@ export function createEphemeralAdapters({ oauthStorage, secrets, clock }: Deps) 
 
   function expiryOf(kind: string, expiresIn: number | undefined): Date {
     if (!expiresIn) throw new Error(`${kind} would never expire`);
-    return addSeconds(clock.now(), POLLED.has(kind) ? expiresIn + KEEP_EXPIRED_SECONDS : expiresIn);
+    return addSeconds(clock.now(), POLLED_KINDS.has(kind) ? expiresIn + KEEP_EXPIRED_SECONDS : expiresIn);
   }
 }
 

@@ -1,4 +1,4 @@
-/** Grants as oidc-provider stores them. Destroying a grant revokes its token family. */
+/** The adapter for grants. Destroying a grant revokes its token family. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import Provider, { type Adapter, type AdapterPayload, errors, type KoaContextWithOIDC } from 'oidc-provider';
 import type { Grants, RevocationCause } from '../../../core/oauth-storage/grants.js';
@@ -45,7 +45,7 @@ export function createGrantAdapter({ grants, ephemeral }: Deps): Adapter {
   };
 }
 
-/** Returns why oidc-provider destroys a grant in this request. */
+/** Returns the reason for which oidc-provider destroys a grant in this request. */
 function causeOf(ctx: KoaContextWithOIDC | undefined): RevocationCause {
   if (ctx?.oidc.route !== 'token') return 'token.revoked';
   return ctx.oidc.params?.grant_type === 'refresh_token' ? 'refresh_token.replayed' : 'code.replayed';

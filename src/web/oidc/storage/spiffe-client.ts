@@ -1,8 +1,8 @@
-/** How SPIFFE clients (draft-ietf-oauth-spiffe-client-auth) are presented to oidc-provider. */
+/** Translates SPIFFE clients (draft-ietf-oauth-spiffe-client-auth) for oidc-provider. */
 import type { Client } from '../../../core/clients/clients.js';
 import type { ClientMetadata } from '../../../core/clients/metadata.js';
 
-/** A secret must be present for `client_secret_post`. It is never compared with anything. */
+/** oidc-provider requires a secret for `client_secret_post`. It is never compared with anything. */
 const NO_SECRET = 'none: this client authenticates with a JWT-SVID';
 
 /**

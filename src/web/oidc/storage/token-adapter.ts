@@ -1,5 +1,5 @@
 /**
- * Access and refresh tokens as oidc-provider stores them.
+ * The adapters for access tokens and refresh tokens.
  *
  * ## Rotation of a refresh token
  *
@@ -17,8 +17,8 @@
  *   not stored, but the `formats.customizers.jwt` hook in `provider/configuration.ts` sees it.
  * 6. Either of the two calls `completeRotation`. It consumes the token and stores the successor
  *   in one transaction, together with the id of the access token that a retry must revoke.
- * 7. If reuse is detected there, the token family is revoked, an opaque access token is deleted
- *   again, and the client gets `invalid_grant`.
+ * 7. If the rotation detects reuse, the token family is revoked, an opaque access token is deleted
+ *   again, and the client gets `invalid_grant`. Reuse is detected in step 1, or here in a race.
  */
 import Provider, { type Adapter, errors, type KoaContextWithOIDC } from 'oidc-provider';
 import { type Clock, epochSeconds } from '../../../base/clock.js';
@@ -59,7 +59,7 @@ export function createTokenAdapters({ oauthStorage, ephemeral, clock }: Deps) {
       ...adapter,
       destroy: revokeOnRequest('AccessToken'),
       async upsert(id, payload, expiresIn) {
-        // Stored before the rotation (step 6), so that a concurrent retry finds it to remove.
+        // Stored before the rotation (step 6), so that a concurrent retry can revoke it.
         await adapter.upsert(id, payload, expiresIn);
         try {
           await completeRotation(Provider.ctx, { jti: id, jkt: payload.jkt, 'x5t#S256': payload['x5t#S256'] });

@@ -21,5 +21,5 @@ declare module 'oidc-provider/lib/helpers/grants.js' {
     provider: Provider,
     ctx: KoaContextWithOIDC,
   ): Promise<NonNullable<AccessToken['resourceServer']>[]>;
-  export function buildTokenResponse(provider: Provider, answer: Record<string, unknown>): Record<string, unknown>;
+  export function buildTokenResponse(provider: Provider, response: Record<string, unknown>): Record<string, unknown>;
 }

@@ -41,7 +41,7 @@ describe('a response that cannot be sent', () => {
       const lines = () => server.lines.map((line) => JSON.parse(line) as Record<string, unknown>);
       await expect.poll(() => lines().filter(({ msg }) => msg === 'request')).toHaveLength(1);
       expect(consoleError).not.toHaveBeenCalled();
-      const reported = lines().filter(({ msg }) => msg === 'the answer could not be sent');
+      const reported = lines().filter(({ msg }) => msg === 'could not send the response');
       expect(reported.length).toBeGreaterThan(0);
       for (const { level } of reported) expect(level).toBe('debug');
     },
