@@ -1,4 +1,4 @@
-// The compiled command line on an SQLite database. Beside a running server: cli.all.test.ts.
+// The compiled CLI on an SQLite database. While a server runs: cli.all.test.ts.
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -12,7 +12,7 @@ const PASSWORD = 'correct horse battery';
 const REDIRECT = 'https://acme.example/cb';
 const { folder, settings, cli, json } = startFresh();
 
-describe('wrong usage', () => {
+describe('wrong usage of the CLI', () => {
   test('exits with 64 and reports all options that do not fit together', async () => {
     const words = ['client', 'create', '--name', 'x', '--public', '--no-pkce', '--auth-method', 'private_key_jwt'];
     const { code, stderr, stdout } = await cli(...words);
@@ -52,11 +52,11 @@ describe('wrong usage', () => {
   });
 });
 
-describe('help', () => {
+describe('help of the CLI', () => {
   test.each([['--help'], ['-h'], ['keys', 'rotate', '--help'], ['client', 'create', '-h']])(
     'is printed by %s %s %s without opening a store',
     async (...words) => {
-      settings.DATA_DIR = '/dev/null/nowhere';
+      settings.DATA_DIR = '/dev/null/missing';
       const { code, stdout } = await cli(...words.filter(Boolean));
       expect(code).toBe(0);
       expect(stdout).toContain('--json');
@@ -91,16 +91,16 @@ describe('old names of commands', () => {
   });
 });
 
-describe('commands', () => {
+describe('CLI commands', () => {
   test('create an account with a password that is shown once, or read from standard input', async () => {
-    const made = await json('account', 'create', '--email', 'Ann@Example.com', '--name', 'Ann Other', '--admin');
-    expect(made).toMatchObject({ email: 'ann@example.com', role: 'admin', email_verified: false });
-    expect(made.password).toMatch(/^[\w-]{20}$/);
+    const created = await json('account', 'create', '--email', 'Ann@Example.com', '--name', 'Ann Other', '--admin');
+    expect(created).toMatchObject({ email: 'ann@example.com', role: 'admin', email_verified: false });
+    expect(created.password).toMatch(/^[\w-]{20}$/);
 
     const words = ['account', 'create', '--email', 'bob@example.com', '--verified', '--password-stdin'];
-    const read = await run('cli.js', words, settings, `${PASSWORD}\n`);
-    expect(read.code).toBe(0);
-    expect(read.stdout).not.toContain(PASSWORD);
+    const fromStdin = await run('cli.js', words, settings, `${PASSWORD}\n`);
+    expect(fromStdin.code).toBe(0);
+    expect(fromStdin.stdout).not.toContain(PASSWORD);
     expect((await json('account', 'list')).map((account: { email: string }) => account.email)).toEqual([
       'bob@example.com',
       'ann@example.com',
@@ -114,11 +114,11 @@ describe('commands', () => {
   }, 30_000);
 
   test('create a client with a secret that is shown once', async () => {
-    const made = await json('client', 'create', '--name', 'Acme', '--redirect-uri', REDIRECT, '--first-party');
-    expect(made).toMatchObject({ client_name: 'Acme', first_party: true, pkce_required: true });
+    const created = await json('client', 'create', '--name', 'Acme', '--redirect-uri', REDIRECT, '--first-party');
+    expect(created).toMatchObject({ client_name: 'Acme', first_party: true, pkce_required: true });
     const list = await cli('client', 'list', '--json');
-    expect(list.stdout).toContain(made.client_id);
-    expect(list.stdout).not.toContain(made.client_secret);
+    expect(list.stdout).toContain(created.client_id);
+    expect(list.stdout).not.toContain(created.client_secret);
     const native = await json('client', 'create', '--name', 'App', '--public', '--redirect-uri', 'com.acme:/cb');
     expect(native.client_secret).toBeUndefined();
     expect((await cli('client', 'rotate-secret', native.client_id)).code).toBe(1);
@@ -169,8 +169,8 @@ describe('commands', () => {
   test('copy the database', async () => {
     await json('account', 'create', '--email', 'ann@example.com');
     const copy = `file:${join(folder.path, 'copy.db')}`;
-    const moved = await json('db', 'copy', 'DATABASE_URL', copy);
-    expect(moved).toContainEqual({ model: 'Account', rows: 1 });
+    const copied = await json('db', 'copy', 'DATABASE_URL', copy);
+    expect(copied).toContainEqual({ model: 'Account', rows: 1 });
     settings.DATABASE_URL = copy;
     expect(await json('account', 'list')).toMatchObject([{ email: 'ann@example.com' }]);
   }, 30_000);

@@ -1,4 +1,4 @@
-// The command line beside a running server, which must notice its changes; account import; doctor.
+// The CLI while a server runs, which must notice the changes; account import; doctor.
 import { chmodSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -10,8 +10,8 @@ import { startServerProcess, waitUntil } from './support/server-process.js';
 const REDIRECT = 'https://acme.example/cb';
 const { folder, settings, cli, json } = startFresh();
 
-describe('beside a running server', () => {
-  test('the server notices changes of clients and keys', async () => {
+describe('a running server', () => {
+  test('notices changes of clients and keys by the CLI', async () => {
     const server = await startServerProcess(settings);
     settings.ISSUER = server.origin;
     const client = await json('client', 'create', '--name', 'Acme', '--redirect-uri', REDIRECT);
@@ -19,15 +19,15 @@ describe('beside a running server', () => {
       fetch(`${server.origin}/oauth/introspect`, {
         method: 'POST',
         headers: { authorization: `Basic ${Buffer.from(`${client.client_id}:${secret}`).toString('base64')}` },
-        body: new URLSearchParams({ token: 'nothing' }),
+        body: new URLSearchParams({ token: 'unknown' }),
       }).then(({ status }) => status);
     expect(await introspect(client.client_secret)).toBe(200);
 
     const { client_secret: renewed } = await json('client', 'rotate-secret', client.client_id);
-    await waitUntil('the old secret is refused', async () => (await introspect(client.client_secret)) === 401, 3000);
+    await waitUntil('the old secret is rejected', async () => (await introspect(client.client_secret)) === 401, 3000);
     expect(await introspect(renewed)).toBe(200);
     await json('client', 'delete', client.client_id);
-    await waitUntil('the client is refused', async () => (await introspect(renewed)) === 401, 3000);
+    await waitUntil('the client is rejected', async () => (await introspect(renewed)) === 401, 3000);
 
     const kids = async () => {
       const { keys } = (await (await fetch(`${server.origin}/oauth/jwks`)).json()) as { keys: { kid: string }[] };
@@ -46,16 +46,16 @@ describe('beside a running server', () => {
       async () => !(await kids()).some((kid) => before.includes(kid)),
       3000,
     );
-    const stages = (await json('keys', 'list')).filter((key: { signs: boolean }) => key.signs);
-    expect(stages.map((key: { kid: string }) => key.kid).sort()).toEqual((await kids()).sort());
+    const signing = (await json('keys', 'list')).filter((key: { signs: boolean }) => key.signs);
+    expect(signing.map((key: { kid: string }) => key.kid).sort()).toEqual((await kids()).sort());
   }, 45_000);
 
-  test('the server notices changes of APIs', async () => {
+  test('notices changes of APIs by the CLI', async () => {
     const server = await startServerProcess(settings);
     settings.ISSUER = server.origin;
     const api = 'https://notes.example/v1';
     const client = await json('client', 'create', '--name', 'CI', '--grant-types', 'client_credentials');
-    const ask = async () => {
+    const requestToken = async () => {
       const response = await fetch(`${server.origin}/oauth/token`, {
         method: 'POST',
         headers: { authorization: `Basic ${btoa(`${client.client_id}:${client.client_secret}`)}` },
@@ -63,23 +63,27 @@ describe('beside a running server', () => {
       });
       return (await response.json()) as { error?: string; expires_in?: number; scope?: string };
     };
-    expect((await ask()).error).toBe('invalid_target');
+    expect((await requestToken()).error).toBe('invalid_target');
     const scopes = ['--scope', 'notes:read=Read your notes.', '--extra-scope', 'notes:write=Change your notes.'];
-    const made = await json('resource', 'create', api, '--name', 'Notes', ...scopes, '--ttl', '5m');
-    expect(made).toMatchObject({ identifier: api, access_token_ttl: 300, clients: null });
-    await waitUntil('the API is known', async () => (await ask()).expires_in === 300, 3000);
-    expect((await ask()).scope).toBe('notes:read');
+    const created = await json('resource', 'create', api, '--name', 'Notes', ...scopes, '--ttl', '5m');
+    expect(created).toMatchObject({ identifier: api, access_token_ttl: 300, clients: null });
+    await waitUntil('the API is known', async () => (await requestToken()).expires_in === 300, 3000);
+    expect((await requestToken()).scope).toBe('notes:read');
     await json('resource', 'update', api, '--client', 'another', '--ttl', 'default');
     const { stdout } = await cli('resource', 'update', api, '--client', 'another', '--client', client.client_id);
     expect(stdout.match(/^unknown .*$/gm)).toEqual(['unknown     another: no such client exists yet']);
     await json('resource', 'update', api, '--client', 'another');
-    await waitUntil('it is closed to the client', async () => (await ask()).error === 'invalid_target', 3000);
+    await waitUntil(
+      'the API is closed to the client',
+      async () => (await requestToken()).error === 'invalid_target',
+      3000,
+    );
     await json('resource', 'update', api, '--all-clients');
-    await waitUntil('it is open again', async () => (await ask()).expires_in === 28_800, 3000);
+    await waitUntil('the API is open again', async () => (await requestToken()).expires_in === 28_800, 3000);
     const listed = await json('resource', 'list');
     expect(listed.map(({ identifier }: { identifier: string }) => identifier)).toContain(api);
     await json('resource', 'delete', api);
-    await waitUntil('it is gone', async () => (await ask()).error === 'invalid_target', 3000);
+    await waitUntil('the API is unknown', async () => (await requestToken()).error === 'invalid_target', 3000);
     const { code, stderr } = await cli(
       'resource',
       'create',
@@ -97,26 +101,26 @@ describe('beside a running server', () => {
     expect((await cli('resource', 'create', 'notes', '--name', 'N')).stderr).toContain('absolute URI');
   }, 60_000);
 
-  test('client prune lists unused clients with --dry-run, and deletes them without', async () => {
+  test('allows client prune, which lists unused clients with --dry-run and deletes them without', async () => {
     settings.UNUSED_CLIENT_TTL = '1s';
     const server = await startServerProcess(settings);
     settings.ISSUER = server.origin;
     const kept = await json('client', 'create', '--name', 'Kept', '--redirect-uri', REDIRECT);
-    const answer = await fetch(`${server.origin}/oauth/clients/register`, {
+    const response = await fetch(`${server.origin}/oauth/clients/register`, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
-      body: JSON.stringify({ client_name: 'Newcomer', redirect_uris: [REDIRECT] }),
+      body: JSON.stringify({ client_name: 'Unused', redirect_uris: [REDIRECT] }),
     });
-    const { client_id: id } = (await answer.json()) as { client_id: string };
+    const { client_id: id } = (await response.json()) as { client_id: string };
     const dryRun = () => json('client', 'prune', '--dry-run');
-    await waitUntil('it is due', async () => (await dryRun()).length === 1, 10_000);
-    expect(await dryRun()).toMatchObject([{ client_id: id, client_name: 'Newcomer', reason: 'unused' }]);
+    await waitUntil('the client is unused for a second', async () => (await dryRun()).length === 1, 10_000);
+    expect(await dryRun()).toMatchObject([{ client_id: id, client_name: 'Unused', reason: 'unused' }]);
     expect(await json('client', 'prune')).toMatchObject([{ client_id: id }]);
     const left = (await json('client', 'list')).map((client: { client_id: string }) => client.client_id);
     expect(left).toEqual([kept.client_id]);
   }, 60_000);
 
-  test('a new setup link is valid, and so is the one from the start', async () => {
+  test('accepts a new setup link and the one of its start', async () => {
     const server = await startServerProcess(settings);
     settings.ISSUER = server.origin;
     await waitUntil('the link is shown', () => server.stderr().includes('/setup?token='));
@@ -126,7 +130,7 @@ describe('beside a running server', () => {
     for (const one of [first, link]) expect((await new Browser(server.origin).open(one)).status).toBe(200);
   });
 
-  test('the audit log contains what a command did', async () => {
+  test('is not needed for commands to write audit events', async () => {
     await json('client', 'create', '--name', 'Acme', '--redirect-uri', REDIRECT);
     const events = await json('audit', 'list', '--action', 'client.created');
     expect(events).toMatchObject([{ action: 'client.created', actorKind: 'system' }]);
@@ -227,12 +231,12 @@ describe('account import', () => {
       made: 2,
       skipped: [{ line: 3, email: 'ann@example.com' }],
     });
-    const made = await json('account', 'list');
-    expect(made).toHaveLength(3);
-    expect(made).toContainEqual(
+    const accounts = await json('account', 'list');
+    expect(accounts).toHaveLength(3);
+    expect(accounts).toContainEqual(
       expect.objectContaining({ email: 'bob@example.com', name: 'Bob Other', email_verified: true, role: 'admin' }),
     );
-    expect(made).toContainEqual(
+    expect(accounts).toContainEqual(
       expect.objectContaining({ email: 'cid@example.com', name: null, email_verified: false, role: 'viewer' }),
     );
     const again = await cli('account', 'import', file);
@@ -279,9 +283,9 @@ describe('account import', () => {
   }, 30_000);
 
   test('rejects a missing file', async () => {
-    const { code, stderr } = await cli('account', 'import', join(folder.path, 'nothing.jsonl'));
+    const { code, stderr } = await cli('account', 'import', join(folder.path, 'missing.jsonl'));
     expect(code).toBe(64);
-    expect(stderr).toContain('nothing.jsonl cannot be read');
+    expect(stderr).toContain('missing.jsonl cannot be read');
     expect((await cli('account', 'import')).code).toBe(64);
   });
 });

@@ -40,7 +40,7 @@ describe('a server with its own certificate', () => {
     rmSync(bundles.folder, { recursive: true, force: true });
   });
 
-  function ask(
+  function get(
     path: string,
     chain: Holder[] = [],
     headers: Record<string, string> = {},
@@ -62,17 +62,17 @@ describe('a server with its own certificate', () => {
     });
   }
   const status = (chain: Holder[] = [], headers: Record<string, string> = {}) =>
-    ask('/api/v1/test-auth/auth-status', chain, headers);
+    get('/api/v1/test-auth/auth-status', chain, headers);
 
   it('identifies a workload by its handshake, and never by a header', async () => {
     const anonymous = { authenticated: false, principal: { type: 'anonymous' } };
     const holder = domain.workload('/api');
     const known = { authenticated: true, principal: { type: 'agent', id: 'spiffe://example.org/api' } };
     expect(await status([holder])).toEqual(known);
-    const between = issue(domain.authority(), { commonName: 'Between', isAuthority: true });
-    const below = issue(between, { uris: ['spiffe://example.org/api'] });
-    expect(await status([below, between])).toEqual(known);
-    expect(await status([below])).toMatchObject({ error: 'invalid_token' });
+    const intermediate = issue(domain.authority(), { commonName: 'Intermediate', isAuthority: true });
+    const leaf = issue(intermediate, { uris: ['spiffe://example.org/api'] });
+    expect(await status([leaf, intermediate])).toEqual(known);
+    expect(await status([leaf])).toMatchObject({ error: 'invalid_token' });
     expect(await status([issue(undefined, { uris: ['spiffe://example.org/api'] })])).toMatchObject({
       error: 'invalid_token',
     });
@@ -81,7 +81,7 @@ describe('a server with its own certificate', () => {
   });
 
   it('announces mutual TLS in the discovery document', async () => {
-    const { token_endpoint_auth_methods_supported: methods } = await ask('/.well-known/openid-configuration');
+    const { token_endpoint_auth_methods_supported: methods } = await get('/.well-known/openid-configuration');
     expect(methods).toEqual(expect.arrayContaining(['tls_client_auth', 'spiffe_jwt', 'spiffe_x509']));
   });
 });

@@ -1,5 +1,5 @@
-// Which file may import which: kit and base know nothing of the domain, core knows no HTTP, and an
-// audience in web imports no other audience.
+// The layers of the source: kit and base are independent of the domain, core of HTTP, and the
+// audiences in web of each other.
 import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -34,14 +34,14 @@ function importsOf(from: string): Import[] {
   });
 }
 
-const errors = (wrong: (arrow: Import) => unknown) => imports.filter(wrong).map(({ from, to }) => `${from} → ${to}`);
-const ours = (arrow: Import) => arrow.relative && !arrow.to.startsWith('generated/');
+const errors = (wrong: (imported: Import) => unknown) => imports.filter(wrong).map(({ from, to }) => `${from} → ${to}`);
+const isOurs = (imported: Import) => imported.relative && !imported.to.startsWith('generated/');
 
 describe('the layers', () => {
   it('import only files that exist', () => {
     expect(files.length).toBeGreaterThan(60);
     expect(imports.length).toBeGreaterThan(200);
-    const missing = errors((arrow) => ours(arrow) && !files.includes(arrow.to));
+    const missing = errors((imported) => isOurs(imported) && !files.includes(imported.to));
     expect(missing).toEqual([]);
   });
 
@@ -54,8 +54,10 @@ describe('the layers', () => {
     };
     expect(
       errors(
-        (arrow) =>
-          ours(arrow) && allowed[layerOf(arrow.from)] && !allowed[layerOf(arrow.from)]!.includes(layerOf(arrow.to)),
+        (imported) =>
+          isOurs(imported) &&
+          allowed[layerOf(imported.from)] &&
+          !allowed[layerOf(imported.from)]!.includes(layerOf(imported.to)),
       ),
     ).toEqual([]);
     expect(files.filter((file) => !file.includes('/') && !TOP_LEVEL.includes(file))).toEqual([]);
@@ -72,24 +74,24 @@ describe('the layers', () => {
     expect(errors(crossing)).toEqual(['web/home.ts → web/oidc/paths.ts']); // the home page links to the protocol's paths
   });
 
-  it('create each core module below those that it uses', () => {
+  it('create each core module after those that it uses', () => {
     const text = textOf('core/core.ts');
-    const built = new Map<string, number>();
+    const created = new Map<string, number>();
     for (const [, name, file] of text.matchAll(/import \{ (?:\w+, )*(create\w+) \} from '\.\/([^']+)\.js'/g)) {
-      built.set(`core/${file}.ts`, text.search(new RegExp(`= (?:await )?${name}\\(`)));
+      created.set(`core/${file}.ts`, text.search(new RegExp(`= (?:await )?${name}\\(`)));
     }
-    expect(built.size).toBeGreaterThan(8);
-    expect([...built].filter(([, at]) => at < 0)).toEqual([]);
+    expect(created.size).toBeGreaterThan(8);
+    expect([...created].filter(([, at]) => at < 0)).toEqual([]);
     /** The position at which a file, or the last file of its module, is created in core.ts. */
-    const placeOf = (file: string) =>
-      built.get(file) ??
-      Math.max(0, ...[...built].filter(([other]) => moduleOf(other) === moduleOf(file)).map(([, at]) => at));
+    const positionOf = (file: string) =>
+      created.get(file) ??
+      Math.max(0, ...[...created].filter(([other]) => moduleOf(other) === moduleOf(file)).map(([, at]) => at));
     const upward = ({ from, to }: Import) =>
       from.startsWith('core/') &&
       to.startsWith('core/') &&
       from !== 'core/core.ts' &&
       moduleOf(from) !== moduleOf(to) &&
-      placeOf(to) > placeOf(from);
+      positionOf(to) > positionOf(from);
     expect(errors(upward)).toEqual([]);
   });
 
@@ -119,7 +121,7 @@ describe('the layers', () => {
 
   it('have no barrels, and endings on every relative import', () => {
     expect(files.filter((file) => /(^|\/)index\.ts$/.test(file) && file !== 'kit/index.ts')).toEqual([]);
-    expect(errors((arrow) => arrow.relative && !/\.(ts|js|json)$/.test(arrow.to))).toEqual([]);
+    expect(errors((imported) => imported.relative && !/\.(ts|js|json)$/.test(imported.to))).toEqual([]);
     expect(files.filter((file) => /from '\.[^']*(?<!\.js)'/.test(textOf(file)))).toEqual([]);
   });
 });

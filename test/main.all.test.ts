@@ -17,7 +17,7 @@ const PASSWORD = 'correct horse battery';
 const [, postgresql, postgresqlAndRedis] = stores;
 let folder: ReturnType<typeof temporaryFolder>;
 let data: OpenStore;
-let wires: TcpProxy[] = [];
+let proxies: TcpProxy[] = [];
 
 beforeEach(() => {
   folder = temporaryFolder();
@@ -25,7 +25,7 @@ beforeEach(() => {
 
 afterEach(async () => {
   killServers();
-  for (const wire of wires.splice(0)) wire.close();
+  for (const proxy of proxies.splice(0)) proxy.close();
   await data?.close();
   folder.remove();
 });
@@ -44,16 +44,16 @@ function settingsFor({ databaseUrl, redisUrl, redisPrefix }: OpenStore): Record<
   };
 }
 
-describe.each([postgresql!, postgresqlAndRedis!])('on $name', (store) => {
+describe.each([postgresql!, postgresqlAndRedis!])('the server on $name', (store) => {
   test('starts on an empty database, signs a user in, exits with 0 and starts again', async () => {
     data = await store.openBlank();
-    for (const made of [1, 0]) {
+    for (const created of [1, 0]) {
       const server = await startServerProcess(settingsFor(data));
       expect(server.lines().find((line) => line.msg === 'listening')).toMatchObject({
         database: 'PostgreSQL',
         redis: Boolean(data.redisUrl),
       });
-      expect(server.lines().filter((line) => /administrator created/.test(line.msg))).toHaveLength(made);
+      expect(server.lines().filter((line) => /administrator created/.test(line.msg))).toHaveLength(created);
       expect((await fetch(`${server.origin}/.well-known/openid-configuration`)).status).toBe(200);
       expect((await fetch(`${server.origin}/readyz`)).status).toBe(200);
       const page = await new Browser(server.origin).signIn('root@example.com', PASSWORD);
@@ -64,7 +64,7 @@ describe.each([postgresql!, postgresqlAndRedis!])('on $name', (store) => {
     }
   });
 
-  test('doctor finds no problem', async () => {
+  test('passes the checks of doctor', async () => {
     data = await store.open();
     const server = await startServerProcess(settingsFor(data));
     const settings = { ...settingsFor(data), PORT: new URL(server.origin).port };
@@ -76,40 +76,43 @@ describe.each([postgresql!, postgresqlAndRedis!])('on $name', (store) => {
   }, 60_000);
 });
 
-describe('two processes', () => {
+describe('a server with two processes', () => {
   let server: ServerProcess;
 
   beforeEach(async () => {
     data = await postgresql!.openBlank();
     server = await startServerProcess({ ...settingsFor(data), WEB_CONCURRENCY: '2' });
-    await waitUntil('both run', () => workersOf(server).length === 2);
+    await waitUntil('both processes run', () => workersOf(server).length === 2);
   });
 
-  test('both serve requests, a killed one is replaced, and all stop together', async () => {
+  test('serves requests with both, replaces a killed one and stops all together', async () => {
     expect(server.lines().filter((line) => line.msg === 'listening')).toHaveLength(1);
     expect(server.lines().filter((line) => /administrator created/.test(line.msg))).toHaveLength(1);
     const [first, second] = workersOf(server);
-    await waitUntil('all answer', async () => (await fetch(`${server.origin}/readyz`)).status === 200);
+    await waitUntil('the server is ready', async () => (await fetch(`${server.origin}/readyz`)).status === 200);
 
     process.kill(first!, 'SIGKILL');
-    await waitUntil('another took its place', () => {
-      const now = workersOf(server);
-      return now.length === 2 && !now.includes(first!) && now.includes(second!);
+    await waitUntil('the process is replaced', () => {
+      const workers = workersOf(server);
+      return workers.length === 2 && !workers.includes(first!) && workers.includes(second!);
     });
-    await waitUntil('it answers', () => manyAnswer(server, 20));
+    await waitUntil('the replacement responds', () => allRespond(server, 20));
     const replacement = workersOf(server).find((pid) => pid !== second)!;
-    process.kill(second!, 'SIGKILL'); // so that only the new one is left to answer
-    await waitUntil('it alone answers', () => manyAnswer(server, 5));
+    process.kill(second!, 'SIGKILL'); // so that only the replacement can respond
+    await waitUntil('the replacement alone responds', () => allRespond(server, 5));
     expect(workersOf(server)).toContain(replacement);
 
-    await waitUntil('two again', () => workersOf(server).length === 2 && !workersOf(server).includes(second!));
+    await waitUntil(
+      'both processes run again',
+      () => workersOf(server).length === 2 && !workersOf(server).includes(second!),
+    );
     const workers = workersOf(server);
     server.kill('SIGTERM');
     expect(await server.ended).toEqual({ code: 0, signal: null });
     for (const pid of workers) expect(isRunning(pid)).toBe(false);
   });
 
-  test('see each other’s clients and sessions', async () => {
+  test('shares sessions between them', async () => {
     const browser = new Browser(server.origin);
     await browser.signIn('root@example.com', PASSWORD);
     for (let i = 0; i < 10; i += 1) {
@@ -119,7 +122,7 @@ describe('two processes', () => {
   });
 });
 
-test('several processes that cannot start print one message and exit with 1', async () => {
+test('a server with several processes that cannot start prints one message and exits with 1', async () => {
   data = await postgresql!.openBlank();
   const { code, stdout, stderr } = await run('main.js', [], {
     ...settingsFor(data),
@@ -131,24 +134,24 @@ test('several processes that cannot start print one message and exit with 1', as
   expect(stdout + stderr).not.toMatch(/^\s+at /m);
 });
 
-describe('while a store is down', () => {
+describe('the server during an outage of a store', () => {
   test.each(['PostgreSQL', 'Redis'])(
-    '%s: answers 503 in time, and recovers',
+    'responds with 503 in time without %s, and recovers',
     async (name) => {
       data = await postgresqlAndRedis!.open();
-      const postgresqlWire = await openTcpProxy(data.databaseUrl);
-      const redisWire = await openTcpProxy(data.redisUrl!);
-      wires = [postgresqlWire, redisWire];
-      const wire = name === 'Redis' ? redisWire : postgresqlWire;
-      const settings = settingsFor({ ...data, databaseUrl: postgresqlWire.url, redisUrl: redisWire.url });
+      const postgresqlProxy = await openTcpProxy(data.databaseUrl);
+      const redisProxy = await openTcpProxy(data.redisUrl!);
+      proxies = [postgresqlProxy, redisProxy];
+      const proxy = name === 'Redis' ? redisProxy : postgresqlProxy;
+      const settings = settingsFor({ ...data, databaseUrl: postgresqlProxy.url, redisUrl: redisProxy.url });
       const server = await startServerProcess(settings);
       const browser = new Browser(server.origin);
       await browser.signIn('root@example.com', PASSWORD);
       const form = await new Browser(server.origin).open('/login');
       expect((await fetch(`${server.origin}/readyz`)).status).toBe(200);
 
-      for (const breakIt of [down, silent]) {
-        breakIt(wire);
+      for (const interrupt of [refuseConnections, loseResponses]) {
+        interrupt(proxy);
         const outages = ['/readyz', ...(name === 'PostgreSQL' ? ['/account'] : [])];
         for (const path of outages) {
           const { status, headers, ms } = await timed(() => browser.open(path));
@@ -166,10 +169,10 @@ describe('while a store is down', () => {
         expect(login.ms).toBeLessThan(15_000);
         expect((await fetch(`${server.origin}/healthz`)).status).toBe(200);
 
-        wire.accept(true);
-        wire.cut();
+        proxy.accept(true);
+        proxy.cut();
         await waitUntil(
-          'it is ready again',
+          'the server is ready again',
           async () => (await fetch(`${server.origin}/readyz`)).status === 200,
           20_000,
         );
@@ -182,47 +185,47 @@ describe('while a store is down', () => {
     120_000,
   );
 
-  test('the server still stops in time', async () => {
+  test('still stops in time', async () => {
     data = await postgresqlAndRedis!.open();
-    const postgresqlWire = await openTcpProxy(data.databaseUrl);
-    const redisWire = await openTcpProxy(data.redisUrl!);
-    wires = [postgresqlWire, redisWire];
+    const postgresqlProxy = await openTcpProxy(data.databaseUrl);
+    const redisProxy = await openTcpProxy(data.redisUrl!);
+    proxies = [postgresqlProxy, redisProxy];
     const server = await startServerProcess(
-      settingsFor({ ...data, databaseUrl: postgresqlWire.url, redisUrl: redisWire.url }),
+      settingsFor({ ...data, databaseUrl: postgresqlProxy.url, redisUrl: redisProxy.url }),
     );
-    for (const wire of wires) silent(wire);
+    for (const proxy of proxies) loseResponses(proxy);
     const began = Date.now();
     server.kill('SIGTERM');
     await server.ended;
     expect(Date.now() - began).toBeLessThan(20_000);
   }, 60_000);
 
-  /** Connections break, and no new one is taken: the server was stopped. */
-  function down(wire: TcpProxy): void {
-    wire.accept(false);
-    wire.cut();
+  /** Simulates a stopped server. */
+  function refuseConnections(proxy: TcpProxy): void {
+    proxy.accept(false);
+    proxy.cut();
   }
 
-  /** Connections stay, and nothing comes back: the machine or the network is gone. */
-  function silent(wire: TcpProxy): void {
-    wire.mute();
+  /** Simulates a network failure: connections stay open without responses. */
+  function loseResponses(proxy: TcpProxy): void {
+    proxy.mute();
   }
 });
 
-async function timed<Result>(ask: () => Promise<Result>): Promise<Result & { ms: number }> {
+async function timed<Result>(run: () => Promise<Result>): Promise<Result & { ms: number }> {
   const began = Date.now();
-  const result = await ask();
+  const result = await run();
   return { ...result, ms: Date.now() - began };
 }
 
-async function manyAnswer({ origin }: ServerProcess, times: number): Promise<boolean> {
-  const asked = Array.from({ length: times }, () =>
+async function allRespond({ origin }: ServerProcess, times: number): Promise<boolean> {
+  const requests = Array.from({ length: times }, () =>
     fetch(`${origin}/healthz`, { headers: { connection: 'close' }, signal: AbortSignal.timeout(2000) }).then(
       ({ status }) => status === 200,
       () => false,
     ),
   );
-  return (await Promise.all(asked)).every(Boolean);
+  return (await Promise.all(requests)).every(Boolean);
 }
 
 function workersOf({ pid }: ServerProcess): number[] {

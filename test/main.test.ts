@@ -9,7 +9,7 @@ import { run, startServerProcess, waitUntil } from './support/server-process.js'
 const PASSWORD = 'correct horse battery';
 const { folder, settings } = startFresh();
 
-describe('the first start', () => {
+describe('the first start of the server', () => {
   test('needs only a folder and a port, and serves the discovery document', async () => {
     const server = await startServerProcess({ DATA_DIR: folder.path, PORT: '0' });
     const listening = server.lines().filter((line) => line.msg === 'listening');
@@ -31,8 +31,8 @@ describe('the first start', () => {
     const browser = new Browser(server.origin);
     const form = await browser.open(link);
     expect(form.status).toBe(200);
-    const made = await browser.submit(form, { email: 'root@example.com', name: 'Rita Root', password: PASSWORD });
-    expect(made.html).toContain('Rita Root');
+    const created = await browser.submit(form, { email: 'root@example.com', name: 'Rita Root', password: PASSWORD });
+    expect(created.html).toContain('Rita Root');
     const accounts = JSON.parse((await run('cli.js', ['account', 'list', '--json'], settings)).stdout);
     expect(accounts).toMatchObject([{ email: 'root@example.com', role: 'admin', email_verified: true }]);
 
@@ -70,17 +70,20 @@ describe('the first start', () => {
   });
 });
 
-describe('stopping', () => {
+describe('stopping the server', () => {
   test('succeeds although the pipes for its log and errors are closed', async () => {
-    // A blank database, so that there is a set-up link to be written there.
-    const server = await startServerProcess({ DATA_DIR: join(folder.path, 'unread'), PORT: '0' }, { mute: true });
+    // A new database, so that the server writes a setup link to standard error.
+    const server = await startServerProcess({ DATA_DIR: join(folder.path, 'new'), PORT: '0' }, { mute: true });
     server.hangUp();
     await new Promise((resolve) => setTimeout(resolve, 200));
     expect((await fetch(`${server.origin}/readyz`)).status).toBe(200);
     const began = Date.now();
     server.kill('SIGTERM');
-    const end = await Promise.race([server.ended, new Promise((resolve) => setTimeout(resolve, 8000, 'it hangs'))]);
-    expect(end).toEqual({ code: 0, signal: null });
+    const result = await Promise.race([
+      server.ended,
+      new Promise((resolve) => setTimeout(resolve, 8000, 'still running')),
+    ]);
+    expect(result).toEqual({ code: 0, signal: null });
     expect(Date.now() - began).toBeLessThan(8000);
   });
 
@@ -91,15 +94,15 @@ describe('stopping', () => {
     const { hostname, port } = new URL(server.origin);
     const body = new URLSearchParams({ csrf: 'x', email: 'a@example.com', password: 'y' }).toString();
     const socket = connect(Number(port), hostname);
-    let answer = '';
+    let response = '';
     socket.on('data', (chunk) => {
-      answer += chunk;
+      response += chunk;
     });
     socket.write(
       'POST /login HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\n' +
         `Content-Length: ${body.length}\r\n\r\n${body.slice(0, 5)}`,
     );
-    await new Promise((resolve) => setTimeout(resolve, 200)); // it is in, and waits for the rest of its body
+    await new Promise((resolve) => setTimeout(resolve, 200)); // the server waits for the rest of the body
     const began = Date.now();
     server.kill('SIGTERM');
     server.kill('SIGINT'); // npm and the terminal may both send one
@@ -112,7 +115,7 @@ describe('stopping', () => {
     socket.write(body.slice(5));
     expect(await server.ended).toEqual({ code: 0, signal: null });
     expect(Date.now() - began).toBeLessThan(5000);
-    expect(answer).toMatch(/^HTTP\/1\.1 403 /); // a real answer: the form's token was wrong
+    expect(response).toMatch(/^HTTP\/1\.1 403 /); // because of the CSRF token
     expect(login.status).toBe(200);
     expect(server.lines().at(-1)?.msg).toBe('stopped');
   });

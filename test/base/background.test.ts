@@ -19,7 +19,7 @@ it('waits for running tasks and for those that they start', async () => {
 it('logs the error of a task under its name', async () => {
   const logged: unknown[] = [];
   const background = createBackground({ log: { error: (entry: unknown) => void logged.push(entry) } });
-  background.run('mail', async () => Promise.reject(new Error('no answer')));
+  background.run('mail', async () => Promise.reject(new Error('no response')));
   await background.waitUntilIdle();
-  expect(logged).toEqual([{ error: new Error('no answer'), task: 'mail' }]);
+  expect(logged).toEqual([{ error: new Error('no response'), task: 'mail' }]);
 });

@@ -5,13 +5,13 @@ import { createBatchedRateLimit } from '../../src/base/batched-rate-limit.js';
 import { createRateLimiter, type Limit, type RateLimiter } from '../../src/base/rate-limiter.js';
 import { concurrently } from '../support/token-family.js';
 
-function counted(points: number, seconds = 60) {
+function createLimits(points: number, seconds = 60) {
   const shared = createRateLimiter({ kind: 'memory' });
   const limit: Limit = { name: `test-${Math.random()}`, points, seconds };
-  let asked = 0;
+  let storeCalls = 0;
   const rateLimiter: Pick<RateLimiter, 'consume'> = {
     async consume(...args) {
-      asked += 1;
+      storeCalls += 1;
       await new Promise(setImmediate);
       return shared.consume(...args);
     },
@@ -20,11 +20,11 @@ function counted(points: number, seconds = 60) {
     limit,
     one: createBatchedRateLimit({ rateLimiter, limit }),
     other: createBatchedRateLimit({ rateLimiter, limit }),
-    asked: () => asked,
+    storeCalls: () => storeCalls,
   };
 }
 
-async function passes(times: number, consume: (n: number) => Promise<unknown>): Promise<number> {
+async function countAllowed(times: number, consume: (n: number) => Promise<unknown>): Promise<number> {
   const outcomes = await concurrently(times, (n) =>
     consume(n).then(
       () => true,
@@ -39,21 +39,21 @@ async function passes(times: number, consume: (n: number) => Promise<unknown>): 
 
 describe('createBatchedRateLimit', () => {
   it('allows exactly the limit for concurrent events, with 60 store calls', async () => {
-    const { one, asked } = counted(6000);
-    expect(await passes(7000, () => one.consume('a'))).toBe(6000);
-    expect(asked()).toBe(61);
-    expect(await passes(100, () => one.consume('a'))).toBe(0);
-    expect(asked()).toBe(61); // what is spent is remembered
-    expect(await passes(1, () => one.consume('b'))).toBe(1);
+    const { one, storeCalls } = createLimits(6000);
+    expect(await countAllowed(7000, () => one.consume('a'))).toBe(6000);
+    expect(storeCalls()).toBe(61);
+    expect(await countAllowed(100, () => one.consume('a'))).toBe(0);
+    expect(storeCalls()).toBe(61); // an exhausted limit needs no store call
+    expect(await countAllowed(1, () => one.consume('b'))).toBe(1);
   });
 
   it('shares the limit between processes', async () => {
-    const { one, other } = counted(600);
-    expect(await passes(2000, (n) => (n % 2 ? one : other).consume('a'))).toBe(600);
+    const { one, other } = createLimits(600);
+    expect(await countAllowed(2000, (n) => (n % 2 ? one : other).consume('a'))).toBe(600);
   });
 
-  it('is exact for a small limit, and returns what is left', async () => {
-    const { one } = counted(3);
+  it('is exact for a small limit, and returns the remaining events', async () => {
+    const { one } = createLimits(3);
     const states = [await one.consume('a'), await one.consume('a'), await one.consume('a')];
     expect(states.map(({ limit, remaining }) => [limit, remaining])).toEqual([
       [3, 2],
@@ -65,23 +65,23 @@ describe('createBatchedRateLimit', () => {
   });
 
   it('resets after the window', async () => {
-    const { one } = counted(2, 1);
-    expect(await passes(3, () => one.consume('a'))).toBe(2);
-    await expect.poll(() => passes(1, () => one.consume('a')), { timeout: 5000, interval: 100 }).toBe(1);
+    const { one } = createLimits(2, 1);
+    expect(await countAllowed(3, () => one.consume('a'))).toBe(2);
+    await expect.poll(() => countAllowed(1, () => one.consume('a')), { timeout: 5000, interval: 100 }).toBe(1);
   });
 
   it('fails while the store is unavailable, and works again afterwards', async () => {
     const shared = createRateLimiter({ kind: 'memory' });
-    let isAway = true;
+    let isUnavailable = true;
     const rateLimiter: Pick<RateLimiter, 'consume'> = {
       consume: async (...args) => {
-        if (isAway) throw new AppError(503, 'temporarily_unavailable', 'away');
+        if (isUnavailable) throw new AppError(503, 'temporarily_unavailable', 'unavailable');
         return shared.consume(...args);
       },
     };
-    const one = createBatchedRateLimit({ rateLimiter, limit: { name: 'test-away', points: 5, seconds: 60 } });
+    const one = createBatchedRateLimit({ rateLimiter, limit: { name: 'test-outage', points: 5, seconds: 60 } });
     await expect(one.consume('a')).rejects.toMatchObject({ status: 503 });
-    isAway = false;
+    isUnavailable = false;
     expect((await one.consume('a')).remaining).toBe(4);
   });
 });

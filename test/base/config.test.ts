@@ -83,7 +83,7 @@ describe('readConfig', () => {
     'never repeats the value of %s in a message',
     (variable) => {
       const value = '"<hunter22>"';
-      const errors = errorsOf({ [variable]: value, NODE_ENV: 'nonsense', REGISTRATION: 'token' });
+      const errors = errorsOf({ [variable]: value, NODE_ENV: 'invalid', REGISTRATION: 'token' });
       expect(errors.length).toBeGreaterThan(0);
       expect(errors.join('\n')).not.toContain('hunter22');
     },
@@ -327,7 +327,7 @@ describe('external issuers and the upstream provider', () => {
   const p384 = generateKeyPairSync('ec', { namedCurve: 'P-384' }).publicKey;
   const ISSUER = 'https://id.example.com';
   const SECRET = 'x'.repeat(32);
-  const whose = { JWT_ISSUER: 'https://auth.example', JWT_AUDIENCE: 'us' };
+  const issuer = { JWT_ISSUER: 'https://auth.example', JWT_AUDIENCE: 'us' };
   const oidc = { OIDC_ISSUER: 'https://auth.example/', OIDC_AUDIENCE: 'us' };
 
   it('are not configured by default', () => {
@@ -337,13 +337,13 @@ describe('external issuers and the upstream provider', () => {
   it.each<[string, Record<string, string>, object[]]>([
     [
       'an HS256 secret',
-      { JWT_SECRET: SECRET, ...whose },
+      { JWT_SECRET: SECRET, ...issuer },
       [{ algorithms: ['HS256'], audience: 'us', subCanBeAccountId: true }],
     ],
-    ['a secret for any audience', { JWT_SECRET: SECRET, ...whose, JWT_AUDIENCE: '*' }, [{ audience: undefined }]],
+    ['a secret for any audience', { JWT_SECRET: SECRET, ...issuer, JWT_AUDIENCE: '*' }, [{ audience: undefined }]],
     [
       'a public key',
-      { JWT_PUBLIC_KEY: pem(publicKey), ...whose },
+      { JWT_PUBLIC_KEY: pem(publicKey), ...issuer },
       [{ algorithms: ['ES256'], subCanBeAccountId: true }],
     ],
     [
@@ -351,30 +351,38 @@ describe('external issuers and the upstream provider', () => {
       oidc,
       [{ issuer: 'https://auth.example/', algorithms: ['RS256', 'ES256'], subCanBeAccountId: false }],
     ],
-    ['a secret and a provider', { JWT_SECRET: SECRET, ...whose, ...oidc, OIDC_ISSUER: 'http://localhost:9' }, [{}, {}]],
+    [
+      'a secret and a provider',
+      { JWT_SECRET: SECRET, ...issuer, ...oidc, OIDC_ISSUER: 'http://localhost:9' },
+      [{}, {}],
+    ],
   ])('can be configured by %s', (_name, environment, expected) => {
     expect(readConfig({ ISSUER, ...environment }).trustedIssuers).toMatchObject(expected);
   });
 
   it.each<[string, Record<string, string>, string]>([
-    ['a secret of 31 bytes', { JWT_SECRET: SECRET.slice(1), ...whose }, 'JWT_SECRET has fewer than 32 bytes'],
-    ['our master secret', { JWT_SECRET: SECRET, SECRET, ...whose }, 'JWT_SECRET is the same as SECRET'],
-    ['two keys', { JWT_SECRET: SECRET, JWT_PUBLIC_KEY: pem(publicKey), ...whose }, 'JWT_PUBLIC_KEY are both'],
-    ['a private key', { JWT_PUBLIC_KEY: pem(privateKey), ...whose }, 'JWT_PUBLIC_KEY is not a supported public key'],
-    ['a small key', { JWT_PUBLIC_KEY: pem(small), ...whose }, 'JWT_PUBLIC_KEY is not a supported public key'],
-    ['a key of another curve', { JWT_PUBLIC_KEY: pem(p384), ...whose }, 'JWT_PUBLIC_KEY is not a supported public key'],
-    ['a malformed key', { JWT_PUBLIC_KEY: '-----BEGIN PUBLIC KEY-----', ...whose }, 'JWT_PUBLIC_KEY is not'],
+    ['a secret of 31 bytes', { JWT_SECRET: SECRET.slice(1), ...issuer }, 'JWT_SECRET has fewer than 32 bytes'],
+    ['our master secret', { JWT_SECRET: SECRET, SECRET, ...issuer }, 'JWT_SECRET is the same as SECRET'],
+    ['two keys', { JWT_SECRET: SECRET, JWT_PUBLIC_KEY: pem(publicKey), ...issuer }, 'JWT_PUBLIC_KEY are both'],
+    ['a private key', { JWT_PUBLIC_KEY: pem(privateKey), ...issuer }, 'JWT_PUBLIC_KEY is not a supported public key'],
+    ['a small key', { JWT_PUBLIC_KEY: pem(small), ...issuer }, 'JWT_PUBLIC_KEY is not a supported public key'],
+    [
+      'a key of another curve',
+      { JWT_PUBLIC_KEY: pem(p384), ...issuer },
+      'JWT_PUBLIC_KEY is not a supported public key',
+    ],
+    ['a malformed key', { JWT_PUBLIC_KEY: '-----BEGIN PUBLIC KEY-----', ...issuer }, 'JWT_PUBLIC_KEY is not'],
     ['no issuer', { JWT_SECRET: SECRET, JWT_AUDIENCE: 'us' }, 'JWT_ISSUER is missing'],
     ['no audience', { JWT_SECRET: SECRET, JWT_ISSUER: 'https://auth.example' }, 'JWT_AUDIENCE is missing'],
-    ['an issuer without a key', whose, 'JWT_ISSUER and JWT_AUDIENCE have no effect'],
-    ['our own issuer', { JWT_SECRET: SECRET, ...whose, JWT_ISSUER: `${ISSUER}/` }, 'JWT_ISSUER is our own'],
+    ['an issuer without a key', issuer, 'JWT_ISSUER and JWT_AUDIENCE have no effect'],
+    ['our own issuer', { JWT_SECRET: SECRET, ...issuer, JWT_ISSUER: `${ISSUER}/` }, 'JWT_ISSUER is our own'],
     ['our own issuer in upper case', { ...oidc, OIDC_ISSUER: 'HTTPS://ID.example.com:443' }, 'OIDC_ISSUER is our own'],
     ['a provider with any audience', { ...oidc, OIDC_AUDIENCE: '*' }, 'OIDC_AUDIENCE is missing'],
     ['a provider without an audience', { OIDC_ISSUER: 'https://auth.example' }, 'OIDC_AUDIENCE is missing'],
     ['an audience without a provider', { OIDC_AUDIENCE: 'us' }, 'OIDC_AUDIENCE has no effect'],
     ['a provider over http', { ...oidc, OIDC_ISSUER: 'http://auth.example' }, 'OIDC_ISSUER is not an issuer'],
     ['a provider that is no URL', { ...oidc, OIDC_ISSUER: 'auth.example' }, 'OIDC_ISSUER is not an issuer'],
-    ['one issuer twice', { JWT_SECRET: SECRET, ...whose, ...oidc }, 'OIDC_ISSUER and JWT_ISSUER are the same'],
+    ['one issuer twice', { JWT_SECRET: SECRET, ...issuer, ...oidc }, 'OIDC_ISSUER and JWT_ISSUER are the same'],
     ['an upstream over http', { UPSTREAM_AUTH_URL: 'http://auth.example' }, 'UPSTREAM_AUTH_URL is not valid'],
     ['an upstream with a password', { UPSTREAM_AUTH_URL: 'https://a:b@auth.example' }, 'UPSTREAM_AUTH_URL is not'],
     ['an upstream that is no URL', { UPSTREAM_AUTH_URL: 'auth.example' }, 'UPSTREAM_AUTH_URL is not valid'],
@@ -385,7 +393,7 @@ describe('external issuers and the upstream provider', () => {
       'UPSTREAM_AUTH_URL is our own',
     ],
     [
-      'a path that leads to another host',
+      'a path that changes the host',
       { UPSTREAM_AUTH_URL: 'https://auth.example', UPSTREAM_LOGIN_PATH: '@evil.example/' },
       'UPSTREAM_LOGIN_PATH',
     ],

@@ -11,7 +11,7 @@ const at = new Date('2026-01-02T03:04:05.678Z');
 const opened: { close(): Promise<void> }[] = [];
 
 afterEach(async () => {
-  for (const thing of opened.splice(0).reverse()) await thing.close();
+  for (const resource of opened.splice(0).reverse()) await resource.close();
 });
 
 const pairs = databases.flatMap((from) => databases.map((to) => ({ from, to })));
@@ -21,19 +21,19 @@ describe.each(pairs)('db copy from $from.name to $to.name', ({ from, to }) => {
     const [source, target] = [await prepare(from.open), await prepare(to.openBlank)];
     const original = await open(source);
     await fill(original);
-    const moved = await copyDatabase(source.databaseUrl, target.databaseUrl);
-    expect(moved.map(({ model }) => model).sort()).toEqual(Object.keys(Prisma.ModelName).sort());
-    expect(moved.filter(({ rows }) => rows === 0)).toEqual([]);
-    expect(moved).toContainEqual({ model: 'AuditEvent', rows: AUDIT_EVENTS });
+    const copied = await copyDatabase(source.databaseUrl, target.databaseUrl);
+    expect(copied.map(({ model }) => model).sort()).toEqual(Object.keys(Prisma.ModelName).sort());
+    expect(copied.filter(({ rows }) => rows === 0)).toEqual([]);
+    expect(copied).toContainEqual({ model: 'AuditEvent', rows: AUDIT_EVENTS });
     const copy = await open(target);
-    expect(await everything(copy)).toEqual(await everything(original));
+    expect(await allRows(copy)).toEqual(await allRows(original));
   });
 
   test('rejects a target that is not empty, and does not change it', async () => {
     const [source, target] = [await prepare(from.open), await prepare(to.open)];
     await fill(await open(source));
     const copy = await open(target);
-    await copy.rateLimit.create({ data: { key: 'in the way' } });
+    await copy.rateLimit.create({ data: { key: 'existing row' } });
     await expect(copyDatabase(source.databaseUrl, target.databaseUrl)).rejects.toThrow('The target is not empty');
     expect(await copy.account.count()).toBe(0);
     expect(await copy.rateLimit.count()).toBe(1);
@@ -50,13 +50,13 @@ describe.each(pairs)('db copy from $from.name to $to.name', ({ from, to }) => {
 test('db copy rejects a source file that does not exist', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'signet-move-'));
   opened.push({ close: async () => rmSync(folder, { recursive: true }) });
-  await expect(copyDatabase(`file:${folder}/nothing.db`, `file:${folder}/new.db`)).rejects.toThrow(
+  await expect(copyDatabase(`file:${folder}/missing.db`, `file:${folder}/new.db`)).rejects.toThrow(
     'There is no database at',
   );
 });
 
-async function prepare(make: () => Promise<OpenStore>): Promise<OpenStore> {
-  const store = await make();
+async function prepare(openStore: () => Promise<OpenStore>): Promise<OpenStore> {
+  const store = await openStore();
   opened.push(store);
   return store;
 }
@@ -105,7 +105,7 @@ async function fill(db: Database): Promise<void> {
   await db.agent.create({
     data: { ...agent, id: 'agt_2', organizationId: 'o2', claimTokenHash: 'h', expiresAt: at, updatedAt: at },
   });
-  const asked = {
+  const approval = {
     agentId: 'agt_1',
     accountId: 'a1',
     bindingMessage: 'M',
@@ -114,9 +114,9 @@ async function fill(db: Database): Promise<void> {
     createdAt: at,
     expiresAt: at,
   };
-  await db.approval.create({ data: { ...asked, id: 'q1', requestId: 'r1', grantId: 'g1', pendingKey: 'agt_1 a1' } });
+  await db.approval.create({ data: { ...approval, id: 'q1', requestId: 'r1', grantId: 'g1', pendingKey: 'agt_1 a1' } });
   await db.approval.create({
-    data: { ...asked, id: 'q2', requestId: 'r2', grantId: 'g2', authTime: at, amr: ['pwd'] },
+    data: { ...approval, id: 'q2', requestId: 'r2', grantId: 'g2', authTime: at, amr: ['pwd'] },
   });
   await db.session.create({
     data: {
@@ -167,7 +167,7 @@ async function fill(db: Database): Promise<void> {
   await db.rateLimit.create({ data: { key: 'login', points: 3, expire: 1_800_000_000_000n } });
 }
 
-async function everything(db: Database): Promise<Record<string, unknown[]>> {
+async function allRows(db: Database): Promise<Record<string, unknown[]>> {
   const tables: Record<string, unknown[]> = {};
   for (const model of Object.keys(Prisma.ModelName)) {
     const name = model[0]!.toLowerCase() + model.slice(1);

@@ -9,7 +9,7 @@ import { loadSecrets } from '../../src/base/master-secret.js';
 const [ONE, TWO] = ['one master secret of 32 characters', 'two master secrets of 32 characters'];
 
 describe('secrets', () => {
-  it('derives one stable key per purpose', () => {
+  it('derive one stable key for each purpose', () => {
     const secrets = createSecrets(ONE);
     expect(secrets.key('a')).toHaveLength(32);
     expect(secrets.key('a').equals(createSecrets(ONE).key('a'))).toBe(true);
@@ -17,7 +17,7 @@ describe('secrets', () => {
     expect(secrets.key('a').equals(createSecrets(TWO).key('a'))).toBe(false);
   });
 
-  it('decrypts only what it encrypted', async () => {
+  it('decrypt only what they encrypted', async () => {
     const secrets = createSecrets(ONE);
     const sealed = await secrets.seal('a', 'text ü');
     expect(await secrets.open('a', sealed)).toBe('text ü');
@@ -32,7 +32,7 @@ describe('secrets', () => {
     }
   });
 
-  it('decrypts with the previous secret, and encrypts with the current one', async () => {
+  it('decrypt with the previous secret, and encrypt with the current one', async () => {
     const old = await createSecrets(ONE).seal('a', 'text');
     const rotated = createSecrets(TWO, ONE);
     expect(await rotated.open('a', old)).toBe('text');
@@ -67,15 +67,15 @@ describe('secrets', () => {
   });
 });
 
-describe('values', () => {
-  it('are random, URL-safe and of the requested length', () => {
+describe('random tokens and hashes', () => {
+  it('are URL-safe and of the requested length', () => {
     const tokens = Array.from({ length: 1000 }, () => randomToken());
     expect(new Set(tokens).size).toBe(1000);
     for (const token of tokens) expect(token).toMatch(/^[\w-]{43}$/);
     expect(Buffer.from(randomToken(16), 'base64url')).toHaveLength(16);
   });
 
-  it('are hashed with standard SHA-256 and HMAC', () => {
+  it('use standard SHA-256 and HMAC', () => {
     expect(sha256('abc')).toBe('ungWv48Bz-pBQUDeXa4iI7ADYaOWF3qctBD_YfIAFa0');
     expect(hmacSha256(Buffer.from('key'), 'The quick brown fox jumps over the lazy dog')).toBe(
       Buffer.from('f7bc83f430538424b13298e6aa6fb143ef4d59a14946175997479dbc2d1a3cd8', 'hex').toString('base64url'),
@@ -88,7 +88,7 @@ describe('values', () => {
     ['', '', true],
     ['a', 'aa', false],
     ['ü', 'u', false],
-  ])('are compared: %j with %j is %s', (a, b, same) => {
+  ])('are compared in constant time: %j with %j is %s', (a, b, same) => {
     expect(constantTimeEqual(a, b)).toBe(same);
   });
 

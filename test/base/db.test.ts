@@ -13,17 +13,17 @@ const future = () => new Date(Date.now() + 60_000);
 describe.each(databases)('a database on $name', ({ open }) => {
   let store: OpenStore;
   let db: Database;
-  let neighbour: Database;
+  let secondClient: Database;
 
   beforeAll(async () => {
     store = await open();
     db = await openDatabase(store.databaseUrl);
-    neighbour = await openDatabase(store.databaseUrl, { poolSize: 5 });
+    secondClient = await openDatabase(store.databaseUrl, { poolSize: 5 });
   });
 
   afterAll(async () => {
     await db.$disconnect();
-    await neighbour.$disconnect();
+    await secondClient.$disconnect();
     await store.close();
   });
 
@@ -36,7 +36,8 @@ describe.each(databases)('a database on $name', ({ open }) => {
       throw new Error('roll back');
     });
     await began.promise;
-    const outside = Promise.all([db.cacheVersion.create({ data: { topic: 'outside' } })]); // begins now, not when awaited
+    // Promise.all starts the query now. Prisma would start it when it is awaited.
+    const outside = Promise.all([db.cacheVersion.create({ data: { topic: 'outside' } })]);
     await expect(transaction).rejects.toThrow('roll back');
     await outside;
     expect(await db.cacheVersion.findMany({ where: { topic: { in: ['inside', 'outside'] } } })).toMatchObject([
@@ -46,15 +47,15 @@ describe.each(databases)('a database on $name', ({ open }) => {
 
   test('hides uncommitted rows from readers without blocking them', async () => {
     const began = gate();
-    const ending = gate();
+    const finish = gate();
     const transaction = db.$transaction(async (tx) => {
       await tx.cacheVersion.create({ data: { topic: 'uncommitted' } });
       began.resolve();
-      await ending.promise;
+      await finish.promise;
     });
     await began.promise;
     expect(await db.cacheVersion.findUnique({ where: { topic: 'uncommitted' } })).toBeNull();
-    ending.resolve();
+    finish.resolve();
     await transaction;
     expect(await db.cacheVersion.findUnique({ where: { topic: 'uncommitted' } })).not.toBeNull();
   });
@@ -64,7 +65,7 @@ describe.each(databases)('a database on $name', ({ open }) => {
       const id = `code-${round}`;
       await db.oidcArtifact.create({ data: { kind: 'code', id, payload: {}, expiresAt: future() } });
       const claims = await parallel(20, (i) =>
-        (i % 2 ? db : neighbour).oidcArtifact.updateMany({
+        (i % 2 ? db : secondClient).oidcArtifact.updateMany({
           where: { kind: 'code', id, consumedAt: null },
           data: { consumedAt: new Date() },
         }),
@@ -76,7 +77,7 @@ describe.each(databases)('a database on $name', ({ open }) => {
   test('applies all of 20 concurrent increments', async () => {
     await db.cacheVersion.create({ data: { topic: 'counter' } });
     await parallel(20, (i) =>
-      (i % 2 ? db : neighbour).cacheVersion.update({
+      (i % 2 ? db : secondClient).cacheVersion.update({
         where: { topic: 'counter' },
         data: { version: { increment: 1n } },
       }),
@@ -87,7 +88,7 @@ describe.each(databases)('a database on $name', ({ open }) => {
   test('runs 20 concurrent upserts of one row', async () => {
     const upsert = { where: { topic: 'upsert' }, create: { topic: 'upsert', version: 1n } };
     await parallel(20, (i) =>
-      (i % 2 ? db : neighbour).cacheVersion.upsert({ ...upsert, update: { version: { increment: 1n } } }),
+      (i % 2 ? db : secondClient).cacheVersion.upsert({ ...upsert, update: { version: { increment: 1n } } }),
     );
     expect((await db.cacheVersion.findUniqueOrThrow({ where: { topic: 'upsert' } })).version).toBe(20n);
   });
@@ -163,7 +164,7 @@ describe.each(databases)('a database on $name', ({ open }) => {
     expect(await db.client.findUnique({ where: { id: 'nul' } })).toBeNull();
   });
 
-  test('uses the same error codes', async () => {
+  test('uses the same error codes for constraint violations and missing rows', async () => {
     const email = 'codes@example.com';
     await db.account.create({ data: { id: 'codes', email } });
     const grant = { id: 'orphan', accountId: 'unknown', clientId: 'c', payload: {}, expiresAt: future() };
@@ -177,7 +178,7 @@ describe.each(databases)('a database on $name', ({ open }) => {
 
   test('accepts exactly one of 20 concurrent rows with the same unique value', async () => {
     const codes = await parallel(20, (i) =>
-      codeOf((i % 2 ? db : neighbour).account.create({ data: { id: `race-${i}`, email: 'race@example.com' } })),
+      codeOf((i % 2 ? db : secondClient).account.create({ data: { id: `race-${i}`, email: 'race@example.com' } })),
     );
     expect(codes.filter((code) => code === undefined)).toHaveLength(1);
     expect(codes.filter((code) => code === 'P2002')).toHaveLength(19);
@@ -231,7 +232,7 @@ describe.each(databases)('migrations on $name', ({ name, open, openBlank }) => {
     await withStore(open, async (url) => {
       const edited = copyOfMigrations();
       const [first] = await pendingMigrationsOfBlank(openBlank);
-      writeFileSync(join(edited, provider, first!, 'migration.sql'), '-- something else');
+      writeFileSync(join(edited, provider, first!, 'migration.sql'), '-- edited');
       await expect(migrate(url, edited)).rejects.toThrow(`Migration ${first} was edited after it was applied.`);
     });
   });
@@ -245,7 +246,7 @@ describe.each(databases)('migrations on $name', ({ name, open, openBlank }) => {
 
   test('roll back a script that fails', async () => {
     await withStore(open, async (url) => {
-      const broken = withMigration('99990101000000_broken', 'CREATE TABLE "Half" ("id" TEXT); SELECT * FROM nowhere;');
+      const broken = withMigration('99990101000000_broken', 'CREATE TABLE "Half" ("id" TEXT); SELECT * FROM missing;');
       await expect(migrate(url, broken)).rejects.toThrow('Migration 99990101000000_broken was not applied');
       expect(await migrate(url, withMigration('99990101000001_again', 'CREATE TABLE "Half" ("id" TEXT)'))).toEqual([
         '99990101000001_again',
@@ -308,7 +309,7 @@ describe('a database URL', () => {
   });
 
   test.each(['mysql://host/name', 'file:', 'file::memory:', 'file:a.db?synchronous=off', ''])(
-    'may not be "%s"',
+    'cannot be "%s"',
     (url) => {
       expect(() => parseDatabaseUrl(url)).toThrow(/^The database URL m/);
     },

@@ -1,4 +1,4 @@
-// Log lines are written whole, in order, and however the process ends.
+// Log lines are written completely and in order, however the process exits.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -10,13 +10,13 @@ const LOG = fileURLToPath(new URL('../../dist/base/log.js', import.meta.url));
 const sourceOf = (body: string) =>
   `import { createLog } from ${JSON.stringify(LOG)}; const log = createLog('info'); ${body}`;
 
-/** A program that logs, and tells on standard error what is not for the log. */
-function program(body: string): ChildProcess {
+/** Starts a program that logs to standard output. Standard error is for the test. */
+function startProgram(body: string): ChildProcess {
   return spawn(process.execPath, ['--input-type=module', '-e', sourceOf(body)], { stdio: ['ignore', 'pipe', 'pipe'] });
 }
 
-/** The same program three times, all of them on one pipe, whose reader comes late. */
-function programs(body: string): ChildProcess {
+/** Starts the program three times on one pipe, whose reader starts after a second. */
+function startPrograms(body: string): ChildProcess {
   const one = '"$0" --input-type=module -e "$1"';
   const script = `(${one} & ${one} & ${one}; wait) | (sleep 1; cat)`;
   return spawn('sh', ['-c', script, process.execPath, sourceOf(body)], { stdio: ['ignore', 'pipe', 'pipe'] });
@@ -37,18 +37,18 @@ const LOG_MANY = 'for (let n = 0; n < 5000; n += 1) log.info(String(n));';
 
 describe('log lines', () => {
   it.each([
-    ['it is done', ''],
-    ['it says so', 'process.exit(3)'],
-    ['an error is not caught', "log.info('5000'); setTimeout(() => {}, 1000); throw new Error('a bug')"],
-    ['a signal asks it to', "process.on('SIGTERM', () => process.exit()); process.kill(process.pid, 'SIGTERM')"],
-  ])('are complete and in order when a program ends because %s', async (_why, end) => {
-    const { messages } = await outputOf(program(`${LOG_MANY} ${end}`));
+    ['at its end', ''],
+    ['by process.exit', 'process.exit(3)'],
+    ['because of an uncaught error', "log.info('5000'); setTimeout(() => {}, 1000); throw new Error('a bug')"],
+    ['because of a signal', "process.on('SIGTERM', () => process.exit()); process.kill(process.pid, 'SIGTERM')"],
+  ])('are complete and in order when a program exits %s', async (_description, end) => {
+    const { messages } = await outputOf(startProgram(`${LOG_MANY} ${end}`));
     expect(messages.slice(0, 5000)).toEqual(upTo(5000));
   });
 
   it('are written before the process continues after a fatal one', async () => {
     const { messages, signal } = await outputOf(
-      program(
+      startProgram(
         "log.info('before'); log.fatal('last'); process.kill(process.pid, 'SIGKILL'); setTimeout(() => {}, 1000)",
       ),
     );
@@ -57,48 +57,50 @@ describe('log lines', () => {
 
   it('are lost by a kill only if they belong to the current turn', async () => {
     const { messages } = await outputOf(
-      program("log.info('before'); setTimeout(() => { log.info('lost'); process.kill(process.pid, 'SIGKILL'); }, 20)"),
+      startProgram(
+        "log.info('before'); setTimeout(() => { log.info('lost'); process.kill(process.pid, 'SIGKILL'); }, 20)",
+      ),
     );
     expect(messages).toEqual(['before']);
   });
 
   it('wait for a slow reader without using memory', async () => {
-    const child = program(`
+    const child = startProgram(`
       let n = 0;
       const more = () => { for (const until = n + 100; n < until; n += 1) log.info({ n, padding: 'x'.repeat(1000) }, String(n));
         if (n < 20000) setImmediate(more); else process.stderr.write(String(process.memoryUsage.rss())); };
       more();`);
-    let told = '';
+    let stderr = '';
     child.stderr!.on('data', (chunk) => {
-      told += chunk;
+      stderr += chunk;
     });
     await sleep(500);
-    expect(told).toBe('');
+    expect(stderr).toBe('');
     const { messages } = await outputOf(child);
     expect(messages).toEqual(upTo(20_000));
-    expect(Number(told)).toBeLessThan(200e6);
+    expect(Number(stderr)).toBeLessThan(200e6);
   });
 
   it('stay whole when several processes share a full pipe', async () => {
-    const child = programs(`
+    const child = startPrograms(`
       let n = 0;
       const more = () => { for (const until = n + 100; n < until; n += 1) log.info({ padding: 'x'.repeat(300) }, String(n));
         if (n < 2000) setImmediate(more); };
       more();`);
-    const { messages } = await outputOf(child); // which reads each line as JSON
+    const { messages } = await outputOf(child); // parses each line as JSON
     expect(messages.toSorted()).toEqual([...upTo(2000), ...upTo(2000), ...upTo(2000)].toSorted());
   });
 
   it('are dropped when the pipe is closed, and the program continues', async () => {
-    const child = program(`
+    const child = startProgram(`
       setInterval(() => log.info('more'), 5);
-      setTimeout(() => { process.stderr.write('still here'); process.exit(0); }, 500);`);
+      setTimeout(() => { process.stderr.write('still running'); process.exit(0); }, 500);`);
     child.stdout!.destroy();
-    let told = '';
+    let stderr = '';
     child.stderr!.on('data', (chunk) => {
-      told += chunk;
+      stderr += chunk;
     });
     const [code] = await once(child, 'close');
-    expect([code, told]).toEqual([0, 'still here']);
+    expect([code, stderr]).toEqual([0, 'still running']);
   });
 });

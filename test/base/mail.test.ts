@@ -29,8 +29,8 @@ afterEach(async () => {
 });
 
 function open(settings: Record<string, string>, retryDelaysMs = [10, 10]): Mailer {
-  const own = lines; // what an earlier test left waiting may still fail, and say so
-  const log = createLog('trace', { write: (line) => own.push(line) });
+  const ownLines = lines; // mails of an earlier test can still fail and log
+  const log = createLog('trace', { write: (line) => ownLines.push(line) });
   const mail = createMailer({
     config: readConfig({ DATA_DIR: folder, ...settings }),
     log,
@@ -47,20 +47,20 @@ async function server(options = {}): Promise<MailServer> {
   return opened;
 }
 
-/** No line tells what only the reader of the mail may know. */
+/** Checks that the log contains no token, recipient or password. */
 function expectCleanLog() {
   expect(lines.join()).not.toMatch(new RegExp(`${TOKEN}|mara@example|hunter22|reset-password\\?`));
 }
 
 describe('a mail', () => {
-  it('arrives with both parts, a link to the issuer, and names in any script', async () => {
+  it('has both parts, a link to the issuer, and names in any script', async () => {
     const { mails, url } = await server();
     const mail = open({ ...PRODUCTION, SMTP_URL: url, BRAND_NAME: 'Ångström & Søn 東京' });
     mail.send({ name: 'Мария "Mara" Lindqvist', address: TO.address }, 'reset-password', { token: TOKEN });
     await mail.waitUntilIdle();
-    const [arrived] = mails;
-    expect(arrived).toMatchObject({ from: 'no-reply@id.example.com', to: [TO.address] });
-    const headers = Object.fromEntries(arrived!.headers);
+    const [received] = mails;
+    expect(received).toMatchObject({ from: 'no-reply@id.example.com', to: [TO.address] });
+    const headers = Object.fromEntries(received!.headers);
     expect(headers).toMatchObject({
       from: 'Ångström & Søn 東京 <no-reply@id.example.com>',
       subject: 'Choose a new password',
@@ -70,10 +70,10 @@ describe('a mail', () => {
     expect(headers.to).toMatch(/^"?Мария \\?"Mara\\?" Lindqvist"? <mara@example\.com>$/);
     expect(headers['message-id']).toMatch(/@id\.example\.com>$/);
     const link = `https://id.example.com/reset-password?token=${TOKEN}`;
-    expect(arrived!.text).toContain(`\n${link}`);
-    expect(arrived!.text).toContain('Ångström & Søn 東京');
-    expect(arrived!.html).toContain(`href="${link}"`);
-    expect(arrived!.html).toContain('Ångström &amp; Søn 東京');
+    expect(received!.text).toContain(`\n${link}`);
+    expect(received!.text).toContain('Ångström & Søn 東京');
+    expect(received!.html).toContain(`href="${link}"`);
+    expect(received!.html).toContain('Ångström &amp; Søn 東京');
     expect(lines).toEqual([]);
   });
 
@@ -117,13 +117,13 @@ describe('a mail', () => {
   });
 });
 
-describe('a mail server that', () => {
-  it('is busy gets the mail on a retry', async () => {
-    let refusals = 2;
-    const busy = { onMailFrom: (_: unknown, __: unknown, done: (error?: Error) => void) => done(refusal(450)) };
-    const refusal = (responseCode: number) => {
-      refusals -= 1;
-      return refusals >= 0 ? Object.assign(new Error(`later, ${TOKEN}`), { responseCode }) : undefined;
+describe('mail delivery', () => {
+  it('is retried if the server is busy', async () => {
+    let rejections = 2;
+    const busy = { onMailFrom: (_: unknown, __: unknown, done: (error?: Error) => void) => done(nextError()) };
+    const nextError = () => {
+      rejections -= 1;
+      return rejections >= 0 ? Object.assign(new Error(`later, ${TOKEN}`), { responseCode: 450 }) : undefined;
     };
     const { mails, url } = await server(busy);
     const mail = open({ SMTP_URL: url });
@@ -134,11 +134,11 @@ describe('a mail server that', () => {
     expectCleanLog();
   });
 
-  it('rejects permanently is tried once, and its response is not logged', async () => {
-    let asked = 0;
+  it('is not retried after a permanent error, whose text is not logged', async () => {
+    let attempts = 0;
     const { url } = await server({
       onData(stream: NodeJS.ReadableStream, _: unknown, done: (error: Error) => void) {
-        asked += 1;
+        attempts += 1;
         stream.resume().on('end', () => {
           done(Object.assign(new Error(`spam: mara@example.com ${TOKEN}`), { responseCode: 554 }));
         });
@@ -147,7 +147,7 @@ describe('a mail server that', () => {
     const mail = open({ SMTP_URL: url });
     mail.send(TO, 'reset-password', { token: TOKEN });
     await mail.waitUntilIdle();
-    expect(asked).toBe(1);
+    expect(attempts).toBe(1);
     expect(JSON.parse(lines[0]!)).toMatchObject({
       level: 'error',
       template: 'reset-password',
@@ -157,7 +157,7 @@ describe('a mail server that', () => {
     expectCleanLog();
   });
 
-  it('closes the connection or is down is tried a few times', async () => {
+  it('is retried if the server is down or closes the connection', async () => {
     const drops = await openUnresponsiveServer('drops');
     closers.push(drops.close);
     for (const SMTP_URL of [drops.url.replace('//', '//mara:hunter22@'), 'smtp://127.0.0.1:1']) {
@@ -171,7 +171,7 @@ describe('a mail server that', () => {
     expect(drops.connections()).toBe(3);
   });
 
-  it('never responds does not block callers, and delays the stop only briefly', async () => {
+  it('neither blocks callers nor delays the stop for long if the server does not respond', async () => {
     const hangs = await openUnresponsiveServer('hangs');
     closers.push(hangs.close);
     const mail = open({ SMTP_URL: hangs.url });
@@ -179,7 +179,7 @@ describe('a mail server that', () => {
     for (let n = 0; n < 1100; n += 1) mail.send(TO, 'reset-password', { token: TOKEN });
     expect(performance.now() - started).toBeLessThan(500);
     expect(lines.filter((line) => line.includes('the message was dropped'))).toHaveLength(100);
-    await waitUntil('the server was asked', () => hangs.connections() === 4);
+    await waitUntil('four connections are open', () => hangs.connections() === 4);
     const closing = performance.now();
     await mail.close();
     expect(performance.now() - closing).toBeLessThan(4000);
@@ -187,33 +187,33 @@ describe('a mail server that', () => {
     expectCleanLog();
   });
 
-  it('has no trusted encryption gets no mail, unless it is on loopback or the settings allow it', async () => {
-    const own = await server();
+  it('needs trusted encryption, except on loopback or if the settings allow it', async () => {
+    const plain = await server();
     const selfSigned = await server({ disabledCommands: [] });
-    // 0.0.0.0 leads here as well, but by its name it is another machine.
+    // 0.0.0.0 is this machine, too, but is not recognized as loopback.
     const nonLoopback = (url: string) => url.replace('127.0.0.1', '0.0.0.0');
-    for (const { url } of [own, selfSigned]) {
+    for (const { url } of [plain, selfSigned]) {
       lines = [];
       const mail = open({ SMTP_URL: nonLoopback(url) }, []);
       mail.send(TO, 'verify-email', { token: TOKEN });
       await mail.waitUntilIdle();
       expect(JSON.parse(lines[0]!)).toMatchObject({ level: 'error', reason: expect.stringMatching(/TLS|SOCKET/) });
     }
-    expect([...own.mails, ...selfSigned.mails]).toEqual([]);
-    const mail = open({ SMTP_URL: `${nonLoopback(own.url)}?tls=off` }, []);
+    expect([...plain.mails, ...selfSigned.mails]).toEqual([]);
+    const mail = open({ SMTP_URL: `${nonLoopback(plain.url)}?tls=off` }, []);
     mail.send(TO, 'verify-email', { token: TOKEN });
     await mail.waitUntilIdle();
-    expect(own.mails).toHaveLength(1);
+    expect(plain.mails).toHaveLength(1);
   });
 
-  it('requires authentication gets the user and the password', async () => {
+  it('authenticates with user and password', async () => {
     const { mails, url } = await server({
       authOptional: false,
       allowInsecureAuth: true,
       onAuth: (
         { username, password }: { username: string; password: string },
         _: unknown,
-        done: (error: Error | null, answer?: object) => void,
+        done: (error: Error | null, response?: object) => void,
       ) => (username === 'mara@x' && password === 'p:ss/w%rd' ? done(null, { user: 1 }) : done(new Error('no'))),
     });
     for (const credentials of ['mara%40x:p%3Ass%2Fw%25rd', 'mara:hunter22']) {
@@ -226,7 +226,7 @@ describe('a mail server that', () => {
     expectCleanLog();
   });
 
-  it('comes back while the process stops gets the waiting mails', async () => {
+  it('sends waiting mails when the process stops and the server is back', async () => {
     let down = true;
     const { mails, url } = await server({
       onConnect: (_: unknown, done: (error?: Error) => void) =>
@@ -234,7 +234,7 @@ describe('a mail server that', () => {
     });
     const mail = open({ SMTP_URL: url }, [3_600_000]);
     mail.send(TO, 'verify-email', { token: TOKEN });
-    await waitUntil('the first try failed', () => lines.length > 0);
+    await waitUntil('the first attempt failed', () => lines.length > 0);
     down = false;
     await mail.close();
     expect(mails).toHaveLength(1);

@@ -1,4 +1,4 @@
-// Prepared statements on PostgreSQL: many at once over few connections, also when one breaks.
+// Prepared statements on PostgreSQL: many concurrent ones on few connections, and lost connections.
 import { randomUUID } from 'node:crypto';
 import pg from 'pg';
 import { afterEach, describe, expect, inject, it } from 'vitest';
@@ -12,8 +12,8 @@ afterEach(async () => {
 });
 
 const ECHO: Statement = { name: 'echo', text: 'SELECT $1::int AS n' };
-const HALF: Statement = { name: 'half', text: 'SELECT 10 / $1::int AS n' };
-const HOLD: Statement = { name: 'hold', text: 'SELECT pg_advisory_xact_lock($1::bigint)::text AS n' };
+const DIVIDE: Statement = { name: 'divide', text: 'SELECT 10 / $1::int AS n' };
+const WAIT_FOR_LOCK: Statement = { name: 'wait', text: 'SELECT pg_advisory_xact_lock($1::bigint)::text AS n' };
 
 const LOCK = 20_261_125;
 
@@ -26,7 +26,7 @@ function opened(poolSize: number): { prepared: Prepared; name: string } {
   return { prepared, name };
 }
 
-async function aside(): Promise<pg.Client> {
+async function connect(): Promise<pg.Client> {
   const client = new pg.Client({ connectionString: inject('postgresqlUrl') });
   await client.connect();
   cleanups.push(() => client.end());
@@ -34,7 +34,7 @@ async function aside(): Promise<pg.Client> {
 }
 
 async function connectionsOf(name: string): Promise<number[]> {
-  const found = await (await aside()).query('SELECT pid FROM pg_stat_activity WHERE application_name = $1', [name]);
+  const found = await (await connect()).query('SELECT pid FROM pg_stat_activity WHERE application_name = $1', [name]);
   return found.rows.map(({ pid }) => pid);
 }
 
@@ -42,7 +42,7 @@ const numbers = Array.from({ length: 500 }, (_, n) => n);
 const echo = async (prepared: Prepared, n: number) => (await prepared.run<{ n: number }>(ECHO, [n])).rows[0]?.n;
 
 describe('prepared statements', () => {
-  it('get their own results when many run at once on few connections', async () => {
+  it('get their own results when many run concurrently on few connections', async () => {
     const { prepared, name } = opened(3);
     expect(await Promise.all(numbers.map((n) => echo(prepared, n)))).toEqual(numbers);
     expect(await connectionsOf(name)).toHaveLength(3);
@@ -56,35 +56,30 @@ describe('prepared statements', () => {
 
   it('fail alone: others on the same connection succeed', async () => {
     const { prepared } = opened(1);
-    const answers = await Promise.allSettled([10, 5, 0, 2, 0, 1].map((n) => prepared.run<{ n: number }>(HALF, [n])));
-    expect(answers.map((one) => (one.status === 'fulfilled' ? one.value.rows[0]?.n : one.reason.code))).toEqual([
-      1,
-      2,
-      '22012',
-      5,
-      '22012',
-      10,
-    ]);
+    const results = await Promise.allSettled([10, 5, 0, 2, 0, 1].map((n) => prepared.run<{ n: number }>(DIVIDE, [n])));
+    expect(
+      results.map((result) => (result.status === 'fulfilled' ? result.value.rows[0]?.n : result.reason.code)),
+    ).toEqual([1, 2, '22012', 5, '22012', 10]);
   });
 
   it('do not wait behind one that waits for a lock', async () => {
     const { prepared } = opened(2);
-    const holder = await aside();
+    const holder = await connect();
     await holder.query('SELECT pg_advisory_lock($1)', [LOCK]);
-    const held = prepared.run(HOLD, [LOCK]);
+    const waiting = prepared.run(WAIT_FOR_LOCK, [LOCK]);
     for (const n of [1, 2, 3]) expect(await echo(prepared, n)).toBe(n);
     await holder.query('SELECT pg_advisory_unlock($1)', [LOCK]);
-    expect((await held).count).toBe(1);
+    expect((await waiting).count).toBe(1);
   });
 
   it('fail at once when their connection breaks, and the next ones use another', async () => {
     const { prepared, name } = opened(1);
-    const holder = await aside();
+    const holder = await connect();
     await holder.query('SELECT pg_advisory_lock($1)', [LOCK]);
-    const lost = Promise.allSettled([prepared.run(HOLD, [LOCK]), echo(prepared, 1), echo(prepared, 2)]);
+    const lost = Promise.allSettled([prepared.run(WAIT_FOR_LOCK, [LOCK]), echo(prepared, 1), echo(prepared, 2)]);
     await expect.poll(() => connectionsOf(name)).toHaveLength(1);
     await holder.query('SELECT pg_terminate_backend($1)', [(await connectionsOf(name))[0]]);
-    for (const one of await lost) expect(one.status).toBe('rejected');
+    for (const { status } of await lost) expect(status).toBe('rejected');
     expect(await echo(prepared, 3)).toBe(3);
   });
 
@@ -97,10 +92,10 @@ describe('prepared statements', () => {
 
   it('finish before the connections close', async () => {
     const { prepared, name } = opened(2);
-    const answers = Promise.all(numbers.slice(0, 20).map((n) => echo(prepared, n)));
+    const results = Promise.all(numbers.slice(0, 20).map((n) => echo(prepared, n)));
     await expect.poll(() => connectionsOf(name)).not.toHaveLength(0);
     await prepared.close();
-    expect(await answers).toEqual(numbers.slice(0, 20));
+    expect(await results).toEqual(numbers.slice(0, 20));
     await expect.poll(() => connectionsOf(name)).toHaveLength(0);
   });
 });

@@ -26,10 +26,10 @@ describe.each(stores)('rate limits on $name', (store) => {
   it('reject one event too many, with the time to wait', async () => {
     const limit = limitOf(3, 60, { code: 'auth_rate_limited' });
     for (let n = 0; n < 3; n += 1) await rateLimiter.consume(limit, 'a');
-    const refusal = await rateLimiter.consume(limit, 'a').catch((error) => error);
-    expect(refusal).toMatchObject({ status: 429, code: 'auth_rate_limited' });
-    expect(refusal.retryAfterSeconds).toBeGreaterThan(50);
-    expect(refusal.retryAfterSeconds).toBeLessThanOrEqual(60);
+    const error = await rateLimiter.consume(limit, 'a').catch((reason) => reason);
+    expect(error).toMatchObject({ status: 429, code: 'auth_rate_limited' });
+    expect(error.retryAfterSeconds).toBeGreaterThan(50);
+    expect(error.retryAfterSeconds).toBeLessThanOrEqual(60);
     await rateLimiter.consume(limit, 'b');
   });
 
@@ -41,9 +41,9 @@ describe.each(stores)('rate limits on $name', (store) => {
 
   it('report whether an event was within the limit', async () => {
     const limit = limitOf(2);
-    const answers = [];
-    for (let n = 0; n < 4; n += 1) answers.push(await rateLimiter.tryConsume(limit, 'a'));
-    expect(answers).toEqual([true, true, false, false]);
+    const results = [];
+    for (let n = 0; n < 4; n += 1) results.push(await rateLimiter.tryConsume(limit, 'a'));
+    expect(results).toEqual([true, true, false, false]);
   });
 
   it('reset after the window', async () => {
@@ -94,18 +94,18 @@ describe.each(stores)('rate limits on $name', (store) => {
 
   it('are shared between servers', async () => {
     if (store.name === 'SQLite') {
-      expect(await server.base.db.rateLimit.count()).toBe(0); // one process: in its memory
+      expect(await server.base.db.rateLimit.count()).toBe(0); // a single process counts in memory
       return;
     }
-    const beside = await startServer({ sharedWith: server });
+    const secondServer = await startServer({ sharedWith: server });
     try {
       const limit = limitOf(10);
       const results = await Promise.allSettled(
-        Array.from({ length: 30 }, (_, n) => (n % 2 ? rateLimiter : beside.base.rateLimiter).consume(limit, 'a')),
+        Array.from({ length: 30 }, (_, n) => (n % 2 ? rateLimiter : secondServer.base.rateLimiter).consume(limit, 'a')),
       );
       expect(results.filter(({ status }) => status === 'fulfilled')).toHaveLength(10);
     } finally {
-      await beside.close();
+      await secondServer.close();
     }
   });
 });

@@ -1,9 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { connect, createServer } from 'node:net';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, inject, test, vi } from 'vitest';
 import { closeRedis, openRedis, type Redis } from '../../src/base/redis.js';
+import { freePort } from '../support/store-servers.js';
 import { openTcpProxy } from '../support/tcp-proxy.js';
 
 const log = { info: vi.fn(), warn: vi.fn() };
@@ -80,15 +81,15 @@ describe('a connection to Redis', () => {
 
   test('fails a command within about 2 s when the server stops responding, and never sends it twice', async () => {
     const { url } = await startRedis();
-    const wire = await openTcpProxy(url);
-    cleanups.push(wire.close);
-    const redis = await opened(wire.url);
+    const proxy = await openTcpProxy(url);
+    cleanups.push(proxy.close);
+    const redis = await opened(proxy.url);
     await redis.set('count', 0);
-    wire.mute();
+    proxy.mute();
     const started = performance.now();
     await expect(redis.incr('count')).rejects.toThrow('Command timed out');
     expect(performance.now() - started).toBeLessThan(2500);
-    wire.cut();
+    proxy.cut();
     await vi.waitFor(async () => expect(await redis.get('count')).toBe('1'), { timeout: 10_000 });
     await sleep(200);
     expect(await redis.get('count')).toBe('1');
@@ -102,14 +103,14 @@ async function opened(url: string, keyPrefix = ''): Promise<Redis> {
 }
 
 async function startRedis(...flags: string[]): Promise<{ url: string; stop(): Promise<void> }> {
-  const given = flags.indexOf('--port');
-  const port = given < 0 ? await freePort() : Number(flags[given + 1]);
+  const portFlag = flags.indexOf('--port');
+  const port = portFlag < 0 ? await freePort() : Number(flags[portFlag + 1]);
   const all = ['--port', String(port), '--bind', '127.0.0.1', '--save', '', ...flags];
   const server = spawn('redis-server', all, { cwd: tmpdir(), stdio: 'ignore' });
-  const end = () => stop(server);
-  cleanups.push(end);
+  const stopServer = () => stop(server);
+  cleanups.push(stopServer);
   await vi.waitFor(() => connects(port), { timeout: 5000 });
-  return { url: `redis://127.0.0.1:${port}`, stop: end };
+  return { url: `redis://127.0.0.1:${port}`, stop: stopServer };
 }
 
 async function stop(server: ChildProcess): Promise<void> {
@@ -126,15 +127,5 @@ function connects(port: number): Promise<void> {
       resolve();
     });
     probe.once('error', reject);
-  });
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const server = createServer();
-    server.listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as { port: number };
-      server.close(() => resolve(port));
-    });
   });
 }

@@ -1,15 +1,15 @@
-// The SSRF-safe fetch, with URLs of an attacker.
+// The fetch that is safe against SSRF, with URLs that an attacker chooses.
 import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 
-const answers = vi.hoisted(() => ({ byName: {} as Record<string, string[]> }));
+const dnsAnswers = vi.hoisted(() => ({ byName: {} as Record<string, string[]> }));
 vi.mock('node:dns', async (original) => {
   const dns = await original<typeof import('node:dns')>();
   type Done = (error: Error | null, found?: unknown, family?: number) => void;
   function lookup(hostname: string, options: object, done: Done) {
-    const found = answers.byName[hostname];
+    const found = dnsAnswers.byName[hostname];
     if (!found) return dns.lookup(hostname, options, done as never);
     done(
       null,
@@ -37,7 +37,7 @@ afterAll(() => {
   server.close();
 });
 
-/** The response of the server. */
+/** Sets the response of the server. */
 function serve(listener: RequestListener): void {
   handler = listener;
   hits = 0;
@@ -97,7 +97,7 @@ describe('the safe fetch', () => {
     ['93.184.216.34', '10.0.0.1'],
     ['10.0.0.1', '93.184.216.34'],
   ])('rejects a name that resolves to %s', async (...found) => {
-    answers.byName['harmless.example'] = found;
+    dnsAnswers.byName['harmless.example'] = found;
     expect(await messageOf(fetch('https://harmless.example/jwks'))).toContain('not public');
   });
 
@@ -108,7 +108,7 @@ describe('the safe fetch', () => {
   });
 
   it.each(['http://example.com/', 'ftp://example.com/', 'file:///etc/passwd', 'data:,x', 'javascript:1'])(
-    'refuses %s',
+    'rejects the URL %s',
     async (url) => {
       expect(await messageOf(fetch(url))).toContain('not https');
     },

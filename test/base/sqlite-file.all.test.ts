@@ -21,7 +21,7 @@ test('an SQLite file loses no data when another program opens and closes it', as
   await migrate(`file:${path}`);
   const db = await openDatabase(`file:${path}`);
   await db.cacheVersion.create({ data: { topic: 'first' } });
-  await migrate(`file:${path}`); // another connection, which comes and goes
+  await migrate(`file:${path}`); // opens and closes another connection
   expect(readByAnother(path)).toBe(1);
   expect(existsSync(`${path}-wal`)).toBe(true); // the last program that closes the file deletes it
   await db.cacheVersion.create({ data: { topic: 'second' } });

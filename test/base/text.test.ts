@@ -8,8 +8,8 @@ describe('clip', () => {
     ['ab\0c', 'ab\ufffdc'],
     ['a\ud83db', 'a\ufffdb'],
     ['', ''],
-  ])('cuts %j to %j, which both databases can store', (text, noted) => {
-    expect(clip(text, 4)).toBe(noted);
-    expect(isStorable(noted)).toBe(true);
+  ])('cuts %j to %j, which both databases can store', (text, clipped) => {
+    expect(clip(text, 4)).toBe(clipped);
+    expect(isStorable(clipped)).toBe(true);
   });
 });

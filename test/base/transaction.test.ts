@@ -23,16 +23,16 @@ describe.each(stores)('a unit of work on $name', (store) => {
   const exists = async (topic: string) => (await db.cacheVersion.findUnique({ where: { topic } })) !== null;
 
   it('runs its tasks once, in order, after the commit', async () => {
-    const seen: unknown[] = [];
+    const steps: unknown[] = [];
     const result = await transact(async ({ tx, afterCommit }) => {
-      afterCommit(async () => seen.push(['first', await exists('committed')]));
-      afterCommit(() => seen.push('second'));
+      afterCommit(async () => steps.push(['first', await exists('committed')]));
+      afterCommit(() => steps.push('second'));
       await tx.cacheVersion.create({ data: { topic: 'committed' } });
-      seen.push('work');
+      steps.push('work');
       return 7;
     });
     expect(result).toBe(7);
-    expect(seen).toEqual(['work', ['first', true], 'second']);
+    expect(steps).toEqual(['work', ['first', true], 'second']);
   });
 
   it('runs no task after a rollback, and rejects with the error of the work', async () => {

@@ -25,11 +25,11 @@ import { freePort } from '../support/store-servers.js';
 import { type OpenStore, stores } from '../support/stores.js';
 
 const PASSWORD = 'correct horse battery';
-const ARRIVING = 2;
-const REFRESHING = 2;
+const SIGNING_IN = 2; // concurrent users
+const REFRESHING = 2; // concurrent clients
 const FIRST_FAMILIES = 6;
 const LAST_KILL_MS = 160;
-const LATER_BY_MS = 25; // each round is killed a little sooner, to hit every step
+const EARLIER_BY_MS = 25; // each round is killed a little earlier, to hit every step
 const KILLS = 20;
 const KILLS_WITH_REDIS = 6; // grants and refresh tokens are in PostgreSQL there, too
 
@@ -69,10 +69,10 @@ afterEach(async () => {
   folder.remove();
 });
 
-describe.each(stores)('on $name', (store) => {
+describe.each(stores)('the server on $name', (store) => {
   const kills = store.name === 'PostgreSQL and Redis' ? KILLS_WITH_REDIS : KILLS;
 
-  test(`loses nothing and lets nothing be used twice when it is killed ${kills} times`, async () => {
+  test(`loses no acknowledged write and accepts no code or token twice when it is killed ${kills} times`, async () => {
     data = await store.open();
     db = await openDatabase(data.databaseUrl);
     const settings = await settingsFor(data);
@@ -81,23 +81,23 @@ describe.each(stores)('on $name', (store) => {
 
     let server = await startServerProcess(settings);
     for (let round = 0; round < kills; round += 1) {
-      const journeys = await liveUntilKilled(server, round, LAST_KILL_MS + LATER_BY_MS * (kills - round), survivors);
+      const journeys = await runUntilKilled(server, round, LAST_KILL_MS + EARLIER_BY_MS * (kills - round), survivors);
       all.push(...journeys);
       server = await startServerProcess(settings);
       await Promise.all(journeys.map((journey, n) => continueSignIn(server, journey, n, survivors)));
-      await expectOneBranchEach();
-      await expectTrail(journeys);
+      await expectOneActiveTokenPerFamily();
+      await expectAuditEvents(journeys);
     }
 
-    await expectTrail(all);
+    await expectAuditEvents(all);
     server.kill('SIGKILL');
     await server.ended;
-    await expectTheftPastTheWindow(
+    await expectReuseDetection(
       await startServerProcess({ ...settings, REFRESH_TOKEN_REUSE_INTERVAL: '0s' }),
       survivors,
     );
     const interrupted = all.map(({ interruptedAt }) => interruptedAt).filter((step) => step !== undefined);
-    expect(interrupted).toHaveLength(kills * (ARRIVING + REFRESHING));
+    expect(interrupted).toHaveLength(kills * (SIGNING_IN + REFRESHING));
     expect(interrupted).toContain('refresh');
     expect(new Set(interrupted).size).toBeGreaterThan(kills / 6); // the steps differ
     expect(survivors.length).toBeGreaterThanOrEqual(REFRESHING);
@@ -119,23 +119,23 @@ async function settingsFor({ databaseUrl, redisUrl, redisPrefix }: OpenStore): P
 }
 
 /** Users sign up, and clients refresh tokens of earlier rounds, until the server is killed. */
-async function liveUntilKilled(
+async function runUntilKilled(
   server: ServerProcess,
   round: number,
   afterMs: number,
   survivors: Journey[],
 ): Promise<Journey[]> {
   const journeys: Journey[] = [];
-  const arriving = Array.from({ length: ARRIVING }, (_, actor) => completeSignIn(actor));
+  const signingIn = Array.from({ length: SIGNING_IN }, (_, actor) => completeSignIn(actor));
   const refreshing = Array.from({ length: REFRESHING }, (_, n) => {
     const known = survivors.shift();
-    return known ? refreshAgain(known) : completeSignIn(ARRIVING + n);
+    return known ? refreshAgain(known) : completeSignIn(SIGNING_IN + n);
   });
   if (round === 0)
-    await waitUntil('some have their tokens', () => journeys.filter(hasTokens).length >= FIRST_FAMILIES, 20_000);
+    await waitUntil('some clients have tokens', () => journeys.filter(hasTokens).length >= FIRST_FAMILIES, 20_000);
   else await sleep(afterMs);
   server.kill('SIGKILL');
-  await Promise.all([...arriving, ...refreshing]);
+  await Promise.all([...signingIn, ...refreshing]);
   expect(await server.ended).toEqual({ code: null, signal: 'SIGKILL' });
   return journeys;
 
@@ -145,9 +145,9 @@ async function liveUntilKilled(
     for (let n = 0; ; n += 1) {
       const journey: Journey = { email: `p${round}.${actor}@example.com`, signedIn: 0, refreshTokens: [] };
       journeys.push(journey);
-      await travel(server, browser, journey, {
+      await runJourney(server, browser, journey, {
         address: `10.${round}.${actor}.${n}`,
-        arrives: n === 0,
+        isNew: n === 0,
         refreshes: n % 4,
       });
       if (journey.interruptedAt) return;
@@ -162,12 +162,12 @@ async function liveUntilKilled(
       interruptedAt: undefined,
     };
     journeys.push(journey);
-    while (await take(journey, 'refresh', () => refreshLast(server, journey)));
+    while (await runStep(journey, 'refresh', () => refreshLast(server, journey)));
   }
 }
 
 /** Returns false if the server was killed meanwhile. */
-async function take(journey: Journey, step: string, run: () => Promise<void>): Promise<boolean> {
+async function runStep(journey: Journey, step: string, run: () => Promise<void>): Promise<boolean> {
   try {
     await run();
     return true;
@@ -186,11 +186,11 @@ async function refreshLast(server: ServerProcess, journey: Journey): Promise<voi
  * Runs a journey from the registration of the client to a number of refreshes, or until the server
  * is killed. Any unexpected response fails the test.
  */
-async function travel(
+async function runJourney(
   server: ServerProcess,
   browser: Browser,
   journey: Journey,
-  { address, arrives, refreshes }: { address: string; arrives: boolean; refreshes: number },
+  { address, isNew, refreshes }: { address: string; isNew: boolean; refreshes: number },
 ): Promise<void> {
   const { email } = journey;
   const { verifier, challenge } = pkce();
@@ -205,9 +205,9 @@ async function travel(
 
   const steps: [string, () => Promise<void>][] = [
     ['register the client', registerApp],
-    ...(arrives ? ([['create an account', makeAccount]] as [string, () => Promise<void>][]) : []),
+    ...(isNew ? ([['create an account', createAccount]] as [string, () => Promise<void>][]) : []),
     ['authorize', authorize],
-    ...(arrives ? ([['sign in', signIn]] as [string, () => Promise<void>][]) : []),
+    ...(isNew ? ([['sign in', signIn]] as [string, () => Promise<void>][]) : []),
     ['consent', consent],
     ['redeem', exchangeCode],
     ...Array.from({ length: refreshes }, (): [string, () => Promise<void>] => [
@@ -216,14 +216,14 @@ async function travel(
     ]),
   ];
   for (const [name, run] of steps) {
-    if (!(await take(journey, name, run))) return;
+    if (!(await runStep(journey, name, run))) return;
   }
 
   async function registerApp(): Promise<void> {
     journey.client = await registerClient(server, address);
   }
 
-  async function makeAccount(): Promise<void> {
+  async function createAccount(): Promise<void> {
     await browser.submit(await browser.open('/register'), { email, password: PASSWORD, name: 'Jane' });
     browser.cookies.clear();
   }
@@ -266,17 +266,17 @@ async function continueSignIn(server: ServerProcess, journey: Journey, n: number
     keep(journey, await redeemCode(server, client, code));
   } else if (refreshTokens.length === 0) {
     // The code may have been consumed: it works now, or never, and no token was issued from it.
-    const answer = await redeemCode(server, client, code);
-    if (answer.status !== 200) return expectRefusedAndEnded(client, answer);
-    keep(journey, answer);
+    const response = await redeemCode(server, client, code);
+    if (response.status !== 200) return expectRevoked(client, response);
+    keep(journey, response);
   } else {
     expect(await isActive(server, accessToken!)).toBe(true);
-    const replayed = survivors.length < REFRESHING ? undefined : replayedBy(journey, n);
-    if (replayed) {
+    const reused = survivors.length < REFRESHING ? undefined : selectReused(journey, n);
+    if (reused) {
       // Consumed, and its tokens were used: reusing the code revokes the family.
-      const theft =
-        replayed === 'code' ? await redeemCode(server, client, code) : await refresh(server, client, replayed);
-      await expectRefusedAndEnded(client, theft);
+      const response =
+        reused === 'code' ? await redeemCode(server, client, code) : await refresh(server, client, reused);
+      await expectRevoked(client, response);
       expect((await refresh(server, client, refreshTokens.at(-1)!)).status).toBe(400);
       expect(await isActive(server, accessToken!)).toBe(false);
       return;
@@ -285,37 +285,37 @@ async function continueSignIn(server: ServerProcess, journey: Journey, n: number
     await refreshLast(server, journey);
   }
   expect(await isActive(server, journey.accessToken!)).toBe(true);
-  const living = await db.refreshToken.findMany({ where: { grant: { clientId: client.id }, consumedAt: null } });
-  expect(living.map(({ id }) => id)).toEqual([sha256(journey.refreshTokens.at(-1)!)]);
+  const active = await db.refreshToken.findMany({ where: { grant: { clientId: client.id }, consumedAt: null } });
+  expect(active.map(({ id }) => id)).toEqual([sha256(journey.refreshTokens.at(-1)!)]);
   survivors.push(journey);
 }
 
 /**
- * Selects what is stolen from some families: the code, which is valid for a minute, or a refresh
+ * Selects what is reused in some families: the code, which is valid for a minute, or a refresh
  * token that was replaced twice.
  */
-function replayedBy({ age, refreshTokens }: Journey, n: number): string | undefined {
+function selectReused({ age, refreshTokens }: Journey, n: number): string | undefined {
   if (n === 3) return refreshTokens.at(-3);
   return n % 5 === 4 && age !== 'older' ? 'code' : undefined;
 }
 
 /** Without a reuse interval, every used token revokes its family, however old it is. */
-async function expectTheftPastTheWindow(server: ServerProcess, survivors: Journey[]): Promise<void> {
+async function expectReuseDetection(server: ServerProcess, survivors: Journey[]): Promise<void> {
   for (const [n, { client, accessToken, refreshTokens }] of survivors.entries()) {
     expect(await isActive(server, accessToken!)).toBe(true); // it survived all kills
     let last = refreshTokens.at(-1)!;
-    let spent = refreshTokens.at(-2);
-    if (!spent || n % 2 === 0) {
-      const answer = await refresh(server, client!, last);
-      expect(answer.status).toBe(200);
-      [spent, last] = [last, answer.body.refresh_token!];
+    let used = refreshTokens.at(-2);
+    if (!used || n % 2 === 0) {
+      const response = await refresh(server, client!, last);
+      expect(response.status).toBe(200);
+      [used, last] = [last, response.body.refresh_token!];
     }
-    await expectRefusedAndEnded(client!, await refresh(server, client!, spent));
+    await expectRevoked(client!, await refresh(server, client!, used));
     expect((await refresh(server, client!, last)).status).toBe(400);
   }
 }
 
-async function expectRefusedAndEnded(
+async function expectRevoked(
   client: TestClient,
   { status, body }: { status: number; body: Record<string, unknown> },
 ): Promise<void> {
@@ -324,36 +324,36 @@ async function expectRefusedAndEnded(
 }
 
 /** Checks that no family has two active refresh tokens. */
-async function expectOneBranchEach(): Promise<void> {
-  const living = await db.refreshToken.findMany({ where: { consumedAt: null }, select: { grantId: true } });
-  expect(new Set(living.map(({ grantId }) => grantId)).size).toBe(living.length);
+async function expectOneActiveTokenPerFamily(): Promise<void> {
+  const active = await db.refreshToken.findMany({ where: { consumedAt: null }, select: { grantId: true } });
+  expect(new Set(active.map(({ grantId }) => grantId)).size).toBe(active.length);
 }
 
 /** Checks that every acknowledged action is in the audit log. */
-async function expectTrail(journeys: Journey[]): Promise<void> {
+async function expectAuditEvents(journeys: Journey[]): Promise<void> {
   const clients = new Set((await db.client.findMany({ select: { id: true } })).map(({ id }) => id));
   const accounts = new Map(
     (await db.account.findMany({ select: { id: true, email: true } })).map(({ id, email }) => [email, id]),
   );
   const actions = ['client.registered', 'account.created', 'sign_in.succeeded', 'consent.granted'];
-  const trail = new Map<string, number>();
+  const events = new Map<string, number>();
   for (const { action, accountId, clientId } of await db.auditEvent.findMany({ where: { action: { in: actions } } })) {
-    const concerns =
+    const subject =
       { 'client.registered': clientId, 'consent.granted': `${accountId} ${clientId}` }[action] ?? accountId;
-    const key = `${action} ${concerns}`;
-    trail.set(key, (trail.get(key) ?? 0) + 1);
+    const key = `${action} ${subject}`;
+    events.set(key, (events.get(key) ?? 0) + 1);
   }
   for (const { email, client, registeredAccount, signedIn, consented } of journeys) {
     const accountId = accounts.get(email);
-    const there = {
+    const found = {
       client: !client || clients.has(client.id),
-      'client.registered': client ? trail.get(`client.registered ${client.id}`) : 1,
+      'client.registered': client ? events.get(`client.registered ${client.id}`) : 1,
       account: !registeredAccount || accountId !== undefined,
-      'account.created': registeredAccount ? trail.get(`account.created ${accountId}`) : 1,
-      'sign_in.succeeded': (trail.get(`sign_in.succeeded ${accountId}`) ?? 0) >= signedIn,
-      'consent.granted': consented ? trail.get(`consent.granted ${accountId} ${client?.id}`) : 1,
+      'account.created': registeredAccount ? events.get(`account.created ${accountId}`) : 1,
+      'sign_in.succeeded': (events.get(`sign_in.succeeded ${accountId}`) ?? 0) >= signedIn,
+      'consent.granted': consented ? events.get(`consent.granted ${accountId} ${client?.id}`) : 1,
     };
-    expect({ email, ...there }).toEqual({
+    expect({ email, ...found }).toEqual({
       email,
       client: true,
       'client.registered': 1,

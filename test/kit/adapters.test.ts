@@ -63,8 +63,8 @@ const frameworks: Framework[] = [
           req: { raw: new Request(`${AUDIENCE}/tickets`, { headers }) },
           set: (_: 'auth', auth: AuthContext) => (seen = auth),
         };
-        const answer = await guard(c, async () => {});
-        return answer ?? Response.json(seen);
+        const rejection = await guard(c, async () => {});
+        return rejection ?? Response.json(seen);
       }
       return { send, close() {} };
     },
@@ -89,32 +89,32 @@ describe.each(frameworks)('a route protected on $name', ({ open }) => {
   });
   afterAll(() => route.close());
 
-  const bearing = async (claims = {}) => ({ authorization: `Bearer ${await issuer.token(claims)}` });
+  const withToken = async (claims = {}) => ({ authorization: `Bearer ${await issuer.token(claims)}` });
 
   it('allows requests that satisfy the rules, and identifies the caller', async () => {
-    const response = await route.send(await bearing());
+    const response = await route.send(await withToken());
     expect(response.status).toBe(200);
-    expect(await response.json()).toMatchObject({ type: 'human', userId: 'person-1' });
+    expect(await response.json()).toMatchObject({ type: 'human', userId: 'user-1' });
   });
 
   it('responds to other requests with what is missing', async () => {
-    const answers = [
+    const cases = [
       [{}, 401, 'no_auth', 'Bearer realm="api"'],
       [
-        await bearing({ aud: 'https://other.example' }),
+        await withToken({ aud: 'https://other.example' }),
         401,
         'invalid_token',
         'Bearer realm="api", error="invalid_token"',
       ],
-      [await bearing({ exp: 1 }), 401, 'expired_token', 'Bearer realm="api", error="invalid_token"'],
+      [await withToken({ exp: 1 }), 401, 'expired_token', 'Bearer realm="api", error="invalid_token"'],
       [
-        await bearing({ scope: 'ticket:write' }),
+        await withToken({ scope: 'ticket:write' }),
         403,
         'insufficient_scope',
         'Bearer realm="api", error="insufficient_scope", scope="ticket:read"',
       ],
     ] as const;
-    for (const [headers, status, error, challenge] of answers) {
+    for (const [headers, status, error, challenge] of cases) {
       const response = await route.send(headers as Record<string, string>);
       expect(response.status).toBe(status);
       expect(await response.json()).toMatchObject({ error, error_description: expect.any(String) });
@@ -125,7 +125,7 @@ describe.each(frameworks)('a route protected on $name', ({ open }) => {
   });
 
   it('rejects requests with several credentials, in any order', async () => {
-    const { authorization } = await bearing();
+    const { authorization } = await withToken();
     for (const several of [
       [authorization, 'Bearer other'],
       ['Bearer other', authorization],
@@ -133,26 +133,24 @@ describe.each(frameworks)('a route protected on $name', ({ open }) => {
     ])
       expect(await statusOf(several)).toBe(401);
 
-    /**
-     * Node.js keeps the first of several headers; other runtimes join them.
-     */
+    /** Sends several headers. Node.js keeps the first of them, other runtimes join them. */
     async function statusOf(several: string[]): Promise<number> {
       if (!route.url) return (await route.send({ authorization: several.join(', ') })).status;
       const lines = ['host', new URL(route.url).host, ...several.flatMap((value) => ['authorization', value])];
-      const asked = request(route.url, { headers: lines }).end();
-      const [answer] = (await once(asked, 'response')) as [IncomingMessage];
-      answer.resume();
-      return answer.statusCode!;
+      const sent = request(route.url, { headers: lines }).end();
+      const [response] = (await once(sent, 'response')) as [IncomingMessage];
+      response.resume();
+      return response.statusCode!;
     }
   });
 
   it('responds with 503 if the issuer is unavailable, and does not treat a bug as success', async () => {
-    issuer.state.away = true;
+    issuer.state.isUnavailable = true;
     const response = await route.send({ authorization: 'Bearer sk_live_x' });
     expect([response.status, response.headers.get('retry-after')]).toEqual([503, '2']);
-    issuer.state.away = false;
+    issuer.state.isUnavailable = false;
     const broken = await open({ ...verifier, resolve: () => Promise.reject(new Error('bug')) });
-    const status = await broken.send().then((answer) => answer.status, () => 500); // biome-ignore format: one condition
+    const status = await broken.send().then((result) => result.status, () => 500); // biome-ignore format: one condition
     expect(status).toBe(500);
     broken.close();
   });
@@ -215,7 +213,7 @@ describe('access rules', () => {
   });
 });
 
-describe('a request without a Host header', () => {
+describe('a request with an invalid Host header', () => {
   it('is rejected like any other', async () => {
     const issuer = await openIssuer();
     const verifier = createRemoteVerifier({

@@ -1,5 +1,4 @@
-// Policies, approvals, rate limits and CSRF: which requests reach a handler, and the responses to
-// all others.
+// Policies, approvals, rate limits and CSRF protection of an API handler.
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import {
   type AuthContext,
@@ -27,7 +26,7 @@ const bot: AuthContext = {
   permissions: ['ticket:write'],
 };
 
-const allow = definePolicy({ key: 'allow', title: 'Everybody', effect: 'allow', check: () => ({ effect: 'allow' }) });
+const allow = definePolicy({ key: 'allow', title: 'All callers', effect: 'allow', check: () => ({ effect: 'allow' }) });
 const deny = definePolicy({
   key: 'deny',
   title: 'No access',
@@ -43,41 +42,41 @@ const agentApproval = definePolicy({
 });
 
 describe('enforcePolicies', () => {
-  const of = (policies: Parameters<typeof enforcePolicies>[0], auth: AuthContext = bot) =>
+  const enforce = (policies: Parameters<typeof enforcePolicies>[0], auth: AuthContext = bot) =>
     enforcePolicies(policies, { ctx: { auth } });
 
   it('applies the strictest of several policies', async () => {
-    expect(await of([])).toEqual({ effect: 'allow' });
-    expect(await of([allow])).toEqual({ effect: 'allow' });
-    expect(await of([allow, agentApproval])).toEqual({
+    expect(await enforce([])).toEqual({ effect: 'allow' });
+    expect(await enforce([allow])).toEqual({ effect: 'allow' });
+    expect(await enforce([allow, agentApproval])).toEqual({
       effect: 'approve',
       policy: 'agentApproval',
       reason: 'An agent wants to write',
     });
-    expect(await of([agentApproval, deny, allow])).toEqual({ effect: 'deny', policy: 'deny', reason: 'no' });
-    expect(await of([agentApproval], alice)).toEqual({ effect: 'allow' });
+    expect(await enforce([agentApproval, deny, allow])).toEqual({ effect: 'deny', policy: 'deny', reason: 'no' });
+    expect(await enforce([agentApproval], alice)).toEqual({ effect: 'allow' });
     const second = {
       ...agentApproval,
       key: 'second',
       check: () => ({ effect: 'approve', reason: 'It is late' }) as const,
     };
-    expect(await of([agentApproval, second])).toEqual({
+    expect(await enforce([agentApproval, second])).toEqual({
       effect: 'approve',
       policy: 'agentApproval',
       reason: 'An agent wants to write',
       also: [{ policy: 'second', reason: 'It is late' }],
     });
-    expect(await of([agentApproval, second, deny])).toEqual({ effect: 'deny', policy: 'deny', reason: 'no' });
+    expect(await enforce([agentApproval, second, deny])).toEqual({ effect: 'deny', policy: 'deny', reason: 'no' });
   });
 
   it('grants no access if a policy returns nothing or throws', async () => {
-    expect(await of([silent])).toEqual({ effect: 'deny', policy: 'silent', reason: 'Says nothing' });
-    const odd = { ...allow, check: () => ({ effect: 'maybe' as never }) };
-    expect(await of([odd])).toMatchObject({ effect: 'deny' });
+    expect(await enforce([silent])).toEqual({ effect: 'deny', policy: 'silent', reason: 'Says nothing' });
+    const unknown = { ...allow, check: () => ({ effect: 'maybe' as never }) };
+    expect(await enforce([unknown])).toMatchObject({ effect: 'deny' });
     const inherited = { ...allow, check: () => ({ effect: 'constructor' as never }) };
-    expect(await of([inherited])).toMatchObject({ effect: 'deny' });
+    expect(await enforce([inherited])).toMatchObject({ effect: 'deny' });
     const failing = { ...allow, check: () => Promise.reject(new Error('broken')) };
-    await expect(of([failing])).rejects.toThrow('broken');
+    await expect(enforce([failing])).rejects.toThrow('broken');
   });
 
   it('requires each policy to have a key and an effect', () => {
@@ -87,12 +86,12 @@ describe('enforcePolicies', () => {
   });
 });
 
-/** The part of Signet that asks users for approval (CIBA). */
+/** A fake of Signet's approval endpoints (CIBA). */
 function openCiba() {
-  const decided = new Map<string, string>();
-  const asked: URLSearchParams[] = [];
-  const state = { decided, asked, away: false, authorization: '' };
-  const answers: Record<string, (form: URLSearchParams) => Response> = {
+  const decisions = new Map<string, string>();
+  const requests: URLSearchParams[] = [];
+  const state = { decisions, requests, isUnavailable: false, authorization: '' };
+  const handlers: Record<string, (form: URLSearchParams) => Response> = {
     '/.well-known/openid-configuration': () =>
       Response.json({
         issuer: ISSUER,
@@ -100,24 +99,24 @@ function openCiba() {
         token_endpoint: `${ISSUER}/oauth/token`,
       }),
     '/oauth/ciba'(form) {
-      if (form.get('login_hint') === 'stranger') return Response.json({ error: 'unknown_user_id' }, { status: 400 });
-      asked.push(form);
-      return Response.json({ auth_req_id: `req-${asked.length}`, expires_in: 120, interval: 2 });
+      if (form.get('login_hint') === 'unknown') return Response.json({ error: 'unknown_user_id' }, { status: 400 });
+      requests.push(form);
+      return Response.json({ auth_req_id: `req-${requests.length}`, expires_in: 120, interval: 2 });
     },
     '/oauth/token'(form) {
       const id = form.get('auth_req_id')!;
-      const decision = decided.get(id) ?? 'authorization_pending';
+      const decision = decisions.get(id) ?? 'authorization_pending';
       if (decision !== 'approved') return Response.json({ error: decision }, { status: 400 });
-      decided.set(id, 'invalid_grant'); // consumed
+      decisions.set(id, 'invalid_grant'); // consumed
       return Response.json({ access_token: 'unused', token_type: 'bearer' });
     },
   };
-  const ask = async (url: string, init: RequestInit = {}) => {
-    if (state.away) throw new TypeError('fetch failed');
+  const fakeFetch = async (url: string, init: RequestInit = {}) => {
+    if (state.isUnavailable) throw new TypeError('fetch failed');
     state.authorization = new Headers(init.headers).get('authorization') ?? state.authorization;
-    return answers[new URL(url).pathname]!(new URLSearchParams(String(init.body ?? '')));
+    return handlers[new URL(url).pathname]!(new URLSearchParams(String(init.body ?? '')));
   };
-  return { ...state, state, fetch: ask as typeof fetch };
+  return { ...state, state, fetch: fakeFetch as typeof fetch };
 }
 
 const FOR = { resource: 'https://api.example.com', scope: 'write:ticket' };
@@ -133,13 +132,13 @@ describe('the approval client', () => {
       fetch: ciba.fetch,
     }),
   });
-  const question = { person: 'alice@example.com', message: 'Delete ticket 7?', action: 'bot deletes 7' };
+  const approval = { person: 'alice@example.com', message: 'Delete ticket 7?', action: 'bot deletes 7' };
 
   it('reports an approval once, for its action only', async () => {
     const { ciba, approvals } = open();
-    const pending = await approvals.begin(question);
+    const pending = await approvals.begin(approval);
     expect(pending).toMatchObject({ expiresInSeconds: 120, intervalSeconds: 2 });
-    expect(Object.fromEntries(ciba.asked[0]!)).toEqual({
+    expect(Object.fromEntries(ciba.requests[0]!)).toEqual({
       scope: 'openid write:ticket',
       resource: 'https://api.example.com',
       login_hint: 'alice@example.com',
@@ -147,12 +146,12 @@ describe('the approval client', () => {
       authorization_details: '[{"type":"agent_action","actions":["Delete ticket 7?"]}]',
     });
     expect(atob(ciba.state.authorization.slice('Basic '.length))).toBe('api+client:a%2Bb');
-    expect(await approvals.check(pending!.id, question.action)).toBe('pending');
-    ciba.decided.set('req-1', 'approved');
+    expect(await approvals.check(pending!.id, approval.action)).toBe('pending');
+    ciba.decisions.set('req-1', 'approved');
     expect(await approvals.check(pending!.id, 'bot deletes 8')).toBe('denied');
-    expect(await approvals.check('req-1', question.action)).toBe('denied');
-    expect(await approvals.check(pending!.id, question.action)).toBe('approved');
-    expect(await approvals.check(pending!.id, question.action)).toBe('expired');
+    expect(await approvals.check('req-1', approval.action)).toBe('denied');
+    expect(await approvals.check(pending!.id, approval.action)).toBe('approved');
+    expect(await approvals.check(pending!.id, approval.action)).toBe('expired');
   });
 
   it.each([
@@ -161,20 +160,20 @@ describe('the approval client', () => {
     ['slow_down', 'pending'],
   ])('translates %s to %s', async (error, state) => {
     const { ciba, approvals } = open();
-    const { id } = (await approvals.begin(question))!;
-    ciba.decided.set('req-1', error);
-    expect(await approvals.check(id, question.action)).toBe(state);
+    const { id } = (await approvals.begin(approval))!;
+    ciba.decisions.set('req-1', error);
+    expect(await approvals.check(id, approval.action)).toBe(state);
   });
 
   it('distinguishes an unknown user, an outage and an unauthorized client', async () => {
     const { ciba, approvals } = open();
-    expect(await approvals.begin({ ...question, person: 'stranger' })).toBeUndefined();
-    const { id } = (await approvals.begin(question))!;
-    ciba.decided.set('req-1', 'invalid_client');
-    await expect(approvals.check(id, question.action)).rejects.toThrow(/invalid_client/);
-    ciba.state.away = true;
-    await expect(approvals.check(id, question.action)).rejects.toBeInstanceOf(IssuerUnavailable);
-    await expect(open(ciba).approvals.begin(question)).rejects.toBeInstanceOf(IssuerUnavailable);
+    expect(await approvals.begin({ ...approval, person: 'unknown' })).toBeUndefined();
+    const { id } = (await approvals.begin(approval))!;
+    ciba.decisions.set('req-1', 'invalid_client');
+    await expect(approvals.check(id, approval.action)).rejects.toThrow(/invalid_client/);
+    ciba.state.isUnavailable = true;
+    await expect(approvals.check(id, approval.action)).rejects.toBeInstanceOf(IssuerUnavailable);
+    await expect(open(ciba).approvals.begin(approval)).rejects.toBeInstanceOf(IssuerUnavailable);
   });
 });
 
@@ -188,18 +187,18 @@ describe('serveAPI', () => {
     new Request('https://api.example.com/tickets/7', { method: 'POST', body, headers });
   const policies = [allow, deny, agentApproval];
 
-  async function answer(auth: AuthContext, policy?: string | string[], options = {}, sent = request('{"n":1}')) {
+  async function respond(auth: AuthContext, policy?: string | string[], options = {}, sent = request('{"n":1}')) {
     const serve = serveAPI(api(policy), { resolve: async () => auth, policies, ...options });
     const response = await serve(sent);
     return { status: response.status, headers: response.headers, body: await response.json() };
   }
 
   it('requires authentication unless the API allows anonymous requests', async () => {
-    expect(await answer(anonymous)).toMatchObject({ status: 401, body: { error: 'no_auth' } });
-    expect(await answer(alice)).toMatchObject({ status: 200, body: { deleted: true, input: { n: 1 } } });
-    expect(await answer(anonymous, [])).toMatchObject({ status: 200 });
-    expect(await answer(anonymous, 'deny')).toMatchObject({ status: 401 });
-    expect(await answer(alice, 'deny')).toMatchObject({
+    expect(await respond(anonymous)).toMatchObject({ status: 401, body: { error: 'no_auth' } });
+    expect(await respond(alice)).toMatchObject({ status: 200, body: { deleted: true, input: { n: 1 } } });
+    expect(await respond(anonymous, [])).toMatchObject({ status: 200 });
+    expect(await respond(anonymous, 'deny')).toMatchObject({ status: 401 });
+    expect(await respond(alice, 'deny')).toMatchObject({
       status: 403,
       body: { error: 'policy_denied', error_description: 'no' },
     });
@@ -207,9 +206,9 @@ describe('serveAPI', () => {
   });
 
   it('requires agents to have the permission', async () => {
-    expect(await answer(bot)).toMatchObject({ status: 200 });
+    expect(await respond(bot)).toMatchObject({ status: 200 });
     const reader = { ...bot, permissions: ['ticket:read'] };
-    expect(await answer(reader)).toMatchObject({ status: 403, body: { error: 'insufficient_scope' } });
+    expect(await respond(reader)).toMatchObject({ status: 403, body: { error: 'insufficient_scope' } });
   });
 
   it('throws for a policy that does not exist', () => {
@@ -218,19 +217,19 @@ describe('serveAPI', () => {
 
   it('rejects cross-site changes that are authenticated by a cookie', async () => {
     const from = (site: string) => request('{}', { cookie: 'capstan_session=x', 'sec-fetch-site': site });
-    expect(await answer(alice, undefined, {}, from('cross-site'))).toMatchObject({
+    expect(await respond(alice, undefined, {}, from('cross-site'))).toMatchObject({
       status: 403,
       body: { error: 'csrf_validation_failed' },
     });
-    expect(await answer(alice, undefined, {}, from('same-origin'))).toMatchObject({ status: 200 });
+    expect(await respond(alice, undefined, {}, from('same-origin'))).toMatchObject({ status: 200 });
   });
 
   it('responds with what is wrong with a body', async () => {
-    expect(await answer(alice, [], {}, request('{'))).toMatchObject({
+    expect(await respond(alice, [], {}, request('{'))).toMatchObject({
       status: 400,
       body: { error: 'invalid_request' },
     });
-    expect(await answer(alice, [], {}, request('x'.repeat(1_048_577)))).toMatchObject({ status: 413 });
+    expect(await respond(alice, [], {}, request('x'.repeat(1_048_577)))).toMatchObject({ status: 413 });
     const strict = defineAPI({
       ...api([]),
       input: { parse: () => { throw new Error('n is missing'); } }, // biome-ignore format: a schema that rejects
@@ -241,8 +240,8 @@ describe('serveAPI', () => {
   });
 
   it('responds with 503 if the issuer is unavailable, and rethrows bugs', async () => {
-    const away = serveAPI(api(), { resolve: () => Promise.reject(new IssuerUnavailable('away')) });
-    expect((await away(request())).status).toBe(503);
+    const unavailable = serveAPI(api(), { resolve: () => Promise.reject(new IssuerUnavailable('unavailable')) });
+    expect((await unavailable(request())).status).toBe(503);
     const broken = serveAPI(api(), { resolve: () => Promise.reject(new Error('bug')) });
     await expect(broken(request())).rejects.toThrow('bug');
   });
@@ -251,22 +250,22 @@ describe('serveAPI', () => {
     const ciba = openCiba();
     const by = createApprovalClient({ issuer: ISSUER, clientId: 'api', clientSecret: 's', ...FOR, fetch: ciba.fetch });
     const approvals = { by, person: () => 'alice@example.com' };
-    expect(await answer(bot, 'agentApproval')).toMatchObject({ status: 403, body: { error: 'approval_required' } });
-    const first = await answer(bot, 'agentApproval', { approvals });
+    expect(await respond(bot, 'agentApproval')).toMatchObject({ status: 403, body: { error: 'approval_required' } });
+    const first = await respond(bot, 'agentApproval', { approvals });
     expect(first).toMatchObject({ status: 202, body: { status: 'approval_required', interval: 2 } });
-    const [shown] = JSON.parse(ciba.asked[0]!.get('authorization_details')!);
-    expect(shown.parameters).toEqual({ for: 'agent bot', request: 'POST /tickets/7' });
+    const [details] = JSON.parse(ciba.requests[0]!.get('authorization_details')!);
+    expect(details.parameters).toEqual({ for: 'agent bot', request: 'POST /tickets/7' });
     const again = (body = '{"n":1}', auth = bot) =>
-      answer(auth, 'agentApproval', { approvals }, request(body, { 'approval-id': first.body.approval_id }));
+      respond(auth, 'agentApproval', { approvals }, request(body, { 'approval-id': first.body.approval_id }));
     expect(await again()).toMatchObject({ status: 202, body: { status: 'approval_pending' } });
-    ciba.decided.set('req-1', 'approved');
+    ciba.decisions.set('req-1', 'approved');
     expect(await again('{"n":2}')).toMatchObject({ status: 403, body: { error: 'approval_denied' } });
     expect(await again('{"n":1}', { ...bot, agentId: 'other' })).toMatchObject({ status: 403 });
     expect(handler).not.toHaveBeenCalled();
     expect(await again()).toMatchObject({ status: 200, body: { deleted: true } });
     expect(await again()).toMatchObject({ status: 403, body: { error: 'approval_expired' } });
-    const unknownUser = { by, person: () => 'stranger' };
-    expect(await answer(bot, 'agentApproval', { approvals: unknownUser })).toMatchObject({ status: 403 });
+    const unknownUser = { by, person: () => 'unknown' };
+    expect(await respond(bot, 'agentApproval', { approvals: unknownUser })).toMatchObject({ status: 403 });
   });
 
   it('shows the user all reasons, and accepts an approval for those policies only', async () => {
@@ -275,22 +274,22 @@ describe('serveAPI', () => {
     const approvals = { by, person: () => 'alice@example.com' };
     const late = { ...agentApproval, key: 'late', check: () => ({ effect: 'approve', reason: 'It is late' }) as const };
     const policies = [agentApproval, late];
-    const both = await answer(bot, ['agentApproval', 'late'], { approvals, policies });
+    const both = await respond(bot, ['agentApproval', 'late'], { approvals, policies });
     expect(both.body.reason).toBe('An agent wants to write; It is late');
-    const [shown] = JSON.parse(ciba.asked[0]!.get('authorization_details')!);
-    expect(ciba.asked[0]!.get('binding_message')).toBe('An agent wants to write');
-    expect(shown.parameters).toEqual({ for: 'agent bot', request: 'POST /tickets/7', 'reason 2': 'It is late' });
-    ciba.decided.set('req-1', 'approved');
+    const [details] = JSON.parse(ciba.requests[0]!.get('authorization_details')!);
+    expect(ciba.requests[0]!.get('binding_message')).toBe('An agent wants to write');
+    expect(details.parameters).toEqual({ for: 'agent bot', request: 'POST /tickets/7', 'reason 2': 'It is late' });
+    ciba.decisions.set('req-1', 'approved');
     const again = request('{"n":1}', { 'approval-id': both.body.approval_id });
-    expect(await answer(bot, 'agentApproval', { approvals, policies }, again)).toMatchObject({
+    expect(await respond(bot, 'agentApproval', { approvals, policies }, again)).toMatchObject({
       body: { error: 'approval_denied' },
     });
   });
 
   it('applies the rate limit', async () => {
     const rateLimit = defineRateLimit({ default: { requests: 1, window: '1m' } });
-    expect((await answer(alice, [], { rateLimit })).headers.get('ratelimit-remaining')).toBe('0');
-    const second = await answer(alice, [], { rateLimit });
+    expect((await respond(alice, [], { rateLimit })).headers.get('ratelimit-remaining')).toBe('0');
+    const second = await respond(alice, [], { rateLimit });
     expect(second).toMatchObject({ status: 429, body: { error: 'rate_limited' } });
     expect(Number(second.headers.get('retry-after'))).toBeGreaterThan(0);
   });
@@ -302,7 +301,7 @@ describe('a rate limit', () => {
     perAuthType: { anonymous: { requests: 1, window: '10s' }, agent: { requests: 2, window: '1m' } },
   };
 
-  it('counts per type, user, agent and IP address, in windows', async () => {
+  it('counts per caller type, user, agent and IP address, in windows', async () => {
     let time = 0;
     const now = () => time;
     const { check } = defineRateLimit(rateLimiter, { store: createMemoryRateLimitStore({ now }), now });

@@ -19,7 +19,7 @@ const certificate = (extensions: Buffer[], validity = tlv(0x30, from, to), versi
 const withNames = (...names: Buffer[]) => certificate([extension(OID.names, false, tlv(0x30, ...names))]);
 const withConstraints = (...fields: Buffer[]) => certificate([extension(OID.constraints, true, tlv(0x30, ...fields))]);
 
-describe('certificate parser', () => {
+describe('the certificate parser', () => {
   it('reads the validity period and all extensions it understands', () => {
     const { certificate } = issue(undefined, {
       uris: [URI],
@@ -78,7 +78,7 @@ describe('certificate parser', () => {
   const shortened = (at: number) => Buffer.from(valid).fill(valid[at]! - 1, at, at + 1);
   const bytes = (hex: string) => Buffer.from(hex, 'hex');
   it.each<[string, Buffer]>([
-    ['nothing', Buffer.alloc(0)],
+    ['an empty buffer', Buffer.alloc(0)],
     ['data after the certificate', Buffer.concat([valid, bytes('00')])],
     ['a missing last byte', valid.subarray(0, -1)],
     ['an indefinite length', Buffer.concat([bytes('3080'), valid.subarray(2), bytes('0000')])],
@@ -116,8 +116,8 @@ describe('certificate parser', () => {
     ],
     ['key usage of the wrong type', certificate([extension(OID.keyUsage, true, tlv(0x04, bytes('0780')))])],
     ['a version that is not wrapped', certificate([], undefined, [tlv(0x80, bytes('02'))])],
-    ['one time', certificate([], tlv(0x30, from))],
-    ['three times', certificate([], tlv(0x30, from, to, to))],
+    ['a validity with one time', certificate([], tlv(0x30, from))],
+    ['a validity with three times', certificate([], tlv(0x30, from, to, to))],
     ['a time without seconds', certificate([], tlv(0x30, from, time(0x17, '3601010000Z')))],
     ['a time with an offset', certificate([], tlv(0x30, from, time(0x17, '360101000000+0100')))],
     ['a time with fractions of a second', certificate([], tlv(0x30, from, time(0x18, '20360101000000.5Z')))],

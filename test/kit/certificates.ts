@@ -27,7 +27,7 @@ trQ04C/hmREjQllltj0=
 -----END CERTIFICATE-----`;
 
 /** A certificate with two SPIFFE IDs. */
-export const two = `-----BEGIN CERTIFICATE-----
+export const twoIds = `-----BEGIN CERTIFICATE-----
 MIIBqTCCAVCgAwIBAgIURnW/5ThiZ0jF38ifb9GhxIVvCkQwCgYIKoZIzj0EAwIw
 EjEQMA4GA1UECgwHRXhhbXBsZTAgFw0yNjExMjQyMjIwMzRaGA8yMTI2MTAzMTIy
 MjAzNFowEjEQMA4GA1UECgwHRXhhbXBsZTBZMBMGByqGSM49AgEGCCqGSM49AwEH
@@ -40,7 +40,7 @@ bKop4pJVBipEF8ACIDQXbfdCrGQNYhXoKos+KzFcWhZoIYgjw+8tIFUkBo+V
 -----END CERTIFICATE-----`;
 
 /** A workload of another trust domain. */
-export const stranger = `-----BEGIN CERTIFICATE-----
+export const otherDomain = `-----BEGIN CERTIFICATE-----
 MIIBjTCCATSgAwIBAgIUR1ZB/ODxvNpp+ic1uvg7l9M6ItQwCgYIKoZIzj0EAwIw
 EjEQMA4GA1UECgwHRXhhbXBsZTAgFw0yNjExMjQyMjIwMzRaGA8yMTI2MTAzMTIy
 MjAzNFowEjEQMA4GA1UECgwHRXhhbXBsZTBZMBMGByqGSM49AgEGCCqGSM49AwEH
@@ -53,7 +53,7 @@ PifXSeFE2tHx8A5zdZbpezc=
 -----END CERTIFICATE-----`;
 
 /** A certificate without a SPIFFE ID. */
-export const plain = `-----BEGIN CERTIFICATE-----
+export const withoutId = `-----BEGIN CERTIFICATE-----
 MIIBhTCCASqgAwIBAgIUJ5OURPpGJLIO00kM7h6lagd80VwwCgYIKoZIzj0EAwIw
 EjEQMA4GA1UECgwHRXhhbXBsZTAgFw0yNjExMjQyMjIwMzRaGA8yMTI2MTAzMTIy
 MjAzNFowEjEQMA4GA1UECgwHRXhhbXBsZTBZMBMGByqGSM49AgEGCCqGSM49AwEH

@@ -6,10 +6,14 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { systemMeta } from '../../src/core/request-meta.js';
 import { authOf, type ExpressRequest, protect } from '../../src/kit/adapters/express.js';
 import { createRemoteVerifier, type RemoteVerifierOptions } from '../../src/kit/index.js';
+import { onboard } from '../support/agents.js';
+import { createSignedInAccount } from '../support/api.js';
 import { dpop, makeKey, tokenWithProof } from '../support/client-keys.js';
 import { importClient } from '../support/client-libraries.js';
+import { movableClock } from '../support/movable-clock.js';
 import { requestToken, type TestClient } from '../support/relying-party.js';
-import { PASSWORD, startServer, type TestServer } from '../support/server.js';
+import { callApi } from '../support/request.js';
+import { startServer, type TestServer } from '../support/server.js';
 
 type Handler = (req: ExpressRequest, res: { json(body: unknown): void }) => void;
 interface Express {
@@ -21,16 +25,16 @@ const { default: express } = await importClient<{ default: () => Express }>('exp
 
 const AUDIENCE = 'https://tickets.example';
 const OTHER = 'https://other.example';
-const SECOND_MS = 1000;
+const HOUR_MS = 3_600_000;
 
 describe('an Express app that the kit protects', () => {
   let server: TestServer;
   let machine: TestClient;
   let httpServer: Server;
   let url: string;
-  let aheadMs = 0;
+  const { clock, later } = movableClock();
   beforeAll(async () => {
-    server = await startServer({ clock: { now: () => new Date(Date.now() + aheadMs) } });
+    server = await startServer({ clock });
     for (const identifier of [OTHER, AUDIENCE]) await register(identifier);
     machine = await server.client({ grant_types: ['client_credentials'], redirect_uris: [] });
     const app = express();
@@ -41,12 +45,12 @@ describe('an Express app that the kit protects', () => {
       { audience: `${server.issuer}/api/v1`, acceptUnclaimedAgents: true },
       { permission: { resource: 'cap-table', action: 'read' } },
     );
-    serve(app, '/mine', { acceptLogins: true });
+    serve(app, '/logins', { acceptLogins: true });
     serve(app, '/online', { acceptLogins: true, online: true, validation: { cacheFor: '0s', rejectionsFor: '0s' } });
     serve(app, '/keys', { acceptKeys: true, validation: { cacheFor: '0s', rejectionsFor: '0s' } });
     serve(app, '/keys/tickets', { acceptKeys: true }, { scope: 'ticket:read' });
-    serve(app, '/strangers', { acceptKeys: true, acceptUnclaimedAgents: true });
-    serve(app, '/strangers/stack', { audience: `${server.issuer}/api/v1` });
+    serve(app, '/unclaimed', { acceptKeys: true, acceptUnclaimedAgents: true });
+    serve(app, '/unclaimed/stack', { audience: `${server.issuer}/api/v1` });
     httpServer = app.listen(0, '127.0.0.1');
     await new Promise((resolve) => httpServer.once('listening', resolve));
     url = `http://127.0.0.1:${(httpServer.address() as AddressInfo).port}`;
@@ -58,7 +62,7 @@ describe('an Express app that the kit protects', () => {
 
   async function register(identifier: string) {
     const name = identifier === AUDIENCE ? 'ticket:read' : 'other:read';
-    const scopes = [{ name, description: 'Read something.', byDefault: true, capability: false }];
+    const scopes = [{ name, description: 'Read data.', byDefault: true, capability: false }];
     const access = { openToAllClients: true, clientIds: [], openToUnclaimedAgents: false };
     const input = {
       identifier,
@@ -72,7 +76,7 @@ describe('an Express app that the kit protects', () => {
   }
 
   function serve(app: Express, path: string, options: Partial<RemoteVerifierOptions>, rules = {}) {
-    const now = () => Date.now() + aheadMs;
+    const now = () => clock.now().getTime();
     const verifier = createRemoteVerifier({ issuer: server.issuer, audience: AUDIENCE, now, ...options });
     app.get(path, protect(verifier.resolve, rules), (req, res) => res.json(authOf(req)));
   }
@@ -81,7 +85,7 @@ describe('an Express app that the kit protects', () => {
     const { body } = await requestToken(server, client, { grant_type: 'client_credentials', resource });
     return body.access_token!;
   };
-  async function ask(path: string, credential: string, headers: Record<string, string> = {}) {
+  async function get(path: string, credential: string, headers: Record<string, string> = {}) {
     const response = await fetch(url + path, { headers: { authorization: `Bearer ${credential}`, ...headers } });
     return {
       status: response.status,
@@ -90,17 +94,12 @@ describe('an Express app that the kit protects', () => {
     };
   }
   async function login() {
-    const { email, id } = await server.account();
-    const response = await fetch(`${server.origin}/api/v1/auth/login-json`, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json' },
-      body: JSON.stringify({ username: email, password: PASSWORD }),
-    });
-    return { id, token: ((await response.json()) as { access_token: string }).access_token };
+    const { accountId: id, access_token: token } = await createSignedInAccount(server);
+    return { id, token };
   }
 
   it('accepts a token that was issued for it', async () => {
-    const { status, body } = await ask('/tickets', await issue());
+    const { status, body } = await get('/tickets', await issue());
     expect([status, body]).toEqual([
       200,
       expect.objectContaining({ type: 'agent', agentId: machine.id, scopes: ['ticket:read'] }),
@@ -108,26 +107,26 @@ describe('an Express app that the kit protects', () => {
   });
 
   it('rejects tokens for another API or for Signet itself, and ID tokens', async () => {
-    expect(await ask('/tickets', await issue(OTHER))).toMatchObject({ status: 401, body: { error: 'invalid_token' } });
+    expect(await get('/tickets', await issue(OTHER))).toMatchObject({ status: 401, body: { error: 'invalid_token' } });
     const { token: own } = await login();
-    expect(await ask('/tickets', own)).toMatchObject({ status: 401, body: { error: 'invalid_token' } });
+    expect(await get('/tickets', own)).toMatchObject({ status: 401, body: { error: 'invalid_token' } });
   });
 
   it('rejects an expired token', async () => {
-    const old = await issue();
-    aheadMs = 9 * 3600 * SECOND_MS;
-    expect(await ask('/tickets', old)).toMatchObject({ status: 401, body: { error: 'expired_token' } });
-    aheadMs = 0;
+    const token = await issue();
+    await later(9 * HOUR_MS, async () => {
+      expect(await get('/tickets', token)).toMatchObject({ status: 401, body: { error: 'expired_token' } });
+    });
   });
 
   it('accepts tokens of a new signing key, and rejects those of a withdrawn one', async () => {
     const old = await issue();
-    expect((await ask('/tickets', old)).status).toBe(200);
-    aheadMs = 60 * SECOND_MS;
-    await server.core.keys.rotate({ atOnce: true });
-    expect((await ask('/tickets', await issue())).status).toBe(200);
-    expect((await ask('/tickets', old)).status).toBe(401);
-    aheadMs = 0;
+    expect((await get('/tickets', old)).status).toBe(200);
+    await later(60_000, async () => {
+      await server.core.keys.rotate({ atOnce: true });
+      expect((await get('/tickets', await issue())).status).toBe(200);
+      expect((await get('/tickets', old)).status).toBe(401);
+    });
   });
 
   it('requires a proof for a DPoP-bound token', async () => {
@@ -139,9 +138,9 @@ describe('an Express app that the kit protects', () => {
     const bound = body.access_token!;
     const proof = await dpop(key, { htm: 'GET', htu: `${url}/tickets`, accessToken: bound });
     const withProof = { authorization: `DPoP ${bound}`, dpop: proof };
-    expect((await ask('/tickets', bound)).status).toBe(401);
-    expect(await ask('/tickets', bound, withProof)).toMatchObject({ status: 200, body: { jkt: key.thumbprint } });
-    expect(await ask('/tickets', bound, withProof)).toMatchObject({
+    expect((await get('/tickets', bound)).status).toBe(401);
+    expect(await get('/tickets', bound, withProof)).toMatchObject({ status: 200, body: { jkt: key.thumbprint } });
+    expect(await get('/tickets', bound, withProof)).toMatchObject({
       status: 401,
       body: { error: 'invalid_dpop_proof' },
     });
@@ -149,46 +148,37 @@ describe('an Express app that the kit protects', () => {
 
   it('accepts a login with acceptLogins until it expires, and with online until it is revoked', async () => {
     const { id, token: own } = await login();
-    expect(await ask('/mine', own)).toMatchObject({ status: 200, body: { type: 'human', userId: id, via: 'login' } });
-    expect((await ask('/online', own)).status).toBe(200);
-    await fetch(`${server.origin}/api/v1/auth/logout`, { method: 'POST', headers: { authorization: `Bearer ${own}` } });
-    expect((await ask('/mine', own)).status).toBe(200); // verified locally, by signature and expiry
-    expect(await ask('/online', own)).toMatchObject({ status: 401, body: { error: 'invalid_token' } });
+    expect(await get('/logins', own)).toMatchObject({ status: 200, body: { type: 'human', userId: id, via: 'login' } });
+    expect((await get('/online', own)).status).toBe(200);
+    await callApi(server, 'POST', '/auth/logout', { token: own });
+    expect((await get('/logins', own)).status).toBe(200); // verified locally, by signature and expiry
+    expect(await get('/online', own)).toMatchObject({ status: 401, body: { error: 'invalid_token' } });
   });
 
   it('accepts the key and token of an unclaimed agent only with acceptUnclaimedAgents', async () => {
-    const response = await fetch(`${server.origin}/api/v1/agents/onboard`, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json' },
-      body: JSON.stringify({ agent_id: 'bot', agent_name: 'Bot', capabilities: ['read:cap-table'] }),
-    });
-    const agent = (await response.json()) as { api_key: string; token: string; client_id: string };
+    const body = { agent_id: 'bot', agent_name: 'Bot', capabilities: ['read:cap-table'] };
+    const agent = await onboard(server, body);
     const known = { type: 'agent', agentId: agent.client_id, permissions: ['read:cap-table'] };
-    expect(await ask('/strangers', agent.api_key)).toMatchObject({ status: 200, body: { ...known, agentName: 'Bot' } });
-    expect((await ask('/online', agent.api_key)).status).toBe(401);
-    expect((await ask('/keys', agent.api_key)).status).toBe(401);
-    expect((await ask('/strangers/stack', agent.token)).status).toBe(401);
+    expect(await get('/unclaimed', agent.api_key)).toMatchObject({ status: 200, body: { ...known, agentName: 'Bot' } });
+    expect((await get('/online', agent.api_key)).status).toBe(401);
+    expect((await get('/keys', agent.api_key)).status).toBe(401);
+    expect((await get('/unclaimed/stack', agent.token)).status).toBe(401);
     const withToken = { ...known, permissions: ['read:cap-table', 'tools:validate'] };
-    expect(await ask('/stack', agent.token)).toMatchObject({ status: 200, body: withToken });
-    expect((await ask('/mine', agent.token)).status).toBe(401);
+    expect(await get('/stack', agent.token)).toMatchObject({ status: 200, body: withToken });
+    expect((await get('/logins', agent.token)).status).toBe(401);
   });
 
   it('accepts an API key with acceptKeys until it is revoked', async () => {
     const { id, token: own } = await login();
-    const api = (method: string, path = '', body?: object) =>
-      fetch(`${server.origin}/api/v1/api-keys${path}`, {
-        method,
-        headers: { authorization: `Bearer ${own}`, 'content-type': 'application/json' },
-        body: body && JSON.stringify(body),
-      });
-    const made = (await (await api('POST', '', { name: 'CI' })).json()) as { id: string; api_key: string };
-    expect((await ask('/online', made.api_key)).status).toBe(401);
-    expect(await ask('/keys', made.api_key)).toMatchObject({
+    const { json } = await callApi(server, 'POST', '/api-keys', { token: own, body: { name: 'CI' } });
+    const { id: keyId, api_key: apiKey } = json as { id: string; api_key: string };
+    expect((await get('/online', apiKey)).status).toBe(401);
+    expect(await get('/keys', apiKey)).toMatchObject({
       status: 200,
       body: { type: 'human', userId: id, via: 'introspected' },
     });
-    expect((await ask('/keys/tickets', made.api_key)).status).toBe(403); // without the scope
-    await api('DELETE', `/${made.id}`);
-    expect(await ask('/keys', made.api_key)).toMatchObject({ status: 401, body: { error: 'invalid_token' } });
+    expect((await get('/keys/tickets', apiKey)).status).toBe(403); // without the scope
+    await callApi(server, 'DELETE', `/api-keys/${keyId}`, { token: own });
+    expect(await get('/keys', apiKey)).toMatchObject({ status: 401, body: { error: 'invalid_token' } });
   });
 });

@@ -1,5 +1,5 @@
-// A fake Signet in memory: discovery, keys, `/api/validate`. It can be unavailable and rotate keys,
-// and counts requests.
+// A fake Signet in memory with discovery, keys and `/api/validate`. It can be unavailable, rotates
+// keys and counts requests.
 import { randomUUID } from 'node:crypto';
 import { exportJWK, generateKeyPair, type JWK, SignJWT } from 'jose';
 
@@ -15,21 +15,38 @@ export interface Key {
 export async function openIssuer(issuer = ISSUER) {
   let keys = [await makeKey()];
   let time = Date.now();
-  const asked: Record<string, number> = {};
+  /** The number of requests by path. */
+  const requests: Record<string, number> = {};
   /** The responses of `/api/validate` by credential. */
-  const answers = new Map<string, object>();
+  const responses = new Map<string, object>();
   const validated: { authorization: string | null; body: Record<string, unknown> }[] = [];
-  const state = { away: false, calls: issuer, holdBack: Promise.resolve() };
+  const state = {
+    isUnavailable: false,
+    /** The issuer in the discovery document. */
+    discovered: issuer,
+    /** Delays responses until it resolves. */
+    delay: Promise.resolve(),
+  };
 
-  return { asked, answers, validated, state, fetch: ask as typeof fetch, now: () => time, wait, rotate, token };
+  return {
+    requests,
+    responses,
+    validated,
+    state,
+    fetch: respond as typeof fetch,
+    now: () => time,
+    wait,
+    rotate,
+    token,
+  };
 
   function wait(seconds: number): void {
     time += seconds * 1000;
   }
 
-  /** Signs with a new key. The old ones stay published unless they leaked. */
-  async function rotate({ leaked = false } = {}): Promise<void> {
-    keys = [await makeKey(), ...(leaked ? [] : keys)];
+  /** Signs with a new key. The old ones stay published unless they are withdrawn. */
+  async function rotate({ withdraw = false } = {}): Promise<void> {
+    keys = [await makeKey(), ...(withdraw ? [] : keys)];
   }
 
   async function token(
@@ -41,7 +58,7 @@ export async function openIssuer(issuer = ISSUER) {
     const all = {
       iss: issuer,
       aud: AUDIENCE,
-      sub: 'person-1',
+      sub: 'user-1',
       client_id: 'app-1',
       scope: 'ticket:read',
       jti: randomUUID(),
@@ -54,13 +71,13 @@ export async function openIssuer(issuer = ISSUER) {
       .sign(key.privateKey);
   }
 
-  async function ask(input: string | URL | Request, init: RequestInit = {}): Promise<Response> {
+  async function respond(input: string | URL | Request, init: RequestInit = {}): Promise<Response> {
     const { pathname } = new URL(String(input));
-    asked[pathname] = (asked[pathname] ?? 0) + 1;
-    await state.holdBack;
-    if (state.away) throw new TypeError('fetch failed');
+    requests[pathname] = (requests[pathname] ?? 0) + 1;
+    await state.delay;
+    if (state.isUnavailable) throw new TypeError('fetch failed');
     if (pathname === '/.well-known/openid-configuration') {
-      return Response.json({ issuer: state.calls, jwks_uri: `${issuer}/oauth/jwks` });
+      return Response.json({ issuer: state.discovered, jwks_uri: `${issuer}/oauth/jwks` });
     }
     if (pathname === '/oauth/jwks') return Response.json({ keys: keys.map(({ jwk }) => jwk) });
     if (pathname === '/api/validate') return validate(init);
@@ -70,9 +87,9 @@ export async function openIssuer(issuer = ISSUER) {
   function validate(init: RequestInit): Response {
     const authorization = new Headers(init.headers).get('authorization');
     validated.push({ authorization, body: JSON.parse(String(init.body)) });
-    const answer = answers.get(authorization?.split(' ')[1] ?? '');
-    return answer
-      ? Response.json({ valid: true, ...answer })
+    const response = responses.get(authorization?.split(' ')[1] ?? '');
+    return response
+      ? Response.json({ valid: true, ...response })
       : Response.json({ valid: false, error: 'Invalid token' }, { status: 401 });
   }
 }

@@ -1,4 +1,4 @@
-// Signing in at a provider: the authorization request, the callback, and forged or replayed
+// Sign-in with a provider: the authorization request, the callback, and forged or replayed
 // callbacks.
 import { createHash } from 'node:crypto';
 import { exportJWK, generateKeyPair, SignJWT } from 'jose';
@@ -17,7 +17,7 @@ const GOOGLE = 'https://accounts.google.com';
 const client = { clientId: 'client-1', clientSecret: 'client-secret' };
 const keys = await generateKeyPair('RS256');
 
-/** Fake Google and GitHub. `at` contains nonce and challenge of the authorization request. */
+/** Fakes Google and GitHub. */
 function openProviders() {
   const state = {
     nonce: '',
@@ -30,7 +30,7 @@ function openProviders() {
     moreKeys: '',
   };
 
-  async function ask(input: string | URL, init: RequestInit = {}): Promise<Response> {
+  async function respond(input: string | URL, init: RequestInit = {}): Promise<Response> {
     const url = String(input);
     if (url === 'https://www.googleapis.com/oauth2/v3/certs') {
       const key = { ...(await exportJWK(keys.publicKey)), kid: 'g', alg: 'RS256', use: 'sig' };
@@ -67,7 +67,7 @@ function openProviders() {
     return new SignJWT(all).setProtectedHeader({ alg: 'RS256', kid: 'g' }).sign(keys.privateKey);
   }
 
-  return Object.assign(state, { fetch: ask as typeof fetch });
+  return Object.assign(state, { fetch: respond as typeof fetch });
 }
 
 let providers: ReturnType<typeof openProviders>;
@@ -87,9 +87,9 @@ const open = (options: Partial<OAuthHandlersOptions> = {}) =>
 const get = (path: string, cookie = '') => new Request(ORIGIN + path, { headers: { cookie } });
 const cookiesOf = (response: Response) => response.headers.getSetCookie();
 const cookieOf = (response: Response, name: string) =>
-  cookiesOf(response).flatMap((one) => new RegExp(`^${name}=([^;]*)`).exec(one)?.[1] ?? [])[0];
+  cookiesOf(response).flatMap((cookie) => new RegExp(`^${name}=([^;]*)`).exec(cookie)?.[1] ?? [])[0];
 
-/** Starts a sign-in, and returns what the callback needs. */
+/** Starts a sign-in. `back` calls the callback handler. */
 async function begin(handlers = open(), provider = 'google') {
   const response = await handlers.login(get(`/auth/login/${provider}`));
   const to = new URL(response.headers.get('location')!);
@@ -168,17 +168,17 @@ describe('the callback handler', () => {
 
   it('accepts only the browser that started, within ten minutes, with an unchanged state', async () => {
     const { state, back } = await begin();
-    const [provider, begun, chance, signature] = state.split('.') as [string, string, string, string];
-    const forged = `github.${begun}.${chance}.${signature}`;
+    const [provider, startedAt, nonce, signature] = state.split('.') as [string, string, string, string];
+    const forged = `github.${startedAt}.${nonce}.${signature}`;
     const other = (await begin()).state;
-    const refused = await Promise.all([
+    const responses = await Promise.all([
       back({}, ''),
       back({}, `capstan_oauth_state=${other}`),
       back({ state: '' }),
       back({ state: forged }, `capstan_oauth_state=${forged}`),
-      back({ state: `${provider}.${begun}.${chance}.` }, `capstan_oauth_state=${provider}.${begun}.${chance}.`),
+      back({ state: `${provider}.${startedAt}.${nonce}.` }, `capstan_oauth_state=${provider}.${startedAt}.${nonce}.`),
     ]);
-    for (const response of refused) {
+    for (const response of responses) {
       expect(response.status).toBe(400);
       expect(await response.json()).toMatchObject({ error: 'invalid_state' });
       expect(sessionOf(response)).toBeNull();
@@ -193,10 +193,10 @@ describe('the callback handler', () => {
     expect(await (await back({ iss: 'https://evil.example' })).json()).toMatchObject({ error: 'invalid_issuer' });
     const { state } = await begin();
     const handlers = open();
-    const without = await handlers.callback(
+    const denied = await handlers.callback(
       get(`/auth/callback?error=access_denied&state=${state}`, `capstan_oauth_state=${state}`),
     );
-    expect([without.status, await without.json()]).toEqual([400, expect.objectContaining({ error: 'access_denied' })]);
+    expect([denied.status, await denied.json()]).toEqual([400, expect.objectContaining({ error: 'access_denied' })]);
     const wrong = await (await begin()).back({ code: 'wrong' });
     expect([wrong.status, await wrong.json()]).toEqual([400, expect.objectContaining({ error: 'invalid_grant' })]);
   });
@@ -206,7 +206,7 @@ describe('the callback handler', () => {
     ['no nonce', { nonce: undefined }],
     ['another audience', { aud: 'client-2' }],
     ['another issuer', { iss: 'https://evil.example' }],
-    ['its time over', { exp: 1 }],
+    ['an expiry in the past', { exp: 1 }],
   ])('rejects an ID token with %s', async (_, claims) => {
     providers.claims = claims;
     const response = await (await begin()).back();
@@ -253,7 +253,7 @@ describe('the callback handler', () => {
     expect((await (await begin()).back()).status).toBe(502);
   });
 
-  it('accepts provider names that are safe in paths and in the state', () => {
+  it('throws for provider names that are not safe in paths or in the state', () => {
     for (const name of ['my.provider', '', 'a b', 'a;b', 'a/b'])
       expect(() => open({ providers: [{ ...googleProvider(client), name }] }), name).toThrow(TypeError);
   });
@@ -267,15 +267,15 @@ describe('the callback handler', () => {
   });
 });
 
-describe('behind a proxy', () => {
+describe('the login handler behind a proxy', () => {
   it('uses the public origin for redirect URIs and for Secure cookies', async () => {
     const handlers = open({ origin: 'https://public.example' });
-    const inside = new Request('http://10.0.0.7:8080/auth/login/github');
-    const response = await handlers.login(inside);
+    const internalRequest = new Request('http://10.0.0.7:8080/auth/login/github');
+    const response = await handlers.login(internalRequest);
     expect(new URL(response.headers.get('location')!).searchParams.get('redirect_uri')).toBe(
       'https://public.example/auth/callback',
     );
     expect(cookiesOf(response)[0]).toMatch(/; Secure$/);
-    expect(cookiesOf(await open().login(inside))[0]).not.toMatch(/Secure/);
+    expect(cookiesOf(await open().login(internalRequest))[0]).not.toMatch(/Secure/);
   });
 });

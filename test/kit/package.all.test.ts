@@ -1,5 +1,5 @@
-// The package, installed into an empty project: from ES modules and CommonJS, with its types, and
-// with the snippets of a service's documentation.
+// The package installed in an empty project: ES modules, CommonJS, types, and the snippets of the
+// documentation.
 import { execFileSync, spawnSync } from 'node:child_process';
 import { copyFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -41,7 +41,7 @@ function compile(files: string[], module: string, ...more: string[]): string[] {
 }
 
 describe('the package of the kit', () => {
-  it('installs no packages but these', () => {
+  it('installs exactly the declared dependencies', () => {
     const installed = readdirSync(join(project, 'node_modules')).filter((name) => !name.startsWith('.'));
     expect(installed).toEqual(['@noble', '@peculiar', 'asn1js', 'jose', 'signet']);
     const manifest = JSON.parse(readFileSync(join(project, 'node_modules/signet/package.json'), 'utf8'));
@@ -73,7 +73,7 @@ describe('the package of the kit', () => {
     expect([stdout.trim().split('\n'), stderr]).toEqual([ADAPTERS.map(() => 'function'), '']);
   });
 
-  it.each(['node16', 'nodenext', 'preserve'])('has types for both with module %s', (module) => {
+  it.each(['node16', 'nodenext', 'preserve'])('has types for ES modules and CommonJS with module %s', (module) => {
     const text = `
       import { createRemoteVerifier, type AuthContext, signSession } from 'signet/kit';
       ${ADAPTERS.map((name) => `import { protect as ${name} } from 'signet/kit/${name}';`).join('\n')}

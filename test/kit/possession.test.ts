@@ -1,4 +1,4 @@
-// Proof of possession (RFC 9449): a valid proof is accepted once, and similar ones are rejected.
+// Proof of possession in the kit (RFC 9449): nonces, replays and bound API keys.
 import fc from 'fast-check';
 import { exportJWK, generateKeyPair, SignJWT } from 'jose';
 import { beforeAll, describe, expect, it } from 'vitest';
@@ -14,9 +14,9 @@ import {
 import { type ClientKey, dpop, makeKey } from '../support/client-keys.js';
 import { mutations } from './mutations.js';
 
-const URL_ = 'https://api.example.com/tickets';
-const request: BoundRequest = { method: 'POST', url: URL_, accessToken: 'some-token' };
-const right = { htm: 'POST', htu: URL_, accessToken: 'some-token' };
+const TARGET_URL = 'https://api.example.com/tickets';
+const request: BoundRequest = { method: 'POST', url: TARGET_URL, accessToken: 'some-token' };
+const validProof = { htm: 'POST', htu: TARGET_URL, accessToken: 'some-token' };
 
 let key: ClientKey;
 beforeAll(async () => {
@@ -27,7 +27,7 @@ const fresh = (options: Partial<DpopOptions> = {}): DpopOptions => ({ replays: c
 
 describe('verifyDpop', () => {
   it('accepts a proof for its request, and returns the key thumbprint', async () => {
-    const proof = await dpop(key, right);
+    const proof = await dpop(key, validProof);
     expect(await verifyDpop(proof, { ...request, boundTo: key.thumbprint }, fresh())).toEqual({
       ok: true,
       jkt: key.thumbprint,
@@ -35,36 +35,41 @@ describe('verifyDpop', () => {
   });
 
   it('accepts a proof once, also of twenty concurrent requests', async () => {
-    const [options, proof] = [fresh(), await dpop(key, right)];
+    const [options, proof] = [fresh(), await dpop(key, validProof)];
     const results = await Promise.all(Array.from({ length: 20 }, () => verifyDpop(proof, request, options)));
     expect(results.filter(({ ok }) => ok)).toHaveLength(1);
   });
 
   it.each([
     ['another method', { htm: 'GET' }],
-    ['a method in small letters', { htm: 'post' }],
-    ['another path', { htu: `${URL_}/1` }],
+    ['a method in lower case', { htm: 'post' }],
+    ['another path', { htu: `${TARGET_URL}/1` }],
     ['another host', { htu: 'https://evil.example/tickets' }],
     ['another scheme', { htu: 'http://api.example.com/tickets' }],
     ['no URL', { htu: 'tickets' }],
     ['another token', { accessToken: 'another' }],
     ['no token', { accessToken: undefined }],
     ['no jti', { jti: '' }],
-    ['an endless jti', { jti: 'x'.repeat(1000) }],
+    ['a jti that is too long', { jti: 'x'.repeat(1000) }],
   ])('rejects a proof for %s', async (_, other) => {
-    const proof = await sign(key, { ...(await claimsOf(right)), ...other, ath: undefined, ...(await athOf(other)) });
+    const proof = await sign(key, {
+      ...(await claimsOf(validProof)),
+      ...other,
+      ath: undefined,
+      ...(await athOf(other)),
+    });
     expect(await verifyDpop(proof, request, fresh())).toMatchObject({ ok: false, error: 'invalid_dpop_proof' });
   });
 
-  it.each(['https://API.example.com:443/tickets', `${URL_}?q=1#x`, 'https://api.example.com/./tickets'])(
-    'may spell its URL as %s',
+  it.each(['https://API.example.com:443/tickets', `${TARGET_URL}?q=1#x`, 'https://api.example.com/./tickets'])(
+    'accepts the URL in the form %s',
     async (htu) => {
-      expect((await verifyDpop(await dpop(key, { ...right, htu }), request, fresh())).ok).toBe(true);
+      expect((await verifyDpop(await dpop(key, { ...validProof, htu }), request, fresh())).ok).toBe(true);
     },
   );
 
   it('rejects a proof that is too old or from the future', async () => {
-    const proof = await dpop(key, right);
+    const proof = await dpop(key, validProof);
     for (const [later, ok] of [
       [-62, false],
       [-58, true],
@@ -77,16 +82,16 @@ describe('verifyDpop', () => {
   });
 
   it('rejects a proof of another key than the token is bound to', async () => {
-    const thief = await makeKey();
-    const result = await verifyDpop(await dpop(thief, right), { ...request, boundTo: key.thumbprint }, fresh());
+    const otherKey = await makeKey();
+    const result = await verifyDpop(await dpop(otherKey, validProof), { ...request, boundTo: key.thumbprint }, fresh());
     expect(result).toMatchObject({ ok: false, error: 'invalid_dpop_proof' });
   });
 
-  it('rejects a private key, another type, a symmetric key and a foreign signature', async () => {
+  it('rejects a private key, another type, a symmetric key and a signature by another key', async () => {
     const pair = await generateKeyPair('ES256', { extractable: true });
     const [secret, other] = [await exportJWK(pair.privateKey), await makeKey()];
-    const claims = await claimsOf(right);
-    const refused = [
+    const claims = await claimsOf(validProof);
+    const invalid = [
       await new SignJWT(claims)
         .setProtectedHeader({ alg: 'ES256', typ: 'dpop+jwt', jwk: secret })
         .sign(pair.privateKey),
@@ -98,11 +103,11 @@ describe('verifyDpop', () => {
         .setProtectedHeader({ alg: 'HS256', typ: 'dpop+jwt', jwk: { kty: 'oct', k: 'c2VjcmV0' } as never })
         .sign(new TextEncoder().encode('s'.repeat(32))),
     ];
-    for (const proof of refused) expect((await verifyDpop(proof, request, fresh())).ok, proof).toBe(false);
+    for (const proof of invalid) expect((await verifyDpop(proof, request, fresh())).ok, proof).toBe(false);
   });
 
-  it('rejects any change, and never throws', async () => {
-    const proof = await dpop(key, right);
+  it('rejects any mutation, and never throws', async () => {
+    const proof = await dpop(key, validProof);
     await fc.assert(
       fc.asyncProperty(mutations(proof), async (other) => !(await verifyDpop(other, request, fresh())).ok),
       { numRuns: 300 },
@@ -128,10 +133,10 @@ describe('DPoP nonces', () => {
     const now = () => time;
     const nonces = createDpopNonces({ secret, now });
     const nonce = createDpopNonces({ secret, now }).current();
-    expect(await verifyDpop(await dpop(key, right), request, fresh({ nonces }))).toMatchObject({
+    expect(await verifyDpop(await dpop(key, validProof), request, fresh({ nonces }))).toMatchObject({
       error: 'use_dpop_nonce',
     });
-    expect((await verifyDpop(await dpop(key, { ...right, nonce }), request, fresh({ nonces }))).ok).toBe(true);
+    expect((await verifyDpop(await dpop(key, { ...validProof, nonce }), request, fresh({ nonces }))).ok).toBe(true);
     time += 60_000;
     expect(nonces.accepts(nonce)).toBe(true);
     time += 60_000;
@@ -159,15 +164,15 @@ describe('the replay store', () => {
     let time = Date.now();
     const now = () => time;
     const options = { replays: createMemoryReplayStore({ maxEntries: 3, now }), now };
-    const prove = async (proof: string) => (await verifyDpop(proof, request, options)).ok;
-    const [first, ...others] = await Promise.all(Array.from({ length: 8 }, () => dpop(key, right)));
-    const taken = [];
-    for (const proof of [first!, ...others]) taken.push(await prove(proof));
-    expect(taken).toEqual([true, true, true, ...Array(5).fill(false)]);
-    expect(await prove(first!)).toBe(false);
-    expect(await prove(await dpop(await makeKey(), right))).toBe(false); // a full store rejects all callers
+    const isAccepted = async (proof: string) => (await verifyDpop(proof, request, options)).ok;
+    const [first, ...others] = await Promise.all(Array.from({ length: 8 }, () => dpop(key, validProof)));
+    const accepted = [];
+    for (const proof of [first!, ...others]) accepted.push(await isAccepted(proof));
+    expect(accepted).toEqual([true, true, true, ...Array(5).fill(false)]);
+    expect(await isAccepted(first!)).toBe(false);
+    expect(await isAccepted(await dpop(await makeKey(), validProof))).toBe(false); // a full store rejects all callers
     time += 59_000;
-    expect(await prove(first!)).toBe(false);
+    expect(await isAccepted(first!)).toBe(false);
   });
 });
 
@@ -175,9 +180,9 @@ describe('a service that requires proofs', () => {
   const url = 'http://10.0.0.7/tickets';
   const { key: apiKey, hash, prefix } = generateApiKey();
   const agent = { id: 'a1', name: 'Bot', apiKeyHash: hash, apiKeyPrefix: prefix, permissions: ['ticket:read'] };
-  const resolveWith = (jkt?: string, dpopToo = true) =>
+  const resolveWith = (jkt?: string, requiresDpop = true) =>
     createAuthMiddleware(
-      { session: { secret: 's', dpop: dpopToo }, origin: 'https://api.example.com' },
+      { session: { secret: 's', dpop: requiresDpop }, origin: 'https://api.example.com' },
       { findAgentByKeyPrefix: async () => ({ ...agent, jkt }) },
     );
   const send = (proof?: string) =>
@@ -190,7 +195,7 @@ describe('a service that requires proofs', () => {
     const { error } = first as Extract<typeof first, { type: 'anonymous' }>;
     expect(error).toMatchObject({ status: 401, headers: { 'WWW-Authenticate': expect.stringMatching(/^DPoP /) } });
     const nonce = error!.headers['DPoP-Nonce'];
-    const proof = await dpop(key, { htm: 'POST', htu: URL_, accessToken: apiKey, nonce });
+    const proof = await dpop(key, { htm: 'POST', htu: TARGET_URL, accessToken: apiKey, nonce });
     expect(await resolve(send(proof))).toMatchObject({ type: 'agent', agentId: 'a1', jkt: key.thumbprint });
     expect(await resolve(send(proof))).toMatchObject({ type: 'anonymous' });
   });
@@ -201,7 +206,7 @@ describe('a service that requires proofs', () => {
     const nonce = ((await resolve(send())) as { error?: { headers: Record<string, string> } }).error!.headers[
       'DPoP-Nonce'
     ];
-    const proof = (by: ClientKey) => dpop(by, { htm: 'POST', htu: URL_, accessToken: apiKey, nonce });
+    const proof = (signer: ClientKey) => dpop(signer, { htm: 'POST', htu: TARGET_URL, accessToken: apiKey, nonce });
     expect((await resolve(send(await proof(await makeKey())))).type).toBe('anonymous');
     expect((await resolve(send(await proof(key)))).type).toBe('agent');
   });
@@ -212,8 +217,8 @@ async function claimsOf(proof: Parameters<typeof dpop>[1]): Promise<Record<strin
 }
 
 async function athOf(other: object) {
-  const accessToken = 'accessToken' in other ? (other.accessToken as string | undefined) : right.accessToken;
-  const { ath } = await claimsOf({ ...right, accessToken });
+  const accessToken = 'accessToken' in other ? (other.accessToken as string | undefined) : validProof.accessToken;
+  const { ath } = await claimsOf({ ...validProof, accessToken });
   return ath ? { ath } : {};
 }
 

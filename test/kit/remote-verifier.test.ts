@@ -1,5 +1,4 @@
-// The verifier for Signet's credentials: which are accepted, key rotation, and outages of the
-// issuer.
+// The verifier for Signet's credentials: access tokens, key rotation, introspection and outages.
 import { createHmac } from 'node:crypto';
 import fc from 'fast-check';
 import { decodeProtectedHeader } from 'jose';
@@ -17,20 +16,20 @@ beforeEach(async () => {
 
 const open = (options: Partial<RemoteVerifierOptions> = {}) =>
   createRemoteVerifier({ issuer: ISSUER, audience: AUDIENCE, fetch: issuer.fetch, now: issuer.now, ...options });
-const bearing = (authorization: string, headers: Record<string, string> = {}) =>
+const requestWith = (authorization: string, headers: Record<string, string> = {}) =>
   new Request(`${AUDIENCE}/tickets?q=1`, { headers: { authorization, ...headers } });
-const jwks = () => issuer.asked['/oauth/jwks'] ?? 0;
-const validations = () => issuer.asked['/api/validate'] ?? 0;
+const jwks = () => issuer.requests['/oauth/jwks'] ?? 0;
+const validations = () => issuer.requests['/api/validate'] ?? 0;
 
-describe('the remote verifier, for an access token,', () => {
-  it('identifies the caller without a request to the issuer', async () => {
+describe('the remote verifier', () => {
+  it('identifies the caller of an access token without a request to the issuer', async () => {
     const { resolve } = open();
     const token = await issuer.token();
-    expect(await resolve(bearing(`Bearer ${token}`))).toMatchObject({
+    expect(await resolve(requestWith(`Bearer ${token}`))).toMatchObject({
       type: 'human',
       isAuthenticated: true,
       via: 'access-token',
-      userId: 'person-1',
+      userId: 'user-1',
       clientId: 'app-1',
       scopes: ['ticket:read'],
       claims: { iss: ISSUER },
@@ -47,7 +46,7 @@ describe('the remote verifier, for an access token,', () => {
       permissions: ['ticket:read'],
     });
     const acting = await issuer.token({ act: { sub: 'agt_7' } });
-    expect(await verify(acting)).toMatchObject({ type: 'agent', agentId: 'agt_7', onBehalfOf: 'person-1' });
+    expect(await verify(acting)).toMatchObject({ type: 'agent', agentId: 'agt_7', onBehalfOf: 'user-1' });
   });
 
   it.each([
@@ -64,7 +63,7 @@ describe('the remote verifier, for an access token,', () => {
   ])('rejects a token with %s', async (_, claims, header, error) => {
     const token = await issuer.token(claims, header);
     const { resolve } = open();
-    expect(await resolve(bearing(`Bearer ${token}`))).toMatchObject({
+    expect(await resolve(requestWith(`Bearer ${token}`))).toMatchObject({
       type: 'anonymous',
       error: { status: 401, error },
     });
@@ -74,21 +73,21 @@ describe('the remote verifier, for an access token,', () => {
   it('rejects HMAC signatures and unsigned tokens', async () => {
     const token = await issuer.token();
     const [, payload, signature] = token.split('.');
-    const head = (alg: string) =>
+    const headerWith = (alg: string) =>
       Buffer.from(JSON.stringify({ ...decodeProtectedHeader(token), alg })).toString('base64url');
     const hs256 = createHmac('sha256', ISSUER)
-      .update(`${head('HS256')}.${payload}`)
+      .update(`${headerWith('HS256')}.${payload}`)
       .digest('base64url');
     const { verify } = open();
     for (const other of [
-      `${head('none')}.${payload}.`,
-      `${head('none')}.${payload}.${signature}`,
-      `${head('HS256')}.${payload}.${hs256}`,
+      `${headerWith('none')}.${payload}.`,
+      `${headerWith('none')}.${payload}.${signature}`,
+      `${headerWith('HS256')}.${payload}.${hs256}`,
     ])
       expect((await verify(other)).type).toBe('anonymous');
   });
 
-  it('rejects any change, and does not forward the token to the issuer', async () => {
+  it('rejects any mutation, and does not forward the token to the issuer', async () => {
     const { verify } = open();
     const token = await issuer.token();
     const changed = mutations(token).filter((other) => other.includes('.'));
@@ -111,20 +110,25 @@ describe('the remote verifier, for an access token,', () => {
     );
     const forApi = await issuer.token({ aud: `${ISSUER}/api/v1` });
     expect((await open().verify(login)).type).toBe('anonymous');
-    const ours = open({ acceptLogins: true });
-    expect(await ours.verify(login)).toMatchObject({ type: 'human', via: 'login', userId: 'person-1', role: 'admin' });
-    expect((await ours.verify(forApi)).type).toBe('anonymous');
-    expect((await ours.verify(await issuer.token({}, { typ: 'session+jwt' }))).type).toBe('anonymous');
+    const verifier = open({ acceptLogins: true });
+    expect(await verifier.verify(login)).toMatchObject({
+      type: 'human',
+      via: 'login',
+      userId: 'user-1',
+      role: 'admin',
+    });
+    expect((await verifier.verify(forApi)).type).toBe('anonymous');
+    expect((await verifier.verify(await issuer.token({}, { typ: 'session+jwt' }))).type).toBe('anonymous');
   });
 
   it('rejects several and malformed credentials', async () => {
     const { resolve } = open();
     const token = await issuer.token();
     for (const headers of [
-      bearing(`Basic ${token}`),
-      bearing(`Bearer ${token}`, { 'x-api-key': 'another' }),
-      bearing('Bearer'),
-      bearing('Bearer a b'),
+      requestWith(`Basic ${token}`),
+      requestWith(`Bearer ${token}`, { 'x-api-key': 'another' }),
+      requestWith('Bearer'),
+      requestWith('Bearer a b'),
     ])
       expect(await resolve(headers)).toMatchObject({ type: 'anonymous', error: { status: 401 } });
     expect(await resolve(new Request(`${AUDIENCE}/?access_token=${token}`))).toEqual({
@@ -136,40 +140,40 @@ describe('the remote verifier, for an access token,', () => {
 
 describe('a DPoP-bound token', () => {
   it('requires a proof, which is accepted once', async () => {
-    const [key, thief] = [await makeKey(), await makeKey()];
+    const [key, otherKey] = [await makeKey(), await makeKey()];
     const { resolve, verify } = open();
     const token = await issuer.token({ cnf: { jkt: key.thumbprint } });
-    const proof = (by = key, htu = `${AUDIENCE}/tickets`) => dpop(by, { htm: 'GET', htu, accessToken: token });
-    const good = await proof();
-    expect(await resolve(bearing(`DPoP ${token}`, { dpop: good }))).toMatchObject({
+    const proof = (signer = key, htu = `${AUDIENCE}/tickets`) => dpop(signer, { htm: 'GET', htu, accessToken: token });
+    const valid = await proof();
+    expect(await resolve(requestWith(`DPoP ${token}`, { dpop: valid }))).toMatchObject({
       type: 'human',
       jkt: key.thumbprint,
     });
-    for (const refused of [
-      bearing(`DPoP ${token}`, { dpop: good }),
-      bearing(`DPoP ${token}`, { dpop: await proof(thief) }),
-      bearing(`DPoP ${token}`, { dpop: await proof(key, `${AUDIENCE}/other`) }),
-      bearing(`DPoP ${token}`),
-      bearing(`Bearer ${token}`),
-      bearing(`Bearer ${token}`, { dpop: await proof() }),
+    for (const request of [
+      requestWith(`DPoP ${token}`, { dpop: valid }),
+      requestWith(`DPoP ${token}`, { dpop: await proof(otherKey) }),
+      requestWith(`DPoP ${token}`, { dpop: await proof(key, `${AUDIENCE}/other`) }),
+      requestWith(`DPoP ${token}`),
+      requestWith(`Bearer ${token}`),
+      requestWith(`Bearer ${token}`, { dpop: await proof() }),
       new Request(AUDIENCE, { headers: { 'x-api-key': token } }),
-      bearing(`DPoP ${await issuer.token()}`, { dpop: await proof() }),
+      requestWith(`DPoP ${await issuer.token()}`, { dpop: await proof() }),
     ]) {
-      expect((await resolve(refused)).type).toBe('anonymous');
+      expect((await resolve(request)).type).toBe('anonymous');
     }
     expect((await verify(token)).type).toBe('anonymous');
   });
 
-  it('is rejected if it is bound to a certificate, even with a proof', async () => {
+  it('is rejected as a bearer token, with a description of its binding', async () => {
     const { resolve } = open();
-    const why = async (cnf: object) => {
-      const auth = await resolve(bearing(`Bearer ${await issuer.token({ cnf })}`));
+    const descriptionFor = async (cnf: object) => {
+      const auth = await resolve(requestWith(`Bearer ${await issuer.token({ cnf })}`));
       return auth.type === 'anonymous' ? auth.error?.description : auth;
     };
-    expect(await why({ jkt: 'abc' })).toMatch(/DPoP/);
+    expect(await descriptionFor({ jkt: 'abc' })).toMatch(/DPoP/);
     for (const cnf of [{ 'x5t#S256': 'abc' }, { jkt: 'abc', 'x5t#S256': 'abc' }, {}]) {
-      expect(await why(cnf)).toMatch(/certificate/);
-      expect(await why(cnf)).not.toMatch(/DPoP/);
+      expect(await descriptionFor(cnf)).toMatch(/certificate/);
+      expect(await descriptionFor(cnf)).not.toMatch(/DPoP/);
     }
   });
 
@@ -179,7 +183,7 @@ describe('a DPoP-bound token', () => {
     for (const more of [{}, { 'x5t#S256': 'abc' }]) {
       const token = await issuer.token({ cnf: { jkt: key.thumbprint, ...more } });
       const proof = await dpop(key, { htm: 'GET', htu: `${AUDIENCE}/tickets`, accessToken: token });
-      const { isAuthenticated } = await resolve(bearing(`DPoP ${token}`, { dpop: proof }));
+      const { isAuthenticated } = await resolve(requestWith(`DPoP ${token}`, { dpop: proof }));
       expect(isAuthenticated).toBe(Object.keys(more).length === 0);
     }
   });
@@ -203,32 +207,32 @@ describe('the keys of the issuer', () => {
   it('are fetched for unknown keys at most every 30 s', async () => {
     const { verify } = open();
     for (let n = 0; n < 5; n += 1)
-      expect((await verify(await issuer.token({}, { kid: `made-up-${n}` }))).type).toBe('anonymous');
+      expect((await verify(await issuer.token({}, { kid: `unknown-${n}` }))).type).toBe('anonymous');
     expect(jwks()).toBe(1);
     issuer.wait(31);
-    await verify(await issuer.token({}, { kid: 'made-up' }));
+    await verify(await issuer.token({}, { kid: 'unknown' }));
     expect(jwks()).toBe(2);
   });
 
   it('are rejected ten minutes after they were withdrawn, also without traffic', async () => {
     const { verify } = open();
-    const stolen = await issuer.token();
-    await verify(stolen);
-    await issuer.rotate({ leaked: true });
+    const token = await issuer.token();
+    await verify(token);
+    await issuer.rotate({ withdraw: true });
     issuer.wait(601);
-    expect((await verify(stolen)).type).toBe('anonymous');
+    expect((await verify(token)).type).toBe('anonymous');
   });
 
   it('stay in use during an outage for keepFor, and no longer', async () => {
     const { verify } = open({ keys: { keepFor: '30m' } });
     const token = await issuer.token();
     await verify(token);
-    issuer.state.away = true;
+    issuer.state.isUnavailable = true;
     issuer.wait(29 * 60);
     expect((await verify(token)).type).toBe('human');
     issuer.wait(2 * 60);
     await expect(verify(token)).rejects.toBeInstanceOf(IssuerUnavailable);
-    issuer.state.away = false;
+    issuer.state.isUnavailable = false;
     issuer.wait(3);
     expect((await verify(token)).type).toBe('human');
   });
@@ -243,7 +247,7 @@ describe('the keys of the issuer', () => {
   });
 
   it('cause a 503 if they were never fetched', async () => {
-    issuer.state.away = true;
+    issuer.state.isUnavailable = true;
     const failure = await open()
       .verify(await issuer.token())
       .catch((error) => error);
@@ -254,22 +258,22 @@ describe('the keys of the issuer', () => {
   });
 
   it('are not accepted from a server that identifies as another issuer', async () => {
-    issuer.state.calls = 'https://evil.example';
+    issuer.state.discovered = 'https://evil.example';
     await expect(open().verify(await issuer.token())).rejects.toBeInstanceOf(IssuerUnavailable);
   });
 });
 
 describe('introspection', () => {
-  const user = { id: 'person-1', name: 'Alice', email: 'alice@example.com', role: 'viewer' };
+  const user = { id: 'user-1', name: 'Alice', email: 'alice@example.com', role: 'viewer' };
 
   it('caches a result for a second, valid or not', async () => {
     const { verify } = open();
-    issuer.answers.set('sk_live_good', { user });
-    const ask = () => Promise.all(Array.from({ length: 10 }, () => verify('sk_live_good')));
-    for (const auth of await ask())
-      expect(auth).toMatchObject({ type: 'human', via: 'introspected', userId: 'person-1', name: 'Alice' });
+    issuer.responses.set('sk_live_good', { user });
+    const results = await Promise.all(Array.from({ length: 10 }, () => verify('sk_live_good')));
+    for (const auth of results)
+      expect(auth).toMatchObject({ type: 'human', via: 'introspected', userId: 'user-1', name: 'Alice' });
     expect(validations()).toBe(1);
-    issuer.answers.clear(); // revoked
+    issuer.responses.clear(); // revoked
     issuer.wait(0.9);
     expect((await verify('sk_live_good')).type).toBe('human');
     issuer.wait(0.2);
@@ -287,10 +291,10 @@ describe('introspection', () => {
 
   it('results in 503 during an outage, which is not cached', async () => {
     const { verify } = open();
-    issuer.answers.set('sk_live_good', { user });
-    issuer.state.away = true;
+    issuer.responses.set('sk_live_good', { user });
+    issuer.state.isUnavailable = true;
     await expect(verify('sk_live_good')).rejects.toBeInstanceOf(IssuerUnavailable);
-    issuer.state.away = false;
+    issuer.state.isUnavailable = false;
     expect((await verify('sk_live_good')).type).toBe('human');
   });
 
@@ -304,14 +308,14 @@ describe('introspection', () => {
       scopes: ['ticket:read'],
       organization_id: 'co_1',
     };
-    issuer.answers.set('sk_live_1', { user, principal: key });
+    issuer.responses.set('sk_live_1', { user, principal: key });
     expect(await verify('sk_live_1')).toMatchObject({
       type: 'human',
-      userId: 'person-1',
+      userId: 'user-1',
       scopes: ['ticket:read'],
       claims: key,
     });
-    issuer.answers.set('ocs_live_1', {
+    issuer.responses.set('ocs_live_1', {
       user,
       principal: { type: 'agent', id: 'agt_1', agent_id: 'bot', name: 'Bot', scopes: [] },
     });
@@ -320,73 +324,74 @@ describe('introspection', () => {
       user: { id: 'app-1', name: 'app-1', email: null },
       principal: { type: 'client', client_id: 'app-1', scopes: ['a'] },
     };
-    issuer.answers.set('opaque', app);
+    issuer.responses.set('opaque', app);
     expect(await verify('opaque')).toMatchObject({ type: 'agent', agentId: 'app-1', permissions: ['a'] });
   });
 
-  describe('of a key, whose creator chose its scopes,', () => {
+  // The creator of a key chooses its scopes, so they grant nothing by themselves.
+  describe('of a key', () => {
     const apiKey = { type: 'api_key', id: 'key_1', name: 'CI', role: 'viewer', scopes: ['ticket:delete'] };
     const agent = { type: 'agent', id: 'agt_1', agent_id: 'bot', name: 'Bot', scopes: ['admin'], claimed: true };
     const unclaimed = { ...agent, claimed: false };
-    const admits = async (principal: object, options: Partial<RemoteVerifierOptions> = {}, permission?: string) => {
-      issuer.answers.set('key', { user, principal, ...(permission && { permission }) });
+    const admission = async (principal: object, options: Partial<RemoteVerifierOptions> = {}, permission?: string) => {
+      issuer.responses.set('key', { user, principal, ...(permission && { permission }) });
       const { resolve } = open({ ...options, validation: { cacheFor: '0s' } });
-      const authResult = await createAdmission(resolve, { scope: 'ticket:delete' })(bearing('Bearer key'));
+      const authResult = await createAdmission(resolve, { scope: 'ticket:delete' })(requestWith('Bearer key'));
       return 'auth' in authResult ? 'admitted' : authResult.error.status;
     };
 
     it('grants nothing without acceptKeys or tool', async () => {
-      for (const principal of [apiKey, agent, unclaimed, { ...agent, type: 'something new' }]) {
-        expect(await admits(principal), JSON.stringify(principal)).toBe(401);
-        expect(await admits(principal, { online: true })).toBe(401);
+      for (const principal of [apiKey, agent, unclaimed, { ...agent, type: 'unknown' }]) {
+        expect(await admission(principal), JSON.stringify(principal)).toBe(401);
+        expect(await admission(principal, { online: true })).toBe(401);
       }
       for (const principal of [apiKey, agent]) {
-        expect(await admits(principal, { acceptKeys: true })).toBe('admitted');
-        expect(await admits(principal, { tool: 'tickets' }, 'write')).toBe('admitted');
-        expect(await admits(principal, { tool: 'tickets' })).toBe(403);
+        expect(await admission(principal, { acceptKeys: true })).toBe('admitted');
+        expect(await admission(principal, { tool: 'tickets' }, 'write')).toBe('admitted');
+        expect(await admission(principal, { tool: 'tickets' })).toBe(403);
       }
       const app = { type: 'client', client_id: 'app-1', scopes: ['ticket:delete'] };
-      expect(await admits(app)).toBe('admitted');
+      expect(await admission(app)).toBe('admitted');
     });
 
     it('drops the scopes without access to the tool', async () => {
       const { verify } = open({ tool: 'tickets', validation: { cacheFor: '0s' } });
-      issuer.answers.set('key', { user, principal: agent });
+      issuer.responses.set('key', { user, principal: agent });
       expect(await verify('key')).toMatchObject({ type: 'agent', permissions: [], scopes: [], level: null });
-      issuer.answers.set('key', { user, principal: apiKey });
+      issuer.responses.set('key', { user, principal: apiKey });
       expect(await verify('key')).toMatchObject({ type: 'human', scopes: [], level: null });
     });
 
     it('rejects unclaimed agents without acceptUnclaimedAgents', async () => {
-      expect(await admits(unclaimed, { acceptKeys: true })).toBe(401);
-      expect(await admits(unclaimed, { tool: 'tickets' }, 'admin')).toBe(401);
-      expect(await admits(unclaimed, { acceptUnclaimedAgents: true })).toBe(401);
-      expect(await admits(unclaimed, { acceptKeys: true, acceptUnclaimedAgents: true })).toBe('admitted');
+      expect(await admission(unclaimed, { acceptKeys: true })).toBe(401);
+      expect(await admission(unclaimed, { tool: 'tickets' }, 'admin')).toBe(401);
+      expect(await admission(unclaimed, { acceptUnclaimedAgents: true })).toBe(401);
+      expect(await admission(unclaimed, { acceptKeys: true, acceptUnclaimedAgents: true })).toBe('admitted');
       const token = await issuer.token({ sub: 'agt_1', client_id: 'agt_1', claimed: false });
       expect((await open().verify(token)).type).toBe('anonymous');
       expect((await open({ acceptUnclaimedAgents: true }).verify(token)).type).toBe('agent');
-      const silent = await issuer.token({ sub: 'agt_1', client_id: 'agt_1' });
-      issuer.answers.set(silent, { user, principal: unclaimed });
-      expect((await open({ online: true }).verify(silent)).type).toBe('anonymous');
+      const withoutClaim = await issuer.token({ sub: 'agt_1', client_id: 'agt_1' });
+      issuer.responses.set(withoutClaim, { user, principal: unclaimed });
+      expect((await open({ online: true }).verify(withoutClaim)).type).toBe('anonymous');
     });
   });
 
   it('includes the access level at a tool, for every token', async () => {
     const { verify } = open({ tool: 'tickets' });
     const token = await issuer.token();
-    issuer.answers.set(token, { user, permission: 'write' });
+    issuer.responses.set(token, { user, permission: 'write' });
     expect(await verify(token)).toMatchObject({ via: 'access-token', scopes: ['ticket:read'], level: 'write' });
     expect(issuer.validated[0]!.body).toEqual({ tool: 'tickets' });
-    issuer.answers.set('cb_1', { user, permission: null, error: 'No access to this tool' });
+    issuer.responses.set('cb_1', { user, permission: null, error: 'No access to this tool' });
     expect(await verify('cb_1')).toMatchObject({ type: 'human', level: null });
   });
 
   it('sees a revocation with online', async () => {
     const { verify } = open({ online: true });
     const token = await issuer.token();
-    issuer.answers.set(token, { user });
+    issuer.responses.set(token, { user });
     expect((await verify(token)).type).toBe('human');
-    issuer.answers.clear();
+    issuer.responses.clear();
     issuer.wait(1.1);
     expect((await verify(token)).type).toBe('anonymous');
     expect((await verify(await issuer.token({ aud: 'https://other.example' }))).type).toBe('anonymous');
@@ -395,50 +400,51 @@ describe('introspection', () => {
 
   it('forwards the proof of an opaque token each time', async () => {
     const { resolve } = open();
-    issuer.answers.set('opaque', { user });
-    const request = () => bearing('DPoP opaque', { dpop: 'the.proof.itself' });
+    issuer.responses.set('opaque', { user });
+    const request = () => requestWith('DPoP opaque', { dpop: 'the.proof.itself' });
     for (let n = 0; n < 2; n += 1) expect((await resolve(request())).type).toBe('human');
     const dpopForwarded = { proof: 'the.proof.itself', htm: 'GET', htu: `${AUDIENCE}/tickets` };
     expect(issuer.validated).toEqual(Array(2).fill({ authorization: 'DPoP opaque', body: { dpop: dpopForwarded } }));
-    expect((await resolve(bearing('DPoP opaque'))).type).toBe('anonymous');
+    expect((await resolve(requestWith('DPoP opaque'))).type).toBe('anonymous');
   });
 });
 
-describe('at the edge, where a fetch is cancelled with its request,', () => {
+// On edge runtimes a fetch is canceled together with the request that started it.
+describe('the remote verifier on edge runtimes', () => {
   beforeEach(() => {
     vi.stubGlobal('EdgeRuntime', 'edge-runtime');
     return () => vi.unstubAllGlobals();
   });
 
-  it('requests do not wait for each other, and share results afterwards', async () => {
+  it('does not let requests wait for each other, and shares results afterwards', async () => {
     const { verify } = open({ acceptKeys: true });
-    issuer.answers.set('sk_live_good', { user: { id: 'person-1' } });
-    issuer.state.holdBack = new Promise(() => {});
+    issuer.responses.set('sk_live_good', { user: { id: 'user-1' } });
+    issuer.state.delay = new Promise(() => {});
     const credentials = [await issuer.token(), 'sk_live_good'];
     for (const credential of credentials) void verify(credential);
     await new Promise((resolve) => setTimeout(resolve));
-    issuer.state.holdBack = Promise.resolve();
+    issuer.state.delay = Promise.resolve();
     for (const credential of credentials) expect((await verify(credential)).type).toBe('human');
-    const asked = [jwks(), validations()];
+    const counts = [jwks(), validations()];
     for (const credential of credentials) expect((await verify(credential)).type).toBe('human');
-    expect([jwks(), validations()]).toEqual(asked);
+    expect([jwks(), validations()]).toEqual(counts);
   });
 
-  it('keys are still fetched at most every 30 s', async () => {
+  it('still fetches keys at most every 30 s', async () => {
     const { verify } = open();
-    for (let n = 0; n < 5; n += 1) await verify(await issuer.token({}, { kid: `made-up-${n}` }));
+    for (let n = 0; n < 5; n += 1) await verify(await issuer.token({}, { kid: `unknown-${n}` }));
     expect(jwks()).toBe(1);
   });
 
-  it('old keys are refreshed before the response, while other requests use known keys', async () => {
+  it('refreshes old keys before the response, while other requests use known keys', async () => {
     const { verify } = open();
     const token = await issuer.token();
     await verify(token);
     issuer.wait(301);
-    issuer.state.holdBack = new Promise(() => {});
+    issuer.state.delay = new Promise(() => {});
     void verify(token);
     expect((await verify(token)).type).toBe('human');
-    issuer.state.holdBack = Promise.resolve();
+    issuer.state.delay = Promise.resolve();
     issuer.wait(300);
     expect((await verify(token)).type).toBe('human');
     expect(jwks()).toBe(2);
@@ -452,7 +458,7 @@ describe('createRemoteVerifier', () => {
       { issuer: 'id.example.com' },
       { audience: '' },
       { audience: [] },
-      { keys: { keepFor: 'for ever' } },
+      { keys: { keepFor: 'forever' } },
       { validation: { cacheFor: '1' } },
     ])
       expect(() => open(options), JSON.stringify(options)).toThrow(TypeError);

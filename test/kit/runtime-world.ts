@@ -1,5 +1,5 @@
-// The environment of the service that the tests run on several runtimes: a real Signet, an issuer
-// that can be slow, a sign-in provider, a trust domain, and keys that the service issued itself.
+// The environment of the service that is tested on several runtimes: a real Signet, an issuer that
+// can be slow, a sign-in provider, a trust domain, and API keys of the service itself.
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { exportJWK, generateKeyPair, SignJWT } from 'jose';
@@ -8,6 +8,7 @@ import { generateApiKey } from '../../src/kit/index.js';
 import { addCapTable, CAP_TABLE, createClaimedAgent } from '../support/approval-requests.js';
 import { makeKey } from '../support/client-keys.js';
 import { bodyOf, openHttpServer } from '../support/http-server.js';
+import { movableClock } from '../support/movable-clock.js';
 import { requestToken } from '../support/relying-party.js';
 import { makeProject } from '../support/runtimes.js';
 import { startServer } from '../support/server.js';
@@ -19,12 +20,12 @@ export const OTHER = 'https://other.example';
 const SECRET = 'a secret of thirty-two characters';
 
 export async function openWorld() {
-  const time = { aheadMs: 0 };
-  const server = await startServer({ clock: { now: () => new Date(Date.now() + time.aheadMs) } });
+  const { clock, advance } = movableClock();
+  const server = await startServer({ clock });
   for (const identifier of [AUDIENCE, OTHER]) await register(identifier);
   await addCapTable(server);
   const machine = await server.client({ grant_types: ['client_credentials'], redirect_uris: [] });
-  const asking = await createClaimedAgent(server);
+  const agent = await createClaimedAgent(server);
   const [slow, provider, project, domain] = [
     await serveIssuer(),
     await serveProvider(),
@@ -44,11 +45,11 @@ export async function openWorld() {
     provider: provider.origin,
     trustDomain: domain.name,
     bundle: JSON.parse(domain.bundle()),
-    approver: asking.ownerEmail,
+    approver: agent.ownerEmail,
     approvals: {
       issuer: server.issuer,
-      clientId: asking.client_id,
-      clientSecret: asking.api_key,
+      clientId: agent.client_id,
+      clientSecret: agent.api_key,
       resource: CAP_TABLE,
       scope: 'write:equity',
     },
@@ -62,9 +63,9 @@ export async function openWorld() {
   const hosts = [server.issuer, slow.origin, provider.origin, closedIssuer].map((origin) => new URL(origin).host);
   return {
     server,
-    time,
+    advance,
     machine,
-    asking,
+    agent,
     slow,
     domain,
     holder,
@@ -84,7 +85,7 @@ export async function openWorld() {
       name: identifier,
       accessTokenFormat: 'jwt' as const,
       accessTokenTtlSeconds: undefined,
-      scopes: [{ name, description: 'Read something.', byDefault: true, capability: false }],
+      scopes: [{ name, description: 'Read data.', byDefault: true, capability: false }],
       openToAllClients: true,
       clientIds: [],
       openToUnclaimedAgents: false,
@@ -112,31 +113,28 @@ const stored = (id: string, { hash, prefix }: { hash: string; prefix: string }) 
   permissions: ['ticket:read', 'order:write'],
 });
 
-/**
- * Serves the fake issuer over HTTP. `holdBack` delays all responses until the function that it
- * returns is called.
- */
+/** Serves the fake issuer over HTTP. `delay` delays all responses until its result is called. */
 async function serveIssuer() {
-  let waiting = 0;
+  let pending = 0;
   let issuer: Awaited<ReturnType<typeof openIssuer>> | undefined;
   const httpServer = await openHttpServer(async (req, res) => {
     const { authorization = '' } = req.headers;
     const body = await bodyOf(req);
-    waiting += 1;
-    const answer = await issuer!.fetch(httpServer.origin + req.url, { headers: { authorization }, body });
-    waiting -= 1;
-    res.writeHead(answer.status, { 'content-type': 'application/json' });
-    res.end(await answer.text());
+    pending += 1;
+    const response = await issuer!.fetch(httpServer.origin + req.url, { headers: { authorization }, body });
+    pending -= 1;
+    res.writeHead(response.status, { 'content-type': 'application/json' });
+    res.end(await response.text());
   });
   issuer = await openIssuer(httpServer.origin);
-  return { ...issuer, ...httpServer, holdBack, isAsked: () => waiting > 0 };
+  return { ...issuer, ...httpServer, delay, isPending: () => pending > 0 };
 
-  function holdBack(): () => void {
-    let continueSignIn = () => {};
-    issuer!.state.holdBack = new Promise((resolve) => {
-      continueSignIn = resolve;
+  function delay(): () => void {
+    let release = () => {};
+    issuer!.state.delay = new Promise((resolve) => {
+      release = resolve;
     });
-    return () => continueSignIn();
+    return () => release();
   }
 }
 
@@ -146,8 +144,8 @@ async function serveProvider() {
   const jwk = { ...(await exportJWK(publicKey)), kid: 'p', alg: 'RS256', use: 'sig' };
   const httpServer = await openHttpServer(async (req, res) => {
     const form = new URLSearchParams(await bodyOf(req));
-    const [word, nonce] = (form.get('code') ?? '').split('.');
-    const isGood = word === 'good' && form.get('code_verifier')?.length === 43;
+    const [prefix, nonce] = (form.get('code') ?? '').split('.');
+    const isValid = prefix === 'good' && form.get('code_verifier')?.length === 43;
     const idToken = () =>
       new SignJWT({ nonce, email: 'jane@example.com', email_verified: true })
         .setProtectedHeader({ alg: 'RS256', kid: 'p' })
@@ -157,14 +155,14 @@ async function serveProvider() {
         .setIssuedAt()
         .setExpirationTime('1m')
         .sign(privateKey);
-    const [status, answer] =
+    const [status, body] =
       req.url === '/jwks'
         ? [200, { keys: [jwk] }]
-        : isGood
+        : isValid
           ? [200, { access_token: 'at', token_type: 'bearer', id_token: await idToken() }]
           : [400, { error: 'invalid_grant' }];
     res.writeHead(status, { 'content-type': 'application/json' });
-    res.end(JSON.stringify(answer));
+    res.end(JSON.stringify(body));
   });
   return httpServer;
 }

@@ -1,9 +1,9 @@
-// The same service on each runtime: workloads (SPIFFE) with a token, with a certificate that a
-// proxy passed on, or with a chain that the service verifies itself.
+// The service on each runtime: SPIFFE workloads with a token, with a certificate from a proxy, or
+// with a chain that the service verifies itself.
 import { exportJWK, generateKeyPair, SignJWT } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type RunningService, runtimes, startService } from '../support/runtimes.js';
-import { asHeader, issue, makeTrustDomain } from '../support/workloads.js';
+import { asHeader, CLIENT_AUTH, issue, makeTrustDomain, SERVER_AUTH } from '../support/workloads.js';
 import { openWorld, type World } from './runtime-world.js';
 
 const ALGORITHMS = ['RS256', 'RS384', 'RS512', 'ES256', 'ES384', 'ES512', 'PS256', 'PS384', 'PS512'];
@@ -22,7 +22,7 @@ beforeAll(async () => {
 });
 afterAll(() => world.close());
 
-describe.each(runtimes)('a service on $name', (runtime) => {
+describe.each(runtimes)('a service for workloads on $name', (runtime) => {
   let running: RunningService;
   beforeAll(async () => {
     running = await startService(runtime, world.project.path, settings, world.hosts);
@@ -32,10 +32,10 @@ describe.each(runtimes)('a service on $name', (runtime) => {
     expect((await running.stop()).signal).not.toBe('SIGKILL');
   });
 
-  const tell = async (path: string, body: string, at = running.service) =>
-    (await fetch(at + path, { method: 'POST', body })).json();
+  const post = async (path: string, body: string, origin = running.service) =>
+    (await fetch(origin + path, { method: 'POST', body })).json();
 
-  it('identifies workloads by token or by the certificate that a proxy passed on', async () => {
+  it('identifies workloads by a token or by a certificate from a proxy', async () => {
     const { domain } = world;
     const id = `spiffe://${domain.name}/ns/shop/sa/api`;
     for (const [alg, key] of keys) {
@@ -45,9 +45,9 @@ describe.each(runtimes)('a service on $name', (runtime) => {
           .setExpirationTime('1m')
           .sign(key);
       const token = await sign('tickets');
-      expect((await tell('/workload', token)).id, alg).toBe(id);
-      expect((await tell('/', token, running.svid)).kind, alg).toBe('valid');
-      expect(await tell('/workload', await sign('other'))).toBeNull();
+      expect((await post('/workload', token)).id, alg).toBe(id);
+      expect((await post('/', token, running.svid)).kind, alg).toBe('valid');
+      expect(await post('/workload', await sign('other'))).toBeNull();
     }
     const byProxy = (certificate: string) =>
       fetch(`${running.service}/own`, { headers: { 'x-client-cert': certificate } });
@@ -61,20 +61,20 @@ describe.each(runtimes)('a service on $name', (runtime) => {
     const { domain } = world;
     const kindOf = async (...chain: { pem: string }[]) => {
       const body = chain.map(({ pem }) => pem).join('');
-      return (await tell('/', body, running.svid)).kind;
+      return (await post('/', body, running.svid)).kind;
     };
     const uris = [`spiffe://${domain.name}/a`];
-    const between = issue(domain.authority(), { commonName: 'Between', isAuthority: true });
-    const byClients = domain.workload('/a', { extendedKeyUsage: ['2b06010505070302'] });
-    for (const chain of [[domain.workload()], [byClients], [issue(between, { uris }), between]])
+    const intermediate = issue(domain.authority(), { commonName: 'Intermediate', isAuthority: true });
+    const forClients = domain.workload('/a', { extendedKeyUsage: [CLIENT_AUTH] });
+    for (const chain of [[domain.workload()], [forClients], [issue(intermediate, { uris }), intermediate]])
       expect(await kindOf(...chain)).toBe('valid');
     const namesake = makeTrustDomain(domain.name);
     for (const chain of [
       [namesake.workload()],
       [namesake.workload(), namesake.authority()],
-      [issue(between, { uris })],
+      [issue(intermediate, { uris })],
       [issue(domain.workload(), { uris }), domain.workload()],
-      [domain.workload('/a', { extendedKeyUsage: ['2b06010505070301'] })],
+      [domain.workload('/a', { extendedKeyUsage: [SERVER_AUTH] })],
       [domain.workload('/a', { to: new Date(Date.now() - 1000) })],
     ])
       expect(await kindOf(...chain)).toBe('invalid');

@@ -1,5 +1,4 @@
-// Sessions, durations, keys and permissions: what they accept, and that all else is rejected
-// without throwing.
+// Sessions, durations, API keys and permissions. Invalid values are rejected without throwing.
 import fc from 'fast-check';
 import { jwtVerify, SignJWT } from 'jose';
 import { afterEach, describe, expect, it, vi } from 'vitest';
@@ -17,20 +16,20 @@ import { mutations } from './mutations.js';
 
 const SECRET = 'a secret of thirty-two characters';
 const key = new TextEncoder().encode(SECRET);
-const person = { userId: 'user_123', email: 'alice@example.com', role: 'admin' };
+const user = { userId: 'user_123', email: 'alice@example.com', role: 'admin' };
 
 afterEach(() => vi.useRealTimers());
 
 describe('a session', () => {
   it('is returned as it was signed, with its times', () => {
     vi.useFakeTimers({ now: 1_800_000_000_000, toFake: ['Date'] });
-    const payload = verifySession(signSession(person, SECRET, '2h'), SECRET);
-    expect(payload).toEqual({ ...person, iat: 1_800_000_000, exp: 1_800_007_200 });
+    const payload = verifySession(signSession(user, SECRET, '2h'), SECRET);
+    expect(payload).toEqual({ ...user, iat: 1_800_000_000, exp: 1_800_007_200 });
   });
 
   it('expires after exactly seven days', () => {
     vi.useFakeTimers({ now: 1_800_000_000_000, toFake: ['Date'] });
-    const token = signSession(person, SECRET);
+    const token = signSession(user, SECRET);
     vi.setSystemTime(1_800_000_000_000 + 604_799_000);
     expect(verifySession(token, SECRET)?.userId).toBe('user_123');
     vi.setSystemTime(1_800_000_000_000 + 604_800_000);
@@ -38,24 +37,24 @@ describe('a session', () => {
   });
 
   it('is a JWT that other libraries can read', async () => {
-    const { payload } = await jwtVerify(signSession(person, SECRET), key, { algorithms: ['HS256'], typ: 'JWT' });
-    expect(payload).toMatchObject(person);
-    const theirs = await new SignJWT(person)
+    const { payload } = await jwtVerify(signSession(user, SECRET), key, { algorithms: ['HS256'], typ: 'JWT' });
+    expect(payload).toMatchObject(user);
+    const byJose = await new SignJWT(user)
       .setProtectedHeader({ alg: 'HS256', typ: 'JWT' })
       .setIssuedAt()
       .setExpirationTime('1h');
-    expect(verifySession(await theirs.sign(key), SECRET)).toMatchObject(person);
+    expect(verifySession(await byJose.sign(key), SECRET)).toMatchObject(user);
   });
 
   it('is rejected with another secret, algorithm or form', async () => {
-    const token = signSession(person, SECRET);
+    const token = signSession(user, SECRET);
     const [header, payload, signature] = token.split('.');
     const none = Buffer.from('{"alg":"none","typ":"JWT"}').toString('base64url');
-    const hs512 = new SignJWT(person)
+    const hs512 = new SignJWT(user)
       .setProtectedHeader({ alg: 'HS512', typ: 'JWT' })
       .setIssuedAt()
       .setExpirationTime('1h');
-    const refused = [
+    const invalid = [
       `${none}.${payload}.`,
       `${none}.${payload}.${signature}`,
       `${header}.${payload}`,
@@ -64,7 +63,7 @@ describe('a session', () => {
       ` ${token}`,
       await hs512.sign(new TextEncoder().encode(SECRET + SECRET)),
     ];
-    for (const one of refused) expect(verifySession(one, SECRET), one).toBeNull();
+    for (const other of invalid) expect(verifySession(other, SECRET), other).toBeNull();
     expect(verifySession(token, `${SECRET}!`)).toBeNull();
     expect(verifySession(token, '')).toBeNull();
   });
@@ -85,14 +84,14 @@ describe('a session', () => {
   });
 
   it('is not signed without a secret, a user or a duration', () => {
-    expect(() => signSession(person, '')).toThrow(TypeError);
+    expect(() => signSession(user, '')).toThrow(TypeError);
     expect(() => signSession({ userId: '' }, SECRET)).toThrow(TypeError);
     for (const maxAge of ['', '7', '7 d', '-1d', '0s', 'd', '1.5h'])
-      expect(() => signSession(person, SECRET, maxAge)).toThrow(TypeError);
+      expect(() => signSession(user, SECRET, maxAge)).toThrow(TypeError);
   });
 
   it('is rejected with any character changed, removed or added', () => {
-    const token = signSession(person, SECRET);
+    const token = signSession(user, SECRET);
     fc.assert(
       fc.property(mutations(token), (other) => verifySession(other, SECRET) === null),
       { numRuns: 500 },
@@ -129,7 +128,7 @@ describe('a duration', () => {
   });
 });
 
-/** A value of any type, as careless callers pass it on. */
+/** Converts a value of any type to text, as callers without types do. */
 function safely(value: unknown): string {
   try {
     return String(value);
@@ -166,8 +165,8 @@ describe('an API key', () => {
 
   it('is not recognized in any other input, which never throws', async () => {
     await fc.assert(
-      fc.asyncProperty(fc.anything(), fc.anything(), async (some, hash) => {
-        return apiKeyLookup(some as string) === null && !(await verifyApiKey(some as string, hash as string));
+      fc.asyncProperty(fc.anything(), fc.anything(), async (input, hash) => {
+        return apiKeyLookup(input as string) === null && !(await verifyApiKey(input as string, hash as string));
       }),
     );
     const { key, hash } = generateApiKey();
@@ -201,11 +200,11 @@ describe('permissions', () => {
     );
     fc.assert(
       fc.property(part, part, grants, (resource, action, granted) => {
-        const literally = (wanted: string, given: string) => given === '*' || given === wanted;
+        const matches = (wanted: string, grantedPart: string) => grantedPart === '*' || grantedPart === wanted;
         const expected = granted.some((grant) => {
           const parts = grant.split(':');
           return (
-            parts.length === 2 && parts.every(Boolean) && literally(resource, parts[0]!) && literally(action, parts[1]!)
+            parts.length === 2 && parts.every(Boolean) && matches(resource, parts[0]!) && matches(action, parts[1]!)
           );
         });
         return checkPermission({ resource, action }, granted) === (expected && resource !== '' && action !== '');

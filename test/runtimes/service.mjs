@@ -106,7 +106,7 @@ export function createService(settings) {
   const limited = serveAPI(defineAPI({ capability: 'read', resource: 'ticket', policy: [], handler: () => 'here' }), {
     resolve,
     rateLimit: defineRateLimit(config.agent.rateLimit, { store: createMemoryRateLimitStore() }),
-    from: (request) => request.headers.get('x-stranger') ?? '',
+    from: (request) => request.headers.get('x-caller') ?? '',
   });
 
   const client = { clientId: 'client-1', clientSecret: 'client-secret' };

@@ -1,7 +1,7 @@
 // Which certificate headers are trusted. flows/rfc8705-mtls.test.ts covers their use.
 import { describe, expect, it } from 'vitest';
 import { createClientCertificateReader } from '../../../src/web/http/client-certificate.js';
-import { leaf, stranger } from '../../kit/certificates.js';
+import { leaf, otherDomain } from '../../kit/certificates.js';
 import { openHttpServer } from '../../support/http-server.js';
 import { sendRequest } from '../../support/request.js';
 
@@ -27,6 +27,6 @@ describe('the client certificate header', () => {
   });
 
   it('is ignored if there are two, because a client may have sent one', async () => {
-    expect(await countAccepted([stranger, leaf], true)).toBe(0);
+    expect(await countAccepted([otherDomain, leaf], true)).toBe(0);
   });
 });
