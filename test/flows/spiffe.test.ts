@@ -22,6 +22,8 @@ import {
 
 const HEADER = 'x-svid';
 const ID = 'spiffe://example.org/ns/shop/sa/api';
+/** The value in place of a secret, from src/web/oidc/storage/spiffe-client.ts. */
+const PLACEHOLDER_SECRET = 'none: this client authenticates with a JWT-SVID';
 const JWT_SPIFFE = 'urn:ietf:params:oauth:client-assertion-type:jwt-spiffe';
 
 describe('a workload', () => {
@@ -225,11 +227,7 @@ describe('a workload', () => {
       expectRejected(await requestToken(server, { id: ID, secret: '' }, { ...grant, client_secret: svid }));
       expectRejected(await requestToken(server, { id: ID, secret: svid }, grant));
       expectRejected(
-        await requestToken(
-          server,
-          { id: ID, secret: '' },
-          { ...grant, client_secret: 'none: this client shows a JWT-SVID' },
-        ),
+        await requestToken(server, { id: ID, secret: '' }, { ...grant, client_secret: PLACEHOLDER_SECRET }),
       );
       expectRejected(await requestWithSvid(svid, { client_secret: svid }));
       expectRejected(await requestWithSvid(svid, {}, { id: ID, secret: 'x' }));
