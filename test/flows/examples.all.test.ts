@@ -56,7 +56,7 @@ function run(command: string, file: string, settings: Record<string, string> = {
   }
 }
 
-it('the demo names the port that is in use, and starts nothing', async () => {
+it('the demo exits with a message when its port is in use', async () => {
   const other = createServer();
   // Another program may use the port already.
   await new Promise((resolve) => other.once('listening', resolve).once('error', resolve).listen(3001));
@@ -66,8 +66,8 @@ it('the demo names the port that is in use, and starts nothing', async () => {
   expect(demo.stderr).toMatch(/^Ports? .*3001.* in use\. Stop the programs that use them, and start again\.\n$/);
 });
 
-describe('the example', () => {
-  it('on Passport shows who signed in, and signs the user out', async () => {
+describe('the examples', () => {
+  it('sign a user in and out with Passport', async () => {
     const { email } = await server.account();
     const { origin } = await startExample('passport/app.mjs');
     const visitor = new Browser(origin);
@@ -77,7 +77,7 @@ describe('the example', () => {
     expect((await visitor.open('/logout')).html).toContain('Sign in');
   });
 
-  it('on Auth.js shows who signed in', async () => {
+  it('sign a user in with Auth.js', async () => {
     const { email } = await server.account();
     const { origin } = await startExample('auth-js/app.mjs');
     const visitor = new Browser(origin);
@@ -88,7 +88,7 @@ describe('the example', () => {
     expect((await visitor.open('/')).html).toContain(`Hello ${email}`);
   });
 
-  it('of a tool on Express checks the permission of the user at each request', async () => {
+  it('check the permission of the user at each request to a tool on Express', async () => {
     const adminLogin = { email: 'admin@example.com', password: PASSWORD };
     await server.core.accounts.create({ ...adminLogin, name: 'Admin' }, systemMeta, { role: 'admin' });
     const { id, email } = await server.account();
@@ -105,7 +105,7 @@ describe('the example', () => {
     expect(await write(user)).toBe(403);
   });
 
-  it('of an MCP server signs in a client that knows only its address', async () => {
+  it('sign a user in to an MCP server, for a client that knows only its URL', async () => {
     const { email, id } = await server.account();
     const port = String(await freePort());
     const resource = `http://localhost:${port}/mcp`;
@@ -123,21 +123,21 @@ describe('the example', () => {
     expect(await client.waitForOutput(/^Notes of (\S+):/m)).toBe(id);
   });
 
-  it('of an agent in Python onboards and calls tools', async () => {
+  it('onboard an agent in Python, which then calls tools', async () => {
     const agent = run('python3', 'agent/agent.py');
     expect(await agent.waitForOutput(/^Claim me at (\S+)$/m)).toContain(server.issuer);
     expect(await agent.waitForOutput(/^My token has the scope (\S+) and/m)).toBe('read:analytics');
     expect(await agent.waitForOutput(/^Tools see me as (.+)\.$/m)).toBe('Python example');
   });
 
-  describe('of a single-page app', () => {
+  describe('in the browser', () => {
     let chromium: Chromium;
     beforeAll(async () => {
       chromium = await launchChromium();
     });
     afterAll(() => chromium?.close());
 
-    it('signs a user in with PKCE, shows who signed in, and signs the user out', async () => {
+    it('sign a user in to a single-page app and out again', async () => {
       const { email } = await server.account();
       const { origin } = await startExample('spa/server.mjs');
       const { context, complaints } = await openContext(chromium);

@@ -153,7 +153,7 @@ describe.each(stores)('a stored provider token on $name', (store) => {
     ['github', { scope: 'read:user user:email repo', access_type: undefined, prompt: undefined }],
     ['google', { scope: 'openid profile email calendar', access_type: 'offline', prompt: undefined }],
     ['linkedin', { scope: 'openid profile email', access_type: undefined, prompt: undefined }],
-  ] as const)('of %s is requested with the parameters of the provider', async (id, expected) => {
+  ] as const)('is requested with the parameters of %s', async (id, expected) => {
     providers[id].user = newExternalUser();
     const browser = new Browser(server.origin);
     const { url } = await pressProviderButton(browser, await browser.open('/login'), id);
@@ -168,7 +168,7 @@ describe.each(stores)('a stored provider token on $name', (store) => {
     expect(html).toContain(`Apps can act for you at ${id === 'github' ? 'GitHub' : 'Google'}`);
   });
 
-  it('of Google gets a refresh token by asking for consent once more if the user consented before', async () => {
+  it('is requested with consent once more if Google returns no refresh token because the user consented before', async () => {
     const google = providers.google;
     const user = newExternalUser();
     google.user = user;

@@ -139,11 +139,7 @@ describe.each(['github', 'google', 'linkedin', 'acme'])('sign-in with %s', (id) 
     const [login] = await server.core.sessions.list(account.id);
     expect(login!.amr).toEqual(['fed', 'otp']);
     await server.core.audit.flush();
-    const [entry] = await server.base.db.auditEvent.findMany({
-      where: { action: 'sign_in.succeeded', accountId: account.id },
-      orderBy: { id: 'desc' },
-      take: 1,
-    });
+    const [entry] = await server.core.audit.list({ accountId: account.id, action: 'sign_in.succeeded' });
     expect(entry!.detail).toMatchObject({ from: (await identitiesOf(user.email!))[0]!.issuer });
   });
 

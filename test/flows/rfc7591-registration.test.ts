@@ -3,7 +3,7 @@ import * as oidc from 'openid-client';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { browserFor, signIn } from '../support/openid-client.js';
 import { REDIRECT_URI } from '../support/relying-party.js';
-import { sendJson } from '../support/request.js';
+import { sendJson, sendRequest } from '../support/request.js';
 import { startServer, type TestServer } from '../support/server.js';
 import { stores } from '../support/stores.js';
 
@@ -100,7 +100,7 @@ describe.each(stores)('dynamic client registration, with the server on $name', (
     expect((await manage(metadata, 'GET')).json.client_name).toBe('Renamed');
 
     // The secret stays valid.
-    const config = new oidc.Configuration(await metadataOf(server), id, secret);
+    const config = new oidc.Configuration(await fetchMetadata(server), id, secret);
     oidc.allowInsecureRequests(config);
     const { email } = await server.account();
     expect((await signIn(config, browserFor(server), email)).claims()).toMatchObject({ email });
@@ -160,7 +160,7 @@ describe('registration with REGISTRATION=token', () => {
   });
 });
 
-async function metadataOf(server: TestServer): Promise<oidc.ServerMetadata> {
-  const response = await fetch(`${server.issuer}/.well-known/openid-configuration`);
-  return (await response.json()) as oidc.ServerMetadata;
+async function fetchMetadata(server: TestServer): Promise<oidc.ServerMetadata> {
+  const { json } = await sendRequest(server, 'GET', '/.well-known/openid-configuration');
+  return json as unknown as oidc.ServerMetadata;
 }

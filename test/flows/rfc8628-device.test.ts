@@ -3,6 +3,7 @@ import * as oidc from 'openid-client';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { formsOf, type Page } from '../support/browser.js';
 import { browserFor, completeSignIn, discover } from '../support/openid-client.js';
+import { postForm } from '../support/request.js';
 import { PASSWORD, startServer, type TestServer } from '../support/server.js';
 import { stores } from '../support/stores.js';
 
@@ -158,11 +159,7 @@ describe.each(stores)('the device authorization grant, with the server on $name'
   });
 
   it('shows the form again when its CSRF token has expired', async () => {
-    const response = await fetch(`${server.origin}/device`, {
-      method: 'POST',
-      redirect: 'manual',
-      body: new URLSearchParams({ user_code: 'WDJB-MJHT', xsrf: 'from-yesterday' }),
-    });
-    expect([response.status, response.headers.get('location')]).toEqual([303, '/device']);
+    const { status, headers } = await postForm(server, '/device', { user_code: 'WDJB-MJHT', xsrf: 'expired' });
+    expect([status, headers.location]).toEqual([303, '/device']);
   });
 });

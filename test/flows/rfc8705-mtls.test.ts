@@ -17,7 +17,7 @@ const HEADER = 'x-client-cert';
 const CREDENTIALS = { grant_type: 'client_credentials' };
 const HOUR_MS = 3_600_000;
 
-describe('a client with a certificate', () => {
+describe('a client with a certificate (RFC 8705)', () => {
   const folder = temporaryFolder();
   const authority = makeAuthority();
   let server: TestServer;
@@ -56,7 +56,7 @@ describe('a client with a certificate', () => {
       header === undefined ? {} : { headers: { [HEADER]: header } },
     );
 
-  describe('that authenticates with it (section 2.1)', () => {
+  describe('authentication (section 2.1)', () => {
     it('finds the method in the metadata of a server that can receive certificates', async () => {
       const fetchMetadata = async (target: Target) =>
         (await sendRequest(target, 'GET', '/.well-known/openid-configuration')).json;
@@ -174,7 +174,7 @@ describe('a client with a certificate', () => {
     });
   });
 
-  describe('that binds its tokens to it (section 3)', () => {
+  describe('certificate-bound tokens (section 3)', () => {
     const BOUND = { tls_client_certificate_bound_access_tokens: true };
     const requestStatus = (accessToken: string, headers: Record<string, string> = {}, target: Target = server) =>
       callApi(target, 'GET', '/test-auth/auth-status', { token: accessToken, headers });

@@ -1,5 +1,5 @@
-// The requests of the API document's tests: for each operation at least one that succeeds, and
-// those that fail with an error of its own.
+// The requests of the API document's tests: at least one for each operation that succeeds, and
+// those that fail with an error specific to the operation.
 import { randomUUID } from 'node:crypto';
 import { systemMeta } from '../../../src/core/request-meta.js';
 import type { ApiRequest, OperationName } from '../../support/api-contract.js';

@@ -53,10 +53,7 @@ const PassportOpenIDConnect = requireClient<OpenIDConnectStrategy>('passport-ope
 
 type App = Awaited<ReturnType<typeof openApp>>;
 
-/**
- * Opens an app as in Passport's documentation: session, sign-in, callback, and a page with the
- * user.
- */
+/** Opens an app as documented by Passport: a session, sign-in, callback and user page. */
 async function openApp() {
   const { app, origin, close } = await openExpress();
   const errors: Error[] = [];
