@@ -12,7 +12,7 @@ const shared = {
 /** Tests that replace a module for every other test. */
 const ALONE = ['test/base/safe-fetch.test.ts'];
 
-const SLOW = ['security/matrix', 'test/main', 'flows/api-document', 'federation/upstream-provider', 'base/mail'];
+const SLOW = ['security/matrix', 'test/main', 'flows/api-document', 'federation/proxy-login-client', 'base/mail'];
 
 export default defineConfig({
   test: {

@@ -1,6 +1,6 @@
-// `npm run build`: generates the Prisma clients if they are missing or old, compiles, and copies
-// the viewer of the API reference. Prints nothing on success. Without the development packages it
-// does nothing, so that an existing build is used.
+// `npm run build`: generates the Prisma clients if they are missing or outdated, compiles, and
+// copies the viewer of the API reference. Prints nothing on success. Without the development
+// packages it does nothing, so that an existing build is used.
 import { spawnSync } from 'node:child_process';
 import { chmodSync, copyFileSync, cpSync, existsSync, readFileSync } from 'node:fs';
 
@@ -9,11 +9,11 @@ const COMPILER = 'node_modules/typescript/bin/tsc';
 
 if (canBuild()) build();
 else if (!existsSync('dist/main.js'))
-  stop('There is no build yet, and the build tools are not installed: run `npm ci`.');
+  exitWith('There is no build yet, and the build tools are not installed: run `npm ci`.');
 
 /**
- * Reports whether the development packages are installed. Prisma and the compiler are peers of
- * production packages, so the @types packages decide.
+ * Reports whether the development packages are installed. Prisma and the compiler do not show it,
+ * because npm installs them as peers of production packages. The @types packages do.
  */
 function canBuild() {
   const { devDependencies } = JSON.parse(readFileSync('package.json', 'utf8'));
@@ -29,9 +29,9 @@ function build() {
   copyViewer();
 }
 
-/** Copies the two files that the API reference needs, out of twelve megabytes. */
+/** Copies only the two files that the API reference needs: the package has twelve megabytes. */
 function copyViewer() {
-  if (!existsSync(VIEWER)) stop('A build tool is missing: run `npm ci`.');
+  if (!existsSync(VIEWER)) exitWith('A build tool is missing: run `npm ci`.');
   copyFileSync(`${VIEWER}/swagger-ui-bundle.js`, 'public/swagger-ui.js');
   copyFileSync(`${VIEWER}/swagger-ui.css`, 'public/swagger-ui.css');
 }
@@ -41,7 +41,7 @@ function run(...command) {
   if (status !== 0) process.exit(status ?? 1);
 }
 
-function stop(message) {
+function exitWith(message) {
   console.error(message);
   process.exit(1);
 }

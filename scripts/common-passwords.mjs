@@ -1,5 +1,5 @@
 // Writes src/data/common-passwords.txt from @zxcvbn-ts/language-common (MIT): the 10,000 most
-// common passwords that satisfy the length rule. One a line, in lower case, most common first.
+// common passwords that satisfy the length rule. One per line, in lower case, most common first.
 import { writeFileSync } from 'node:fs';
 import { dictionary } from '@zxcvbn-ts/language-common';
 

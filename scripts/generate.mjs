@@ -1,5 +1,5 @@
-// Generates both Prisma clients into src/generated (git-ignored), unless what is there was made
-// from the same models by the same Prisma. Nothing is downloaded.
+// Generates both Prisma clients into src/generated (git-ignored), unless the same version of Prisma
+// generated them from the same models. Downloads nothing.
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
@@ -7,13 +7,15 @@ import { promisify } from 'node:util';
 import { PROVIDERS, schemaFor } from './schema.mjs';
 
 const GENERATED = 'src/generated';
-const STAMP = `${GENERATED}/.made-from`;
+const HASH_FILE = '.made-from';
 const PRISMA = 'node_modules/prisma';
 
-const madeFrom = fingerprint();
-if (!existsSync(STAMP) || readFileSync(STAMP, 'utf8') !== madeFrom) await generate();
+const inputHash = hashInputs();
+if (!existsSync(`${GENERATED}/${HASH_FILE}`) || readFileSync(`${GENERATED}/${HASH_FILE}`, 'utf8') !== inputHash) {
+  await generate();
+}
 
-function fingerprint() {
+function hashInputs() {
   const { version } = JSON.parse(readFileSync(`${PRISMA}/package.json`, 'utf8'));
   return createHash('sha256')
     .update([version, ...PROVIDERS.map(schemaFor)].join('\0'))
@@ -21,20 +23,21 @@ function fingerprint() {
 }
 
 /**
- * Writes to a temporary name and renames it, so that a build that runs at the same time never reads
- * half a file.
+ * Generates into a temporary folder and then renames it, so that a concurrent build never reads a
+ * partial file.
  */
 async function generate() {
-  const workshop = `node_modules/.cache/signet/generated-${process.pid}`;
-  mkdirSync(workshop, { recursive: true });
+  const folder = `node_modules/.cache/signet/generated-${process.pid}`;
+  const replacedFolder = `${folder}.old`;
+  mkdirSync(folder, { recursive: true });
   try {
-    await Promise.all(PROVIDERS.map((provider) => generateClient(provider, `${workshop}/${provider}.prisma`)));
-    writeFileSync(`${workshop}/.made-from`, madeFrom);
-    if (existsSync(GENERATED)) renameSync(GENERATED, `${workshop}.old`);
-    renameSync(workshop, GENERATED);
+    await Promise.all(PROVIDERS.map((provider) => generateClient(provider, `${folder}/${provider}.prisma`)));
+    writeFileSync(`${folder}/${HASH_FILE}`, inputHash);
+    if (existsSync(GENERATED)) renameSync(GENERATED, replacedFolder);
+    renameSync(folder, GENERATED);
   } finally {
-    rmSync(workshop, { recursive: true, force: true });
-    rmSync(`${workshop}.old`, { recursive: true, force: true });
+    rmSync(folder, { recursive: true, force: true });
+    rmSync(replacedFolder, { recursive: true, force: true });
   }
 }
 
@@ -42,8 +45,7 @@ function generateClient(provider, path) {
   writeFileSync(path, schemaFor(provider));
   const env = {
     ...process.env,
-    // `generate` insists on having a schema engine but never runs it: any executable will do, and
-    // nothing is fetched.
+    // `prisma generate` downloads a schema engine that it never runs, unless this names a program.
     PRISMA_SCHEMA_ENGINE_BINARY: process.execPath,
     CHECKPOINT_DISABLE: '1',
     PRISMA_HIDE_UPDATE_MESSAGE: '1',

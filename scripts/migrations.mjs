@@ -1,9 +1,10 @@
-// Writes migrations and looks for drift, with development packages only: Prisma's schema engine as
-// WebAssembly, on throw-away databases that the existing migrations are replayed into (SQLite in
-// memory, PGlite for PostgreSQL). new <name> writes
-// prisma/migrations/{sqlite,postgresql}/<timestamp>_<name>/migration.sql check ends with 2 when
-// migrations and models disagree, for either provider check <url> ends with 2 when that database
-// and the models disagree
+// Writes migrations and detects drift. Runs Prisma's schema engine as WebAssembly on temporary
+// databases to which the existing migrations are applied: SQLite in memory, and PGlite for
+// PostgreSQL. Needs the development packages.
+//
+// - `new <name>` writes prisma/migrations/{sqlite,postgresql}/<timestamp>_<name>/migration.sql.
+// - `check` exits with 2 if the migrations of a provider differ from the models.
+// - `check <url>` exits with 2 if the database differs from the models.
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
@@ -12,7 +13,7 @@ import { bindMigrationAwareSqlAdapterFactory } from '@prisma/driver-adapter-util
 import * as engine from '@prisma/schema-engine-wasm/schema_engine_bg';
 import { PROVIDERS, SCHEMA_PATH, schemaFor } from './schema.mjs';
 
-let starting;
+let engineStart;
 const isMain = import.meta.url === pathToFileURL(process.argv[1] ?? '').href;
 if (isMain) process.exit(await main(...process.argv.slice(2)));
 
@@ -24,8 +25,8 @@ async function main(command, argument) {
       codes.push(report(`${provider}: the migrations`, await driftOfMigrations(provider)));
     return Math.max(...codes);
   }
-  if (command === 'new' && /^[a-z0-9_]+$/.test(argument ?? '')) return write(argument);
-  console.error('Usage: npm run db:new -- <name_in_small_letters> | npm run db:check [-- <database url>]');
+  if (command === 'new' && /^[a-z0-9_]+$/.test(argument ?? '')) return writeMigrations(argument);
+  console.error('Usage: npm run db:new -- <name_in_lower_case> | npm run db:check [-- <database url>]');
   return 64;
 }
 
@@ -36,8 +37,8 @@ function report(subject, drift) {
   return drift === undefined ? 0 : 2;
 }
 
-async function write(name) {
-  const stamp = new Date().toISOString().replace(/\D/g, '').slice(0, 14);
+async function writeMigrations(name) {
+  const timestamp = new Date().toISOString().replace(/\D/g, '').slice(0, 14);
   const drifts = [];
   for (const provider of PROVIDERS) drifts.push({ provider, sql: await driftOfMigrations(provider) });
   for (const { provider, sql } of drifts) {
@@ -45,25 +46,25 @@ async function write(name) {
       report(`${provider}: the migrations`, sql);
       continue;
     }
-    const file = join(folderOf(provider), `${stamp}_${name}`, 'migration.sql');
+    const file = join(folderOf(provider), `${timestamp}_${name}`, 'migration.sql');
     mkdirSync(dirname(file), { recursive: true });
     writeFileSync(file, sql);
-    // The lock file that Prisma's own tools look for.
+    // Prisma's own tools require this lock file.
     writeFileSync(join(folderOf(provider), 'migration_lock.toml'), `provider = "${provider}"\n`);
     console.log(`${provider}: wrote ${file}. Read it before you commit it.`);
   }
   return 0;
 }
 
-/** The SQL that leads from the replayed migrations to the models; undefined when they agree. */
+/** Returns the SQL that changes the result of the migrations to the models, or undefined. */
 export async function driftOfMigrations(provider) {
   return difference(provider, provider === 'sqlite' ? await replayedSqlite() : await replayedPostgresql());
 }
 
-/** The SQL that leads from this database to the models; undefined when they agree. */
+/** Returns the SQL that changes this database to the models, or undefined if they agree. */
 export async function driftOfDatabase(url) {
-  const { parseUrl, PrismaSqlite } = await ourDrivers();
-  const target = parseUrl(url);
+  const { parseDatabaseUrl, PrismaSqlite } = await importDrivers();
+  const target = parseDatabaseUrl(url);
   return difference(
     target.provider,
     target.provider === 'sqlite' ? new PrismaSqlite(target) : await livePostgresql(url),
@@ -71,8 +72,8 @@ export async function driftOfDatabase(url) {
 }
 
 async function difference(provider, factory) {
-  starting ??= startEngine();
-  await starting;
+  engineStart ??= startEngine();
+  await engineStart;
   const content = schemaFor(provider);
   const files = [{ path: SCHEMA_PATH, content }];
   const session = await engine.SchemaEngine.new(
@@ -91,7 +92,7 @@ async function difference(provider, factory) {
   return exitCode === 0 ? undefined : stdout;
 }
 
-/** Once only: a second start would wipe the memory of the first. */
+/** Starts the engine. Call it once: a second start would erase the memory of the first. */
 async function startEngine() {
   const entry = createRequire(import.meta.url).resolve('@prisma/schema-engine-wasm');
   const bytes = readFileSync(join(dirname(entry), 'schema_engine_bg.wasm'));
@@ -101,7 +102,7 @@ async function startEngine() {
 }
 
 async function replayedSqlite() {
-  const { PrismaSqlite } = await ourDrivers();
+  const { PrismaSqlite } = await importDrivers();
   const adapter = await new PrismaSqlite({ path: ':memory:' }).connect();
   for (const sql of scriptsOf('sqlite')) await adapter.executeScript(sql);
   const connect = async () => adapter;
@@ -117,27 +118,27 @@ async function replayedPostgresql() {
 }
 
 /**
- * adapter-pg does not know the catalogue's "char" type (18), which the engine reads: it passes for
- * CHAR(n) (1042).
+ * Returns an adapter for a running database. adapter-pg does not support the type "char" (18) of
+ * the catalog, so the adapter reports it as CHAR(n) (1042).
  */
 async function livePostgresql(connectionString) {
   const [{ default: pg }, { PrismaPg }] = await Promise.all([import('pg'), import('@prisma/adapter-pg')]);
-  class CatalogueReader extends pg.Pool {
+  class CatalogPool extends pg.Pool {
     async query(...query) {
       const result = await super.query(...query);
       for (const field of result.fields ?? []) if (field.dataTypeID === 18) field.dataTypeID = 1042;
       return result;
     }
   }
-  return new PrismaPg(new CatalogueReader({ connectionString }));
+  return new PrismaPg(new CatalogPool({ connectionString }));
 }
 
-async function ourDrivers() {
+async function importDrivers() {
   const [open, adapter] = await Promise.all([
     import('../dist/base/db/open.js'),
     import('../dist/base/db/sqlite-adapter.js'),
   ]);
-  return { parseUrl: open.parseUrl, PrismaSqlite: adapter.PrismaSqlite };
+  return { parseDatabaseUrl: open.parseDatabaseUrl, PrismaSqlite: adapter.PrismaSqlite };
 }
 
 function scriptsOf(provider) {

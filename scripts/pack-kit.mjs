@@ -4,27 +4,29 @@
 import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-const [TO = 'dist-kit'] = process.argv.slice(2);
+const [PACKAGE_FOLDER = 'dist-kit'] = process.argv.slice(2);
 const DEPENDENCIES = ['@noble/hashes', 'asn1js', 'jose'];
 const SOURCE_MAP = /\n\/\/# sourceMappingURL=.*\s*$/;
 
 packKit();
 
 function packKit() {
-  rmSync(TO, { recursive: true, force: true });
+  rmSync(PACKAGE_FOLDER, { recursive: true, force: true });
   for (const file of readdirSync('dist/kit', { recursive: true })) {
     if (!/\.(js|d\.ts)$/.test(file)) continue;
     const text = readFileSync(join('dist/kit', file), 'utf8').replace(SOURCE_MAP, '\n');
     write(join('kit', file), text);
-    if (file.endsWith('.d.ts')) write(join('kit', file.replace(/\.d\.ts$/, '.d.cts')), forCommonJs(text));
+    if (file.endsWith('.d.ts')) write(join('kit', file.replace(/\.d\.ts$/, '.d.cts')), toCommonJsTypes(text));
   }
   write('package.json', `${JSON.stringify(manifest(), null, 2)}\n`);
-  cpSync('docs/kit.md', join(TO, 'README.md'));
-  cpSync('LICENSE', join(TO, 'LICENSE'));
+  cpSync('docs/kit.md', join(PACKAGE_FOLDER, 'README.md'));
+  cpSync('LICENSE', join(PACKAGE_FOLDER, 'LICENSE'));
 }
 
-/** The same types for `require`. The types of jose must be imported as those of an ES module. */
-function forCommonJs(types) {
+/**
+ * Converts type declarations for `require`. TypeScript must import jose's types as an ES module.
+ */
+function toCommonJsTypes(types) {
   return types
     .replace(/(from '\..*?)\.js'/g, "$1.cjs'")
     .replace(
@@ -34,9 +36,9 @@ function forCommonJs(types) {
 }
 
 /**
- * Returns package.json. `import` and `require` load the same modules (Node.js 20.19 can require ES
- * modules): two sets would contain every error class twice. The types exist twice, because
- * TypeScript derives the kind of a module from them.
+ * Returns package.json. `import` and `require` load the same ES modules (possible since Node.js
+ * 20.19), because a second set would contain every error class twice. The types exist twice,
+ * because TypeScript derives the module format from their file name.
  */
 function manifest() {
   const { name, version, license, engines, dependencies } = JSON.parse(readFileSync('package.json', 'utf8'));
@@ -68,7 +70,7 @@ function entry(path) {
 }
 
 function write(path, text) {
-  const file = join(TO, path);
+  const file = join(PACKAGE_FOLDER, path);
   mkdirSync(join(file, '..'), { recursive: true });
   writeFileSync(file, text);
 }

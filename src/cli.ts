@@ -1,21 +1,22 @@
 #!/usr/bin/env node
-/** `signet`: the core of the server from a terminal, with the same settings. */
+/** `signet`: runs functions of the server from a terminal, with the same settings. */
 import { CommanderError } from 'commander';
 import { AppError } from './base/app-error.js';
 import { openBase } from './base/base.js';
 import { ConfigError, loadEnvFile, readConfig } from './base/config.js';
 import { createLog } from './base/log.js';
 import { type Cli, UsageError } from './cli/command.js';
-import { renameOldCommand } from './cli/old-commands.js';
+import { renameDeprecatedCommand } from './cli/deprecated-commands.js';
 import { createProgram } from './cli/program.js';
 import { createCore } from './core/core.js';
 
+/** 64 is EX_USAGE of sysexits.h. */
 const [OK, FAILED, USAGE] = [0, 1, 64];
 
 loadEnvFile();
 process.exitCode = await main(process.argv.slice(2));
 
-async function main(words: string[]): Promise<number> {
+async function main(args: string[]): Promise<number> {
   const services = lazyServices();
   let exitCode = OK;
   const action: Cli['action'] = (work) =>
@@ -26,10 +27,10 @@ async function main(words: string[]): Promise<number> {
     };
   const program = createProgram({ ...services, action });
   try {
-    await program.parseAsync(renameOldCommand(words), { from: 'user' });
+    await program.parseAsync(renameDeprecatedCommand(args), { from: 'user' });
     return exitCode;
   } catch (error) {
-    if (error instanceof CommanderError) return error.exitCode === OK ? OK : USAGE; // commander has printed it
+    if (error instanceof CommanderError) return error.exitCode === OK ? OK : USAGE; // commander has printed the error
     process.stderr.write(`${messageOf(error)}\n`);
     return error instanceof UsageError ? USAGE : FAILED;
   } finally {
@@ -37,24 +38,24 @@ async function main(words: string[]): Promise<number> {
   }
 }
 
-/** Opens nothing until a command needs it, so that `--help` and wrong usage touch nothing. */
+/** Opens the database only when a command needs it, so that `--help` works without one. */
 function lazyServices(): Omit<Cli, 'action'> & { close(): Promise<void> } {
   let opened: ReturnType<Cli['open']> | undefined;
-  let known: ReturnType<typeof readConfig> | undefined;
+  let cachedConfig: ReturnType<typeof readConfig> | undefined;
 
-  return { config, open, input, close };
+  return { config, open, readStdin, close };
 
   function config() {
-    known ??= readConfig();
-    return known;
+    cachedConfig ??= readConfig();
+    return cachedConfig;
   }
 
   function open() {
-    opened ??= build();
+    opened ??= openServices();
     return opened;
   }
 
-  async function build() {
+  async function openServices() {
     const base = await openBase(config(), { log: createLog('error', process.stderr) });
     try {
       return { base, core: await createCore(base) };
@@ -64,7 +65,7 @@ function lazyServices(): Omit<Cli, 'action'> & { close(): Promise<void> } {
     }
   }
 
-  async function input(): Promise<string> {
+  async function readStdin(): Promise<string> {
     const chunks: Buffer[] = [];
     for await (const chunk of process.stdin) chunks.push(chunk as Buffer);
     return Buffer.concat(chunks).toString();
@@ -77,10 +78,10 @@ function lazyServices(): Omit<Cli, 'action'> & { close(): Promise<void> } {
   }
 }
 
-/** Returns the message for the user of the terminal, without a stack trace. */
+/** Returns the message that is printed, without a stack trace. */
 function messageOf(error: unknown): string {
   if (error instanceof ConfigError || error instanceof UsageError) return error.message;
   const { message } = error as Error;
   const fields = error instanceof AppError ? Object.entries(error.fields ?? {}) : [];
-  return [message, ...fields.map(([field, problem]) => `${field}: ${problem}`)].join(' ');
+  return [message, ...fields.map(([field, fieldMessage]) => `${field}: ${fieldMessage}`)].join(' ');
 }

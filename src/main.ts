@@ -15,9 +15,10 @@ import { type Config, ConfigError, loadEnvFile, readConfig } from './base/config
 import { createLog, type Log } from './base/log.js';
 import { createCore } from './core/core.js';
 
-/** Time for pending responses. The stores get a little more. */
-const DRAIN_MS = 10_000;
-const STOP_TIMEOUT_MS = DRAIN_MS + 5000;
+/** Time after which connections with pending responses are closed. */
+const DRAIN_TIMEOUT_MS = 10_000;
+/** Time after which a stopping process exits, even if its stores are still open. */
+const STOP_TIMEOUT_MS = DRAIN_TIMEOUT_MS + 5000;
 const MAX_HEADER_BYTES = 32 * 1024;
 const REQUEST_TIMEOUT_MS = 30_000;
 
@@ -46,7 +47,7 @@ async function serve(config: Config, log: Log): Promise<void> {
   });
   const base = await openBase(config, { log });
   const core = await createCore(base);
-  if (isFirstProcess() && config.bootstrapAdmin) await createAdmin(config.bootstrapAdmin);
+  if (isFirstProcess() && config.bootstrapAdmin) await createFirstAdmin(config.bootstrapAdmin);
   const app = await createApp(base, core);
   const server = createHttpServer(config, app.handle);
   let stopping = false;
@@ -67,22 +68,24 @@ async function serve(config: Config, log: Log): Promise<void> {
     },
     'listening',
   );
-  await offerSetup();
+  await printSetupLink();
 
-  async function createAdmin(admin: { email: string; password: string }): Promise<void> {
+  async function createFirstAdmin(admin: { email: string; password: string }): Promise<void> {
     try {
-      if (await core.bootstrap.bootstrap(admin)) log.info('first administrator created');
+      if (await core.bootstrap.bootstrap(admin)) log.info('created the first administrator');
     } catch (error) {
       if (!(error instanceof AppError) || !error.fields) throw error;
       const errors = Object.entries(error.fields).map(
-        ([field, problem]) => `BOOTSTRAP_ADMIN_${field.toUpperCase()}: ${problem}`,
+        ([field, message]) => `BOOTSTRAP_ADMIN_${field.toUpperCase()}: ${message}`,
       );
       throw new Error(errors.join(' '), { cause: error });
     }
   }
 
-  /** Prints a setup link to the terminal. It must not reach the log. */
-  async function offerSetup(): Promise<void> {
+  /**
+   * Prints a setup link if no administrator exists. To the terminal, because it must not be logged.
+   */
+  async function printSetupLink(): Promise<void> {
     const token = await core.bootstrap.createToken();
     if (!token) return;
     process.stderr.write(
@@ -90,13 +93,13 @@ async function serve(config: Config, log: Log): Promise<void> {
     );
   }
 
-  /** Stops: no new connections, then pending responses, then the stores. */
+  /** Stops accepting connections, waits for pending responses, closes the stores, and exits. */
   async function stop(signal: string): Promise<void> {
-    if (stopping) return; // a terminal and npm may both send it
+    if (stopping) return; // a terminal and npm can both send the signal
     stopping = true;
     log.info({ signal }, 'stopping');
     setTimeout(() => {
-      log.error('a store did not close in time');
+      log.error('a store did not close in time; exiting');
       process.exit(1);
     }, STOP_TIMEOUT_MS).unref();
     await drain(server);
@@ -108,9 +111,9 @@ async function serve(config: Config, log: Log): Promise<void> {
 }
 
 /**
- * Creates an HTTPS server if a certificate is configured. Clients can present certificates; TLS
- * proves possession of the key, and the issuer is checked where it matters. An unknown certificate
- * does not close the connection.
+ * Creates the server: HTTPS if a certificate is configured. Clients can present certificates. TLS
+ * verifies possession of the key; client authentication verifies the issuer. A certificate of an
+ * unknown issuer does not close the connection.
  */
 function createHttpServer({ certificates: { tls } }: Config, handle: RequestListener): Server {
   const options = { maxHeaderSize: MAX_HEADER_BYTES, requestTimeout: REQUEST_TIMEOUT_MS };
@@ -142,14 +145,15 @@ function listen(server: Server, { port, host }: Config): Promise<void> {
 /** Closes the server and waits for pending responses, up to a limit. */
 async function drain(server: Server): Promise<void> {
   const closed = new Promise((resolve) => server.close(resolve));
-  const closing = setInterval(() => server.closeIdleConnections(), 50); // also those that just became idle
-  const deadline = setTimeout(() => server.closeAllConnections(), DRAIN_MS);
+  // Repeated, because connections become idle when their response is sent.
+  const idleTimer = setInterval(() => server.closeIdleConnections(), 50);
+  const deadline = setTimeout(() => server.closeAllConnections(), DRAIN_TIMEOUT_MS);
   await closed;
-  clearInterval(closing);
+  clearInterval(idleTimer);
   clearTimeout(deadline);
 }
 
-/** Finds the port for PORT=0 first, because the issuer must be known before anything is created. */
+/** Replaces PORT=0 by a free port, because the issuer contains it and services need the issuer. */
 async function withFreePort(config: Config): Promise<Config> {
   if (config.port !== 0) return config;
   const probe = createServer();

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { openDatabase } from '../src/base/db/open.js';
 import { VERSION } from '../src/base/version.js';
-import { OLD_COMMANDS } from '../src/cli/old-commands.js';
+import { DEPRECATED_COMMANDS } from '../src/cli/deprecated-commands.js';
 import { startFresh } from './support/fresh-start.js';
 import { run } from './support/server-process.js';
 
@@ -83,11 +83,13 @@ describe('help of the CLI', () => {
 });
 
 describe('old names of commands', () => {
-  test.each(Object.entries(OLD_COMMANDS))('"%s" runs "%s", with a warning', async (old, current) => {
+  test.each(Object.entries(DEPRECATED_COMMANDS))('"%s" runs "%s", with a warning', async (old, current) => {
     const { code, stdout, stderr } = await cli(...old.split(' '), '--help');
     expect(code).toBe(0);
     expect(stdout).toContain(`Usage: signet ${current} `);
-    expect(stderr).toBe(`"signet ${old}" is the old name of "signet ${current}" and will be removed.\n`);
+    expect(stderr).toBe(
+      `"signet ${old}" is deprecated and will be removed in the next release; use "signet ${current}" instead\n`,
+    );
   });
 });
 

@@ -1,4 +1,4 @@
-/** signet account …, signet setup link. */
+/** `signet account …` and `signet setup link`. */
 import type { Command } from 'commander';
 import { randomToken } from '../base/crypto.js';
 import type { Account } from '../core/accounts/accounts.js';
@@ -17,7 +17,7 @@ interface CreateOptions {
   passwordStdin?: boolean;
 }
 
-/** Adds the commands for accounts, and the one for the setup link. */
+/** Adds the commands for accounts and for the setup link. */
 export function addAccountCommands(program: Command, cli: Cli): void {
   const account = program.command('account').description('Manages accounts.');
 
@@ -32,20 +32,20 @@ export function addAccountCommands(program: Command, cli: Cli): void {
     .option('--password-stdin', 'read the password from standard input')
     .action(
       cli.action(async ({ email, name, admin = false, verified = false, passwordStdin }: CreateOptions) => {
-        const fromInput = passwordStdin ? (await cli.input()).replace(/\r?\n$/, '') : undefined;
-        const password = fromInput ?? randomToken(GENERATED_PASSWORD_BYTES);
+        const chosenPassword = passwordStdin ? (await cli.readStdin()).replace(/\r?\n$/, '') : undefined;
+        const password = chosenPassword ?? randomToken(GENERATED_PASSWORD_BYTES);
         const { core } = await cli.open();
         const created = await core.accounts.create({ email, name, password }, systemMeta, {
           role: admin ? 'admin' : 'viewer',
           verified,
         });
         return {
-          json: { ...serialize(created), ...(fromInput === undefined && { password }) },
+          json: { ...serialize(created), ...(chosenPassword === undefined && { password }) },
           text: table([
             ['id', created.id],
             ['email', created.email],
             ['role', created.role],
-            ...(fromInput === undefined ? [['password', `${password}  (shown once)`]] : []),
+            ...(chosenPassword === undefined ? [['password', `${password}  (shown once)`]] : []),
           ]),
         };
       }),
@@ -84,7 +84,9 @@ export function addAccountCommands(program: Command, cli: Cli): void {
 
   const link = account
     .command('link')
-    .description('Links an account to an external issuer and subject. Its tokens then stand for the account.')
+    .description(
+      'Links an account to an external issuer and subject. Tokens with this issuer and subject then authenticate the account.',
+    )
     .summary('Links an account to an external issuer and subject.')
     .requiredOption('--email <address>', 'e-mail address of the account (required)')
     .requiredOption('--issuer <issuer>', 'issuer, as in the `iss` claim of its tokens (required)')
@@ -92,10 +94,10 @@ export function addAccountCommands(program: Command, cli: Cli): void {
     .action(
       cli.action(async ({ email, issuer, subject }: { email: string; issuer: string; subject: string }) => {
         const { core } = await cli.open();
-        const found = await accountOf(core, email);
-        await core.links.linkByAdmin(found, { issuer, subject });
-        const json = { account_id: found.id, issuer, subject };
-        return { json, text: `${found.email} is linked to ${subject} at ${issuer}.` };
+        const target = await requireAccount(core, email);
+        await core.links.linkByAdmin(target, { issuer, subject });
+        const json = { account_id: target.id, issuer, subject };
+        return { json, text: `${target.email} is linked to ${subject} at ${issuer}.` };
       }),
     );
   withExamples(link, 'account link --email ann@example.com --issuer https://idp.example.com --subject 248289761001');
@@ -108,10 +110,10 @@ export function addAccountCommands(program: Command, cli: Cli): void {
     .action(
       cli.action(async (email: string) => {
         const { core } = await cli.open();
-        const found = await accountOf(core, email);
-        await core.mfa.removeLost(found);
-        const text = `${found.email} can sign in with the password alone until a new second factor is set up.`;
-        return { json: { id: found.id, email: found.email }, text };
+        const target = await requireAccount(core, email);
+        await core.mfa.removeLost(target);
+        const text = `${target.email} can sign in with the password alone until a new second factor is set up.`;
+        return { json: { id: target.id, email: target.email }, text };
       }),
     );
   withExamples(resetMfa, 'account reset-mfa ann@example.com');
@@ -136,7 +138,7 @@ export function addAccountCommands(program: Command, cli: Cli): void {
   withExamples(setupLink, 'setup link');
 }
 
-async function accountOf({ accounts }: Pick<Core, 'accounts'>, email: string): Promise<Account> {
+async function requireAccount({ accounts }: Pick<Core, 'accounts'>, email: string): Promise<Account> {
   const account = await accounts.findByEmail(email);
   if (!account) throw new Error(`No account has the e-mail address ${email}.`);
   return account;

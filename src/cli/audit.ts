@@ -1,4 +1,4 @@
-/** signet audit …: the audit log. */
+/** `signet audit …`: reads the audit log. */
 import { type Command, InvalidArgumentError } from 'commander';
 import { AUDIT_ACTIONS } from '../core/audit/events.js';
 import { type Cli, parseLimit, table, withExamples } from './command.js';

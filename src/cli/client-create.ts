@@ -1,10 +1,10 @@
-/** signet client create. */
+/** `signet client create`. */
 import { readFileSync } from 'node:fs';
 import { type Command, Option } from 'commander';
 import type { Client } from '../core/clients/clients.js';
 import { type ClientMetadata, WORKLOAD_AUTH_METHODS } from '../core/clients/metadata.js';
 import { systemMeta } from '../core/request-meta.js';
-import { type Cli, collect, rejectUsage, table, withExamples } from './command.js';
+import { type Cli, collect, table, throwUsageErrors, withExamples } from './command.js';
 
 const AUTH_METHODS = ['client_secret_basic', 'client_secret_post', 'private_key_jwt', 'tls_client_auth', 'none'];
 const CERTIFICATE_OPTIONS = ['subjectDn', 'sanDns', 'sanUri'] as const;
@@ -32,7 +32,7 @@ interface CreateOptions {
 
 /** Adds `signet client create`. */
 export function addClientCreate(client: Command, cli: Cli, serialize: (client: Client) => object): void {
-  const splitGrants = (text: string) => text.split(',').map((grant) => grant.trim());
+  const splitGrantTypes = (text: string) => text.split(',').map((grantType) => grantType.trim());
   const command = client
     .command('create')
     .description('Creates an OAuth client. Its secret is printed once.')
@@ -41,7 +41,7 @@ export function addClientCreate(client: Command, cli: Cli, serialize: (client: C
     .option('--public', 'public client that cannot keep a secret: a browser, mobile or desktop app')
     .option('--first-party', 'skip the consent page')
     .option('--no-pkce', 'do not require PKCE; only for confidential clients that do not support it')
-    .option('--grant-types <types>', 'grant types, separated by commas', splitGrants, [
+    .option('--grant-types <types>', 'grant types, separated by commas', splitGrantTypes, [
       'authorization_code',
       'refresh_token',
     ])
@@ -63,7 +63,7 @@ export function addClientCreate(client: Command, cli: Cli, serialize: (client: C
     .option('--spiffe-id <uri>', 'SPIFFE ID of a workload, which becomes its client_id')
     .action(
       cli.action(async (options: CreateOptions) => {
-        rejectUsage(problemsOf(options));
+        throwUsageErrors(checkOptions(options));
         const { core } = await cli.open();
         const { client: created, secret } = await core.clients.create(
           { metadata: toMetadata(options), firstParty: options.firstParty ?? false, pkceRequired: options.pkce },
@@ -83,7 +83,8 @@ export function addClientCreate(client: Command, cli: Cli, serialize: (client: C
   );
 }
 
-function problemsOf(options: CreateOptions): (string | false | undefined)[] {
+/** Returns a message for each contradiction between the options. */
+function checkOptions(options: CreateOptions): (string | false | undefined)[] {
   const { authMethod, spiffeId, jwksFile, jwksUri, redirectUri, grantTypes, backchannelLogoutUri } = options;
   const methods = spiffeId ? WORKLOAD_AUTH_METHODS : AUTH_METHODS;
   const certificateNames = CERTIFICATE_OPTIONS.filter((name) => options[name]);
@@ -92,9 +93,9 @@ function problemsOf(options: CreateOptions): (string | false | undefined)[] {
       !methods.includes(authMethod) &&
       `--auth-method ${authMethod} is for clients ${spiffeId ? 'without' : 'with'} --spiffe-id`,
     (authMethod === 'tls_client_auth') !== (certificateNames.length === 1) &&
-      '--auth-method tls_client_auth needs exactly one of --subject-dn, --san-dns and --san-uri, and only it can have them',
-    options.public && authMethod !== undefined && authMethod !== 'none' && '--public means --auth-method none',
-    isPublic(options) && !options.pkce && 'a public client needs PKCE: remove --no-pkce',
+      '--auth-method tls_client_auth needs exactly one of --subject-dn, --san-dns and --san-uri; other methods allow none',
+    options.public && authMethod !== undefined && authMethod !== 'none' && '--public requires --auth-method none',
+    isPublic(options) && !options.pkce && 'a public client must use PKCE: remove --no-pkce',
     authMethod === 'private_key_jwt' && !jwksFile && !jwksUri && 'private_key_jwt needs --jwks-file or --jwks-uri',
     grantTypes.includes('authorization_code') &&
       redirectUri.length === 0 &&
@@ -102,13 +103,14 @@ function problemsOf(options: CreateOptions): (string | false | undefined)[] {
     backchannelLogoutUri !== undefined &&
       !URL.canParse(backchannelLogoutUri) &&
       '--backchannel-logout-uri must be an absolute URL',
-    jwksFile !== undefined && jwksProblem(jwksFile),
+    jwksFile !== undefined && checkJwksFile(jwksFile),
   ];
 }
 
 const isPublic = (options: CreateOptions) => options.public || options.authMethod === 'none';
 
-function jwksProblem(path: string): string | undefined {
+/** Returns a message if the file has no public keys, or has private ones. */
+function checkJwksFile(path: string): string | undefined {
   try {
     const { keys } = readJwks(path);
     if (!Array.isArray(keys) || keys.length === 0) return `${path} is not a JWK set: {"keys":[…]}`;

@@ -1,4 +1,4 @@
-/** signet client …: OAuth clients. */
+/** `signet client …`: manages OAuth clients. */
 import type { Command } from 'commander';
 import type { Client } from '../core/clients/clients.js';
 import { systemMeta } from '../core/request-meta.js';
@@ -23,14 +23,12 @@ export function addClientCommands(program: Command, cli: Cli): void {
           json: clients.map(serialize),
           text: table([
             ['CLIENT ID', 'NAME', 'ORIGIN', 'TYPE', 'CREATED'],
-            ...clients.map((one) => [
-              one.id,
-              one.name ?? '',
-              one.origin,
-              [one.secretHash ? 'confidential' : 'no secret', one.firstParty && 'first-party']
-                .filter(Boolean)
-                .join(', '),
-              one.createdAt.toISOString(),
+            ...clients.map(({ id, name, origin, secretHash, firstParty, createdAt }) => [
+              id,
+              name ?? '',
+              origin,
+              [secretHash ? 'confidential' : 'no secret', firstParty && 'first-party'].filter(Boolean).join(', '),
+              createdAt.toISOString(),
             ]),
           ]),
         };
@@ -55,7 +53,7 @@ export function addClientCommands(program: Command, cli: Cli): void {
   const rotateSecret = client
     .command('rotate-secret')
     .argument('<client_id>', 'the client')
-    .description('Replaces the secret of a client. The new one is printed once; the old one is rejected from then on.')
+    .description('Replaces the secret of a client. Prints the new secret once. The old secret stops working.')
     .summary('Replaces the secret of a client.')
     .action(
       cli.action(async (id: string) => {
@@ -72,7 +70,7 @@ export function addClientCommands(program: Command, cli: Cli): void {
   const prune = client
     .command('prune')
     .description(
-      'Deletes unused dynamically registered clients now. The server does the same regularly: see UNUSED_CLIENT_TTL and IDLE_CLIENT_TTL.',
+      'Deletes unused dynamically registered clients now. The server also does this regularly: see UNUSED_CLIENT_TTL and IDLE_CLIENT_TTL.',
     )
     .summary('Deletes unused dynamically registered clients.')
     .option('--dry-run', 'only list the clients that would be deleted')

@@ -1,4 +1,4 @@
-/** The common part of the commands: access to the core, results, and wrong usage. */
+/** The common part of all commands: access to the services, results, and usage errors. */
 import { type Command, InvalidArgumentError } from 'commander';
 import type { Base } from '../base/base.js';
 import type { Config } from '../base/config.js';
@@ -9,33 +9,33 @@ export interface Result {
   json: unknown;
   /** Printed otherwise. */
   text: string;
-  /** Whether the command found a problem: the exit code is 1. */
+  /** Whether the exit code is 1. */
   failed?: boolean;
 }
 
 export interface Cli {
   config(): Config;
-  /** Opens the stores and the core, once. Help and wrong usage do not need them. */
+  /** Opens the database and the core. Later calls return the same ones. */
   open(): Promise<{ base: Base; core: Core }>;
   /** Reads standard input to its end. */
-  input(): Promise<string>;
+  readStdin(): Promise<string>;
   /** Returns an action for commander that prints the result of `work`. */
   action<Parameters extends unknown[]>(
     work: (...parameters: Parameters) => Promise<Result>,
   ): (...parameters: Parameters) => Promise<void>;
 }
 
-/** Thrown for options that do not fit together. The exit code is 64, EX_USAGE of sysexits.h. */
+/** Thrown for options that contradict each other. The exit code is 64. */
 export class UsageError extends Error {
-  constructor(readonly problems: string[]) {
-    super(problems.map((problem) => `error: ${problem}`).join('\n'));
+  constructor(readonly messages: string[]) {
+    super(messages.map((message) => `error: ${message}`).join('\n'));
   }
 }
 
-/** Throws a `UsageError` with all problems, if there are any. Falsy entries are ignored. */
-export function rejectUsage(problems: (string | false | undefined)[]): void {
-  const found = problems.filter((problem): problem is string => Boolean(problem));
-  if (found.length > 0) throw new UsageError(found);
+/** Throws a `UsageError` with all messages, if there are any. Ignores falsy entries. */
+export function throwUsageErrors(results: (string | false | undefined)[]): void {
+  const messages = results.filter((result): result is string => Boolean(result));
+  if (messages.length > 0) throw new UsageError(messages);
 }
 
 /** Collects the values of an option that can be repeated. */
@@ -47,12 +47,12 @@ export function parseLimit(text: string): number {
   return Number(text);
 }
 
-/** Adds examples to the help of a command. Each one is a command line without `signet`. */
+/** Adds examples to the help of a command: command lines without `signet`. */
 export function withExamples(command: Command, ...lines: string[]): Command {
   return command.addHelpText('after', `\nExamples:\n${lines.map((line) => `  $ signet ${line}`).join('\n')}`);
 }
 
-/** Aligns rows in columns. */
+/** Formats rows as text with aligned columns. */
 export function table(rows: string[][]): string {
   const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
   return rows

@@ -1,9 +1,9 @@
-/** signet db …: the database. */
+/** `signet db …`: manages the database. */
 import type { Command } from 'commander';
 import { copyDatabase } from '../base/db/copy.js';
-import { type Cli, rejectUsage, table, withExamples } from './command.js';
+import { type Cli, table, throwUsageErrors, withExamples } from './command.js';
 
-/** Stands for the URL in this setting, which can contain a password. */
+/** An argument that is replaced by the value of this setting, which can contain a password. */
 const FROM_SETTINGS = 'DATABASE_URL';
 
 /** Adds the commands for the database. */
@@ -21,7 +21,7 @@ export function addDatabaseCommands(program: Command, cli: Cli): void {
     .summary('Copies all data into an empty database.')
     .action(
       cli.action(async (from: string, to: string) => {
-        rejectUsage(
+        throwUsageErrors(
           [from, to].map(
             (url) =>
               url !== FROM_SETTINGS &&
@@ -29,12 +29,12 @@ export function addDatabaseCommands(program: Command, cli: Cli): void {
               `a URL on the command line cannot contain a password: use ${FROM_SETTINGS}, PGPASSWORD or ~/.pgpass`,
           ),
         );
-        const urlOf = (word: string) => (word === FROM_SETTINGS ? cli.config().databaseUrl : word);
+        const urlOf = (argument: string) => (argument === FROM_SETTINGS ? cli.config().databaseUrl : argument);
         const models = await copyDatabase(urlOf(from), urlOf(to));
-        const copied = models.filter(({ rows }) => rows > 0);
+        const nonEmpty = models.filter(({ rows }) => rows > 0);
         return {
           json: models,
-          text: table([['MODEL', 'ROWS'], ...copied.map(({ model, rows }) => [model, String(rows)])]),
+          text: table([['MODEL', 'ROWS'], ...nonEmpty.map(({ model, rows }) => [model, String(rows)])]),
         };
       }),
     );

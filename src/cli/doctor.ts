@@ -1,5 +1,5 @@
 /**
- * signet doctor: checks the settings and everything that the server depends on. Changes nothing.
+ * `signet doctor`: checks the settings and everything that the server depends on. Changes nothing.
  */
 import { existsSync, statfsSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -21,10 +21,12 @@ interface CheckResult {
   text: string;
 }
 
-const OLDEST_NODE = [20, 19];
+const MIN_NODE_VERSION = [20, 19];
+/** The oldest version that still gets security fixes. */
+const SUPPORTED_NODE_MAJOR = 22;
 const MIN_FREE_BYTES = 200e6;
 const LOW_FREE_BYTES = 1e9;
-const MAX_SKEW_MS = 2000;
+const MAX_CLOCK_SKEW_MS = 2000;
 const RESPONSE_TIMEOUT_MS = 3000;
 const GROUP_OR_OTHER_BITS = 0o077;
 
@@ -34,7 +36,7 @@ export function addDoctor(program: Command, cli: Cli): void {
     .command('doctor')
     .description('Checks the settings and everything that the server depends on. Exits with 1 if a check fails.')
     .summary('Checks the settings and everything that the server depends on.')
-    // Earlier releases also measured a start, which this option skipped.
+    // Has no effect. In earlier releases, it skipped the measurement of a start.
     .addOption(new Option('--skip-start').hideHelp())
     .action(
       cli.action(async () => {
@@ -49,13 +51,14 @@ export function addDoctor(program: Command, cli: Cli): void {
   withExamples(command, 'doctor', 'doctor --json');
 }
 
-async function checkSettings({ config: read, open }: Cli): Promise<CheckResult[]> {
+/** Checks the settings and, if they are valid, what they refer to. */
+async function checkSettings({ config: readConfig, open }: Cli): Promise<CheckResult[]> {
   let config: Config;
   try {
-    config = read();
+    config = readConfig();
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
-    return error.errors.map((problem) => fail('settings', problem));
+    return error.errors.map((message) => fail('settings', message));
   }
   const results = [
     checkIssuer(config),
@@ -63,9 +66,11 @@ async function checkSettings({ config: read, open }: Cli): Promise<CheckResult[]
     checkSecret(config),
     checkDisk(config),
   ];
-  const stores = await checkDatabase(config);
-  results.push(...stores, ...(await checkRedis(config)), await checkMail(config));
-  if (results.every(({ status }) => status !== 'fail') && stores.some(({ about }) => about === 'clock'))
+  const database = await checkDatabase(config);
+  results.push(...database, ...(await checkRedis(config)), await checkMail(config));
+  // The clock is checked only in a migrated database. Opening another one would migrate it.
+  const isMigrated = database.some(({ about }) => about === 'clock');
+  if (isMigrated && results.every(({ status }) => status !== 'fail'))
     results.push(await checkKeys(open), ...(await checkDefaultResource(config, open)));
   results.push(await checkServer(config));
   return results;
@@ -73,11 +78,12 @@ async function checkSettings({ config: read, open }: Cli): Promise<CheckResult[]
 
 function checkNode(): CheckResult {
   const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
-  const [oldestMajor = 0, oldestMinor = 0] = OLDEST_NODE;
-  if (major < oldestMajor || (major === oldestMajor && minor < oldestMinor))
-    return fail('node', `${process.version} is too old: install 22 or later`);
-  if (major < 22)
-    return warn('node', `${process.version} works, but no longer gets security fixes: install 22 or later`);
+  const [minMajor = 0, minMinor = 0] = MIN_NODE_VERSION;
+  const advice = `install ${SUPPORTED_NODE_MAJOR} or later`;
+  if (major < minMajor || (major === minMajor && minor < minMinor))
+    return fail('node', `${process.version} is too old: ${advice}`);
+  if (major < SUPPORTED_NODE_MAJOR)
+    return warn('node', `${process.version} works, but no longer gets security fixes: ${advice}`);
   return ok('node', process.version);
 }
 
@@ -101,56 +107,60 @@ function checkDisk({ dataDir, databaseUrl }: Config): CheckResult {
   let folder = target.provider === 'sqlite' ? dirname(target.path) : dataDir;
   while (!existsSync(folder)) folder = dirname(folder);
   const { bavail, bsize } = statfsSync(folder);
-  const free = bavail * bsize;
-  const text = `${(free / 1e9).toFixed(1)} GB free at ${folder}`;
-  if (free < MIN_FREE_BYTES) return fail('disk', `${text}: free some space, or writes will fail`);
-  return free < LOW_FREE_BYTES ? warn('disk', `${text}: free some space`) : ok('disk', text);
+  const freeBytes = bavail * bsize;
+  const text = `${(freeBytes / 1e9).toFixed(1)} GB free at ${folder}`;
+  if (freeBytes < MIN_FREE_BYTES) return fail('disk', `${text}: free some space, or writes will fail`);
+  return freeBytes < LOW_FREE_BYTES ? warn('disk', `${text}: free some space`) : ok('disk', text);
 }
 
 async function checkDatabase({ databaseUrl }: Config): Promise<CheckResult[]> {
   const target = parseDatabaseUrl(databaseUrl);
-  const place = target.provider === 'sqlite' ? `SQLite at ${target.path}` : `PostgreSQL at ${new URL(target.url).host}`;
+  const location =
+    target.provider === 'sqlite' ? `SQLite at ${target.path}` : `PostgreSQL at ${new URL(target.url).host}`;
   if (target.provider === 'sqlite' && !existsSync(target.path))
-    return [warn('database', `${place} does not exist yet: the first start creates it`)];
+    return [warn('database', `${location} does not exist yet: the first start creates it`)];
   try {
     const pending = await pendingMigrations(databaseUrl);
     if (pending.length > 0)
       return [
         warn(
           'database',
-          `${place} lacks migrations, which the next start of the server applies: ${pending.join(', ')}`,
+          `${location} lacks migrations, which the next start of the server applies: ${pending.join(', ')}`,
         ),
       ];
     const db = await openDatabase(databaseUrl, { poolSize: 1 });
     try {
-      const differing = await modelsThatDiffer(db);
+      const differing = await findDifferingModels(db);
       if (differing.length > 0)
         return [
           fail(
             'database',
-            `${place} does not match this version in ${differing.join(', ')}: undo manual changes of the schema`,
+            `${location} does not match this version in ${differing.join(', ')}: undo manual changes of the schema`,
           ),
         ];
-      const migrated =
+      const result =
         target.provider === 'sqlite' && isReadableByOthers(target.path)
           ? warn('database', `other users can read ${target.path}: chmod 600 ${target.path}`)
-          : ok('database', `${place}, migrated`);
-      return [migrated, await checkClock(db, target.provider)];
+          : ok('database', `${location}, migrated`);
+      return [result, await checkClock(db, target.provider)];
     } finally {
       await db.$disconnect();
     }
   } catch (error) {
     const { message, code } = error as NodeJS.ErrnoException;
-    return [fail('database', `${place}: ${message || code}; check DATABASE_URL, and that the database is running`)];
+    return [fail('database', `${location}: ${message || code}; check DATABASE_URL, and that the database is running`)];
   }
 }
 
-/** Checks the file and its folder: a restored copy often has the mode that `cp` gave it. */
+/**
+ * Reports whether other users have access to both the file and its folder. A restored copy of the
+ * file often has the default mode of `cp`.
+ */
 const isReadableByOthers = (path: string) =>
-  [path, dirname(path)].every((place) => (statSync(place).mode & GROUP_OR_OTHER_BITS) !== 0);
+  [path, dirname(path)].every((fileOrFolder) => (statSync(fileOrFolder).mode & GROUP_OR_OTHER_BITS) !== 0);
 
-/** Selects a row of every model. The query fails if a table or a column is missing. */
-async function modelsThatDiffer(db: Database): Promise<string[]> {
+/** Selects a row of every model. The query fails if the table or a column is missing. */
+async function findDifferingModels(db: Database): Promise<string[]> {
   const differing: string[] = [];
   for (const model of Object.values(Prisma.ModelName)) {
     const table = (db as unknown as Record<string, { findFirst(): Promise<unknown> }>)[
@@ -163,51 +173,53 @@ async function modelsThatDiffer(db: Database): Promise<string[]> {
 
 async function checkClock(db: Database, provider: 'sqlite' | 'postgresql'): Promise<CheckResult> {
   if (provider === 'sqlite') return ok('clock', 'database clock is in sync');
-  const sentAt = Date.now();
+  const startedAtMs = Date.now();
   const [row] = await db.$queryRaw<
     { ms: number }[]
   >`SELECT (extract(epoch FROM clock_timestamp()) * 1000)::float8 AS ms`;
-  const skewMs = Math.round(Number(row?.ms) - (sentAt + Date.now()) / 2);
-  if (Math.abs(skewMs) > MAX_SKEW_MS)
+  const skewMs = Math.round(Number(row?.ms) - (startedAtMs + Date.now()) / 2);
+  if (Math.abs(skewMs) > MAX_CLOCK_SKEW_MS)
     return fail('clock', `the database clock differs by ${skewMs} ms: synchronize both with the same time server`);
   return ok('clock', `database clock is in sync (${skewMs} ms)`);
 }
 
 async function checkRedis({ redisUrl, databaseUrl, processes }: Config): Promise<CheckResult[]> {
   if (!redisUrl) {
-    const alone = parseDatabaseUrl(databaseUrl).provider === 'sqlite' || processes === 1;
-    return [ok('redis', alone ? 'not used, and not needed' : 'not used: short-lived state is stored in PostgreSQL')];
+    const isSingleProcess = parseDatabaseUrl(databaseUrl).provider === 'sqlite' || processes === 1;
+    return [
+      ok('redis', isSingleProcess ? 'not used, and not needed' : 'not used: short-lived state is stored in PostgreSQL'),
+    ];
   }
   const warnings: string[] = [];
-  const record = (...words: unknown[]) => void warnings.push(String(words.at(-1)));
+  const recordWarning = (...parameters: unknown[]) => void warnings.push(String(parameters.at(-1)));
   const { closeRedis, openRedis } = await import('../base/redis.js');
   try {
-    await closeRedis(await openRedis(redisUrl, { log: { info: () => {}, warn: record } as never }));
+    await closeRedis(await openRedis(redisUrl, { log: { info: () => {}, warn: recordWarning } as never }));
   } catch (error) {
     return [fail('redis', `${(error as Error).message}; check REDIS_URL`)];
   }
   return [warnings[0] ? warn('redis', warnings[0]) : ok('redis', `${new URL(redisUrl).host}, noeviction`)];
 }
 
-/** Connects to the mail server and authenticates. Sends no mail. */
+/** Connects to the mail server and authenticates. Sends no e-mail. */
 async function checkMail({ smtp: server, mailFrom: from, issuer, production, dataDir }: Config): Promise<CheckResult> {
   if (!server && production)
-    return warn('mail', 'SMTP_URL is not set: no mail is sent, so users cannot reset their passwords');
+    return warn('mail', 'SMTP_URL is not set: no e-mail is sent, so users cannot reset their passwords');
   if (!server) return ok('mail', `not sent; see ${join(dataDir, 'outbox')} or ${issuer}/dev/outbox`);
-  const place = `${server.host}:${server.port}`;
-  const slow = sleep(RESPONSE_TIMEOUT_MS, 'ETIMEDOUT', { ref: false });
+  const address = `${server.host}:${server.port}`;
+  const timeout = sleep(RESPONSE_TIMEOUT_MS, 'timeout', { ref: false });
   try {
-    const late = await Promise.race([
+    const timedOut = await Promise.race([
       createSmtp({ server, from, hostname: new URL(issuer).hostname }).verifyConnection(),
-      slow,
+      timeout,
     ]);
-    if (late) return fail('mail', `${place} does not respond: check SMTP_URL and the firewall`);
-    return ok('mail', `${place} accepts mail from ${from.address}`);
+    if (timedOut) return fail('mail', `${address} does not respond: check SMTP_URL and the firewall`);
+    return ok('mail', `${address} accepts mail from ${from.address}`);
   } catch (error) {
     const { reason, smtpCode } = toLoggableError(error);
     return fail(
       'mail',
-      `${place} does not accept mail (${[reason, smtpCode].filter(Boolean).join(' ')}); check SMTP_URL`,
+      `${address} does not accept mail (${[reason, smtpCode].filter(Boolean).join(' ')}); check SMTP_URL`,
     );
   }
 }
@@ -222,7 +234,7 @@ async function checkKeys(open: Cli['open']): Promise<CheckResult> {
   }
 }
 
-/** Without a registered default API, clients silently get opaque tokens. */
+/** Warns if the default API is not registered, because clients then silently get opaque tokens. */
 async function checkDefaultResource({ defaultResource: uri }: Config, open: Cli['open']): Promise<CheckResult[]> {
   if (uri === undefined) return [];
   const { core } = await open();
@@ -234,9 +246,10 @@ async function checkServer({ issuer }: Config): Promise<CheckResult> {
   const url = `${issuer}/.well-known/openid-configuration`;
   try {
     const response = await fetch(url, { signal: AbortSignal.timeout(RESPONSE_TIMEOUT_MS), redirect: 'manual' });
-    if (!response.ok) return fail('server', `${url} responds with ${response.status}: another program listens there`);
+    if (!response.ok)
+      return fail('server', `${url} responds with status ${response.status}: another program listens there`);
     const { issuer: actual } = (await response.json()) as { issuer?: string };
-    if (actual !== issuer) return fail('server', `${url} has the issuer ${actual}: use the same ISSUER here and there`);
+    if (actual !== issuer) return fail('server', `${url} has the issuer ${actual}: use the same ISSUER for both`);
     return ok('server', `${issuer} responds`);
   } catch (error) {
     const { cause, message } = error as Error & { cause?: { code?: string } };

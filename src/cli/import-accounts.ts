@@ -1,4 +1,4 @@
-/** signet account import: accounts of another system, one JSON object per line. */
+/** `signet account import`: creates accounts of another system, one JSON object per line. */
 import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import { z } from 'zod';
@@ -6,7 +6,7 @@ import { AppError } from '../base/app-error.js';
 import type { Accounts } from '../core/accounts/accounts.js';
 import { normalizeEmail } from '../core/accounts/fields.js';
 import { systemMeta } from '../core/request-meta.js';
-import { type Cli, rejectUsage, withExamples } from './command.js';
+import { type Cli, UsageError, withExamples } from './command.js';
 
 const Line = z.strictObject(
   {
@@ -56,35 +56,34 @@ function readText(file: string): string {
   try {
     return readFileSync(file, 'utf8');
   } catch (error) {
-    rejectUsage([`${file} cannot be read: ${(error as Error).message}`]);
-    throw error;
+    throw new UsageError([`${file} cannot be read: ${(error as Error).message}`]);
   }
 }
 
-/** Returns the lines. Throws one `Error` with all problems; messages never repeat a hash. */
+/** Parses and checks all lines. Throws one `Error` with all messages, which never quote a hash. */
 async function readLines(text: string, accounts: Accounts): Promise<NumberedLine[]> {
   const lines: NumberedLine[] = [];
-  const problems: string[] = [];
-  const numberOf = new Map<string, number>();
-  for (const [index, row] of text.split('\n').entries()) {
-    const trimmed = row.trim(); // also removes a byte order mark
+  const errors: string[] = [];
+  const lineNumbersByEmail = new Map<string, number>();
+  for (const [index, line] of text.split('\n').entries()) {
+    const trimmed = line.trim(); // also removes a byte order mark
     if (trimmed === '') continue;
     const number = index + 1;
     const { success, data, error } = Line.safeParse(parseJson(trimmed));
     if (!success) {
-      problems.push(...error.issues.map(({ path, message }) => `Line ${number}: ${[...path, message].join(': ')}`));
+      errors.push(...error.issues.map(({ path, message }) => `Line ${number}: ${[...path, message].join(': ')}`));
       continue;
     }
-    const { passwordHash, ...found } = await accounts.errorsOf(toAccount(data));
-    const invalid = { ...found, ...(passwordHash && { password_hash: passwordHash }) };
-    problems.push(...Object.entries(invalid).map(([field, problem]) => `Line ${number}: ${field}: ${problem}`));
+    const { passwordHash, ...otherErrors } = await accounts.errorsOf(toAccount(data));
+    const fieldErrors = { ...otherErrors, ...(passwordHash && { password_hash: passwordHash }) };
+    errors.push(...Object.entries(fieldErrors).map(([field, message]) => `Line ${number}: ${field}: ${message}`));
     const email = normalizeEmail(data.email);
-    const earlier = numberOf.get(email);
-    if (earlier) problems.push(`Line ${number}: email: Line ${earlier} has the same e-mail address.`);
-    else numberOf.set(email, number);
+    const earlierNumber = lineNumbersByEmail.get(email);
+    if (earlierNumber) errors.push(`Line ${number}: email: Line ${earlierNumber} has the same e-mail address.`);
+    else lineNumbersByEmail.set(email, number);
     lines.push({ ...data, email, number });
   }
-  if (problems.length > 0) throw new Error([...problems, 'No account was created.'].join('\n'));
+  if (errors.length > 0) throw new Error([...errors, 'No account was created.'].join('\n'));
   return lines;
 }
 
@@ -103,7 +102,7 @@ const toAccount = ({ email, name, password_hash }: z.infer<typeof Line>) => ({
   passwordHash: password_hash ?? null,
 });
 
-/** Creates an account. Returns false if the e-mail address has one. */
+/** Creates an account. Returns false if the e-mail address already has an account. */
 async function create(line: NumberedLine, accounts: Accounts): Promise<boolean> {
   if (await accounts.findByEmail(line.email)) return false;
   try {

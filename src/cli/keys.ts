@@ -1,4 +1,4 @@
-/** signet keys …: signing keys. */
+/** `signet keys …`: manages signing keys. */
 import type { Command } from 'commander';
 import { type Cli, table, withExamples } from './command.js';
 
@@ -12,9 +12,9 @@ export function addKeyCommands(program: Command, cli: Cli): void {
     .action(
       cli.action(async () => {
         const { core } = await cli.open();
-        const all = await core.keys.list();
+        const allKeys = await core.keys.list();
         return {
-          json: all.map(({ kid, algorithm, createdAt, signsFrom, retiredAt, expiresAt, signs }) => ({
+          json: allKeys.map(({ kid, algorithm, createdAt, signsFrom, retiredAt, expiresAt, signs }) => ({
             kid,
             algorithm,
             signs,
@@ -25,7 +25,7 @@ export function addKeyCommands(program: Command, cli: Cli): void {
           })),
           text: table([
             ['KID', 'ALGORITHM', 'STAGE', 'SIGNS FROM', 'PUBLISHED UNTIL'],
-            ...all.map((key) => [
+            ...allKeys.map((key) => [
               key.kid,
               key.algorithm,
               stageOf(key),
@@ -41,10 +41,10 @@ export function addKeyCommands(program: Command, cli: Cli): void {
   const rotate = keys
     .command('rotate')
     .description(
-      'Starts a key rotation. New keys are published now and sign after ten minutes. Old keys stay published until their tokens have expired.',
+      'Starts a key rotation. New keys are published now and start to sign after ten minutes. Old keys stay published until their tokens have expired.',
     )
     .summary('Starts a key rotation.')
-    .option('--now', 'sign with the new keys at once and withdraw the old ones, for example after a leak')
+    .option('--now', 'sign with the new keys immediately and withdraw the old ones, for example after a leak')
     .action(
       cli.action(async ({ now = false }: { now?: boolean }) => {
         const { core } = await cli.open();

@@ -1,4 +1,4 @@
-/** Puts the commands together. Parsing, help and suggestions come from commander. */
+/** Defines the program with all commands. commander provides parsing, help and suggestions. */
 import { Command } from 'commander';
 import { VERSION } from '../base/version.js';
 import { addAccountCommands } from './accounts.js';
@@ -10,7 +10,7 @@ import { addDoctor } from './doctor.js';
 import { addKeyCommands } from './keys.js';
 import { addResourceCommands } from './resources.js';
 
-/** Creates the program. Its parse methods throw a `CommanderError` for help and for wrong usage. */
+/** Creates the program. Its parse methods throw a `CommanderError` for help and usage errors. */
 export function createProgram(cli: Cli): Command {
   const program = new Command('signet')
     .description('Manages a Signet installation. Reads the same settings as the server.')
@@ -21,7 +21,7 @@ export function createProgram(cli: Cli): Command {
     .showHelpAfterError('(add --help for more information)')
     .configureHelp({
       showGlobalOptions: true,
-      visibleCommands: (command) => (command.commands.length > 0 ? leavesOf(command) : []),
+      visibleCommands: (command) => (command.commands.length > 0 ? leafCommandsOf(command) : []),
       subcommandTerm: (command) =>
         [pathOf(command), ...command.registeredArguments.map((argument) => `<${argument.name()}>`)].join(' '),
       subcommandDescription: (command) => command.summary() || command.description(),
@@ -42,9 +42,7 @@ export function createProgram(cli: Cli): Command {
   );
 }
 
-/**
- * Rejects `--name --public`, where commander takes the second option for a value, and `--name ''`.
- */
+/** Rejects `--name ''`, and `--name --public`, which commander reads as a name "--public". */
 function rejectMissingValues(command: Command): void {
   for (const [name, value] of Object.entries(command.opts<Record<string, unknown>>())) {
     const option = command.options.find((candidate) => candidate.attributeName() === name);
@@ -53,9 +51,12 @@ function rejectMissingValues(command: Command): void {
   }
 }
 
-const leavesOf = (command: Command): Command[] =>
-  command.commands.flatMap((child) => (child.commands.length > 0 ? leavesOf(child as Command) : [child as Command]));
+/** Returns the commands that can be run, without their groups. */
+const leafCommandsOf = (command: Command): Command[] =>
+  command.commands.flatMap((child) =>
+    child.commands.length > 0 ? leafCommandsOf(child as Command) : [child as Command],
+  );
 
-/** Returns the name with those of its groups: `account create`. */
+/** Returns the name of a command with the names of its groups: `account create`. */
 const pathOf = (command: Command): string =>
   command.parent?.parent ? `${pathOf(command.parent)} ${command.name()}` : command.name();

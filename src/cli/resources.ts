@@ -1,4 +1,4 @@
-/** signet resource …: the APIs that clients can request tokens for. */
+/** `signet resource …`: manages the APIs for which clients can request tokens. */
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { notFound } from '../base/app-error.js';
 import type { Core } from '../core/core.js';
@@ -7,13 +7,13 @@ import { serializeResource } from '../core/resources/representation.js';
 import type { Resource } from '../core/resources/resources.js';
 import type { Scope } from '../core/resources/scope.js';
 import { parseDuration } from '../kit/duration.js';
-import { type Cli, collect, rejectUsage, table, withExamples } from './command.js';
+import { type Cli, collect, table, throwUsageErrors, withExamples } from './command.js';
 
 const BY_SYSTEM = { kind: 'system' } as const;
-/** Stands for the setting ACCESS_TOKEN_TTL. */
+/** The value of `--ttl` for the lifetime in the setting ACCESS_TOKEN_TTL. */
 const DEFAULT_TTL = 'default';
-/** `notes:read=Read your notes.` */
-const SCOPE = /^([^=\s]+)=(.+)$/s;
+/** Matches `notes:read=Read your notes.` */
+const SCOPE_OPTION = /^([^=\s]+)=(.+)$/s;
 
 interface ResourceOptions {
   name?: string;
@@ -41,7 +41,7 @@ export function addResourceCommands(program: Command, cli: Cli): void {
       .requiredOption('--name <name>', 'name shown on the consent page (required)'),
   ).action(
     cli.action(async (identifier: string, options: ResourceOptions) => {
-      rejectUsage(capabilityProblems(options));
+      throwUsageErrors(checkCapabilities(options));
       const { core } = await cli.open();
       const created = await core.resourceRegistry.create(
         {
@@ -77,12 +77,12 @@ export function addResourceCommands(program: Command, cli: Cli): void {
           json: resources.map(serializeResource),
           text: table([
             ['IDENTIFIER', 'NAME', 'TOKENS', 'CLIENTS', 'SCOPES'],
-            ...resources.map((one) => [
-              one.identifier,
-              one.name,
-              tokensOf(one),
-              clientsOf(one),
-              one.scopes.map(({ name }) => name).join(' '),
+            ...resources.map((listed) => [
+              listed.identifier,
+              listed.name,
+              describeTokens(listed),
+              describeClients(listed),
+              listed.scopes.map(({ name }) => name).join(' '),
             ]),
           ]),
         };
@@ -102,9 +102,9 @@ export function addResourceCommands(program: Command, cli: Cli): void {
     .option('--no-unclaimed-agents', 'unclaimed agents cannot request tokens')
     .action(
       cli.action(async (identifier: string, options: ResourceOptions) => {
-        rejectUsage(capabilityProblems(options));
+        throwUsageErrors(checkCapabilities(options));
         const { core } = await cli.open();
-        const { id } = findIn(core, identifier);
+        const { id } = requireResource(core, identifier);
         const { client: clientIds, unclaimedAgents } = options;
         const updated = await core.resourceRegistry.update(
           id,
@@ -137,9 +137,9 @@ export function addResourceCommands(program: Command, cli: Cli): void {
     .action(
       cli.action(async (identifier: string) => {
         const { core } = await cli.open();
-        const found = findIn(core, identifier);
-        await core.resourceRegistry.remove(found.id, BY_SYSTEM, systemMeta);
-        return { json: { identifier: found.identifier, deleted: true }, text: `${found.identifier} is deleted.` };
+        const target = requireResource(core, identifier);
+        await core.resourceRegistry.remove(target.id, BY_SYSTEM, systemMeta);
+        return { json: { identifier: target.identifier, deleted: true }, text: `${target.identifier} is deleted.` };
       }),
     );
   withExamples(remove, 'resource delete https://notes.example/v1');
@@ -164,8 +164,8 @@ const withResourceOptions = (command: Command) =>
     .option('--unclaimed-agents', 'unclaimed agents can request tokens');
 
 function collectScope(text: string, previous: [string, string][] = []): [string, string][] {
-  const [, name, description] = SCOPE.exec(text) ?? [];
-  if (!name || !description) throw new InvalidArgumentError('Write it like read="Read your files.".');
+  const [, name, description] = SCOPE_OPTION.exec(text) ?? [];
+  if (!name || !description) throw new InvalidArgumentError('Must have the form read="Read your files.".');
   return [...previous, [name, description]];
 }
 
@@ -176,9 +176,12 @@ function parseTtl(text: string): number | typeof DEFAULT_TTL {
   return seconds;
 }
 
-function capabilityProblems(options: ResourceOptions): (string | false)[] {
+/** Returns a message for each capability that is not one of the scopes. */
+function checkCapabilities(options: ResourceOptions): (string | false)[] {
   const names = scopesOf(options).map(({ name }) => name);
-  return (options.capability ?? []).map((name) => !names.includes(name) && `--capability ${name} is not a given scope`);
+  return (options.capability ?? []).map(
+    (name) => !names.includes(name) && `--capability ${name} must be defined by --scope or --extra-scope`,
+  );
 }
 
 function scopesOf({ scope = [], extraScope = [], capability = [] }: ResourceOptions): Scope[] {
@@ -193,32 +196,32 @@ function scopesOf({ scope = [], extraScope = [], capability = [] }: ResourceOpti
   return [...scope.map(toScope(true)), ...extraScope.map(toScope(false))];
 }
 
-function findIn({ resources }: Core, identifier: string): Resource {
+function requireResource({ resources }: Core, identifier: string): Resource {
   const resource = resources.find(identifier);
   if (!resource) throw notFound('No API has this identifier.');
   return resource;
 }
 
-/** Describes an API. Unknown clients are only noted, because a client can be registered later. */
+/** Describes an API. An unknown client is not an error, because it can be registered later. */
 async function describe({ clients }: Core, resource: Resource) {
-  const found = await Promise.all(resource.clientIds.map((id) => clients.find(id)));
-  const unknown = resource.clientIds.filter((_, index) => !found[index]);
+  const listedClients = await Promise.all(resource.clientIds.map((id) => clients.find(id)));
+  const unknownIds = resource.clientIds.filter((_, index) => !listedClients[index]);
   return {
     json: serializeResource(resource),
     text: table([
       ['identifier', resource.identifier],
       ['name', resource.name],
       ['scopes', resource.scopes.map(({ name }) => name).join(' ')],
-      ['tokens', tokensOf(resource)],
-      ['clients', clientsOf(resource)],
-      ...unknown.map((id) => ['unknown', `${id}: no such client exists yet`]),
+      ['tokens', describeTokens(resource)],
+      ['clients', describeClients(resource)],
+      ...unknownIds.map((id) => ['unknown', `${id}: this client does not exist yet`]),
     ]),
   };
 }
 
-function tokensOf({ accessTokenFormat: format, accessTokenTtlSeconds: seconds }: Resource): string {
+function describeTokens({ accessTokenFormat: format, accessTokenTtlSeconds: seconds }: Resource): string {
   return seconds === undefined ? format : `${format} ${seconds}s`;
 }
 
-const clientsOf = ({ openToAllClients, clientIds }: Resource) =>
+const describeClients = ({ openToAllClients, clientIds }: Resource) =>
   openToAllClients ? 'all' : `${clientIds.length} listed`;

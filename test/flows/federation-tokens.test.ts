@@ -89,8 +89,8 @@ describe.each(stores)('a stored provider token on $name', (store) => {
     const again = await signInWithAcme(new Browser(server.origin), atAcme, user.email!);
     expect(again.url.pathname).toBe('/account');
 
-    const { id, hasStoredToken } = await linkOf(user.email!);
-    expect(hasStoredToken).toBe(true);
+    const { id, hasStoredTokens } = await linkOf(user.email!);
+    expect(hasStoredTokens).toBe(true);
     const first = await readToken(id, await accessTokenOf(user.email!));
     expect(first.json).toMatchObject({ token_type: 'bearer', scope: 'openid profile email offline_access' });
     expect(await fetchEmail(first.json.access_token)).toBe(user.email);
@@ -162,7 +162,7 @@ describe.each(stores)('a stored provider token on $name', (store) => {
     await signInWithProvider(browser, id);
     const link = await linkOf(providers[id].user.email!);
     const { status, json } = await readToken(link.id, await accessTokenOf(providers[id].user.email!));
-    if (id === 'linkedin') return expect([status, link.hasStoredToken]).toEqual([404, false]);
+    if (id === 'linkedin') return expect([status, link.hasStoredTokens]).toEqual([404, false]);
     expect([status, json.scope]).toEqual([200, expected.scope]);
     const { html } = await browser.open('/account/security');
     expect(html).toContain(`Apps can act for you at ${id === 'github' ? 'GitHub' : 'Google'}`);

@@ -280,7 +280,7 @@ describe('user APIs', () => {
     };
     const { identities, links } = server.core;
     await server.base.db.$transaction((tx) => identities.link(account, externalLogin, undefined, systemMeta, tx));
-    const link = (await links.list(account.id)).find(({ hasStoredToken }) => hasStoredToken)!;
+    const link = (await links.list(account.id)).find(({ hasStoredTokens }) => hasStoredTokens)!;
     const path = `/api/v1/auth/links/${link.id}/token`;
     const statuses = new Set<number>();
     for (const [name, kind] of [...everyKind({ onPages: true }), ...Object.entries(admin.otherCredentials)]) {

@@ -4,6 +4,7 @@ import { createHash, randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { SignJWT } from 'jose';
 import type { Base } from '../../src/base/base.js';
+import type { BuiltInProviderId } from '../../src/base/config/built-in-providers.js';
 import type { Browser, Page } from './browser.js';
 import { generateSigningPair } from './external-issuer.js';
 import { bodyOf, openHttpServer } from './http-server.js';
@@ -19,7 +20,7 @@ export interface ExternalUser {
 }
 
 export interface FakeProvider {
-  kind: 'github' | 'google' | 'linkedin';
+  kind: BuiltInProviderId;
   issuer: string;
   user: ExternalUser;
   /** Handlers by path that replace those of the provider. */

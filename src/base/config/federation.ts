@@ -1,36 +1,45 @@
-/** Federation: the external providers with which users can sign in. */
+/** Settings of federation: the external providers with which users can sign in. */
 import { z } from 'zod';
 import { isSecureUrl } from '../../kit/loopback.js';
 import { defineTopic } from './base-config.js';
+import {
+  BUILT_IN_PROVIDER_IDS,
+  BUILT_IN_PROVIDERS,
+  type BuiltInProvider,
+  type BuiltInProviderId,
+} from './built-in-providers.js';
 import { renameDeprecatedMembers } from './deprecated-names.js';
-import { list, optional, parsed, secret, string } from './setting.js';
-import type { Values } from './topic.js';
+import { list, optional, parsed, type Setting, secret, string } from './setting.js';
+import type { CheckResult, Values } from './topic.js';
 
 export interface ProviderSettings {
-  kind: 'github' | 'google' | 'linkedin' | 'oidc';
-  /** In our URLs: `github`. */
+  kind: BuiltInProviderId | 'oidc';
+  /** Identifies the provider in our URLs: `github`. */
   id: string;
-  /** On the button. */
+  /** The name on the button. */
   name: string;
-  /** Its issuer. Users are identified by it and by their subject. */
+  /**
+   * Identifies a user together with the subject. The `issuer` of an OpenID provider. For a provider
+   * that supports only OAuth 2.0, a URL that must never change.
+   */
   issuer: string;
   clientId: string;
   /** Undefined for a public client. */
   clientSecret?: string | undefined;
   /**
-   * Domains whose e-mail addresses this provider can verify. `ALL_DOMAINS` for github.com only.
+   * Domains for which this provider is authoritative: it can verify their e-mail addresses.
+   * `ALL_DOMAINS` for github.com only.
    */
   emailDomains: string[];
   /** Scopes that are requested in addition to those for sign-in, separated by spaces. */
-  moreScope: string;
+  additionalScope: string;
   /** Whether the provider's tokens are stored. */
   storesTokens: boolean;
 }
 
-/** Not a valid domain name. */
+/** Stands for all domains. It is not a valid domain name, so it cannot be configured. */
 export const ALL_DOMAINS = '*';
 
-const BUILT_IN = ['github', 'google', 'linkedin'] as const;
 /** RFC 6749, section 3.3. */
 const SCOPE = /^[\x21\x23-\x5b\x5d-\x7e]+( [\x21\x23-\x5b\x5d-\x7e]+)*$/;
 
@@ -49,29 +58,12 @@ const OidcProvider = z.strictObject({
 });
 
 const settings = {
-  githubClientId: optional('GITHUB_CLIENT_ID', 'GitHub OAuth client ID. Requires GITHUB_CLIENT_SECRET.'),
-  githubClientSecret: secret('GITHUB_CLIENT_SECRET', 'GitHub OAuth client secret.'),
+  ...builtInSettings(),
   githubUrl: string('GITHUB_URL', 'https://github.com', 'URL of GitHub, or of a GitHub Enterprise Server.'),
-  githubScope: optional(
-    'GITHUB_SCOPE',
-    'More scopes to request, separated by spaces, such as public_repo gist. Requires github in FEDERATION_STORE_TOKENS.',
-  ),
-  googleClientId: optional('GOOGLE_CLIENT_ID', 'Google OAuth client ID. Requires GOOGLE_CLIENT_SECRET.'),
-  googleClientSecret: secret('GOOGLE_CLIENT_SECRET', 'Google OAuth client secret.'),
-  googleScope: optional(
-    'GOOGLE_SCOPE',
-    'More scopes to request, such as https://www.googleapis.com/auth/calendar.readonly. Requires google in FEDERATION_STORE_TOKENS.',
-  ),
-  linkedinClientId: optional('LINKEDIN_CLIENT_ID', 'LinkedIn OAuth client ID. Requires LINKEDIN_CLIENT_SECRET.'),
-  linkedinClientSecret: secret('LINKEDIN_CLIENT_SECRET', 'LinkedIn OAuth client secret.'),
-  linkedinScope: optional(
-    'LINKEDIN_SCOPE',
-    'More scopes to request, such as w_member_social. Requires linkedin in FEDERATION_STORE_TOKENS.',
-  ),
   oidcProviders: parsed(parseOidcProviders, {
     variable: 'OIDC_PROVIDERS',
     description:
-      'More OpenID providers with which users can sign in. `email_domains` lists the domains whose e-mail addresses the provider can verify.',
+      'More OpenID providers with which users can sign in. `email_domains`: domains for which the provider is authoritative, because it manages their e-mail addresses.',
     type: 'JSON: [{"id":"acme","name":"Acme","issuer":"https://id.acme.example","client_id":"…","client_secret":"…","email_domains":["acme.example"],"scope":"calendar.read"}]',
     isSecret: true,
   }),
@@ -81,48 +73,37 @@ const settings = {
   ),
   storeTokens: list(
     'FEDERATION_STORE_TOKENS',
-    'Providers whose access and refresh tokens are stored, encrypted: github, google, linkedin, or ids of OIDC_PROVIDERS.',
+    `Providers whose access and refresh tokens are stored, encrypted: ${BUILT_IN_PROVIDER_IDS.join(', ')}, or ids of OIDC_PROVIDERS.`,
   ),
 };
+
+type FederationValues = Values<typeof settings>;
 
 export const federation = defineTopic({
   title: 'Sign-in with external providers',
   settings,
   resolve: (values) => ({
-    /** In the order of the buttons. */
-    providers: providersOf(values),
+    /** In the order of their buttons. */
+    providers: configuredProviders(values),
     /** Redirect URIs that the JSON callbacks accept. */
     federationRedirectUris: values.federationRedirectUris,
   }),
   check(values, { providers, issuer: ownIssuer }) {
-    const ids = values.oidcProviders.map(({ id }) => id);
+    const oidcIds = values.oidcProviders.map(({ id }) => id);
     const issuers = providers.map(({ issuer }) => normalize(issuer));
-    const known = providers.map(({ id }) => id);
+    const configuredIds = providers.map(({ id }) => id);
     return [
-      ...BUILT_IN.flatMap((id) => {
-        const variable = id.toUpperCase();
-        const [clientId, clientSecret] = [values[`${id}ClientId`], values[`${id}ClientSecret`]];
-        const scope = values[`${id}Scope`];
-        return [
-          Boolean(clientId) !== Boolean(clientSecret) &&
-            `${variable}_CLIENT_ID and ${variable}_CLIENT_SECRET must be set together`,
-          scope && !SCOPE.test(scope) && `${variable}_SCOPE is not valid; allowed: scopes separated by single spaces`,
-          // Without stored tokens, users would consent to scopes that nothing uses.
-          scope &&
-            !values.storeTokens.includes(id) &&
-            `${variable}_SCOPE has no effect without stored tokens: add ${id} to FEDERATION_STORE_TOKENS, or remove the scopes`,
-        ];
-      }),
+      ...BUILT_IN_PROVIDERS.flatMap((provider) => checkBuiltIn(provider, values)),
       !isIssuer(values.githubUrl) && 'GITHUB_URL is not valid; allowed: a URL such as https://github.example.com',
-      ids.some((id) => (BUILT_IN as readonly string[]).includes(id)) &&
-        `OIDC_PROVIDERS contains a reserved id: ${BUILT_IN.join(', ')}`,
-      new Set(ids).size < ids.length && 'OIDC_PROVIDERS contains an id twice',
+      oidcIds.some((id) => (BUILT_IN_PROVIDER_IDS as readonly string[]).includes(id)) &&
+        `OIDC_PROVIDERS contains a reserved id: ${BUILT_IN_PROVIDER_IDS.join(', ')}`,
+      new Set(oidcIds).size < oidcIds.length && 'OIDC_PROVIDERS contains an id twice',
       new Set(issuers).size < issuers.length && 'OIDC_PROVIDERS contains an issuer twice',
       issuers.includes(normalize(ownIssuer)) && 'OIDC_PROVIDERS contains our own ISSUER; allowed: other issuers',
       ...values.storeTokens.map(
         (id) =>
-          !known.includes(id) &&
-          `FEDERATION_STORE_TOKENS contains "${id}"; allowed: ${known.join(', ') || 'nothing, because no provider is configured'}`,
+          !configuredIds.includes(id) &&
+          `FEDERATION_STORE_TOKENS contains "${id}"; allowed: ${configuredIds.join(', ') || 'nothing, because no provider is configured'}`,
       ),
       ...values.federationRedirectUris.map(
         (uri) =>
@@ -133,7 +114,44 @@ export const federation = defineTopic({
   },
 });
 
-/** Parses OIDC_PROVIDERS. Errors never repeat a value, because some are secret. */
+/** Returns the settings that all built-in providers have. */
+function builtInSettings() {
+  const settings = BUILT_IN_PROVIDERS.flatMap(({ id, name, exampleScope }): [string, Setting<string | undefined>][] => {
+    const prefix = id.toUpperCase();
+    return [
+      [`${id}ClientId`, optional(`${prefix}_CLIENT_ID`, `${name} OAuth client ID. Requires ${prefix}_CLIENT_SECRET.`)],
+      [`${id}ClientSecret`, secret(`${prefix}_CLIENT_SECRET`, `${name} OAuth client secret.`)],
+      [
+        `${id}Scope`,
+        optional(
+          `${prefix}_SCOPE`,
+          `More scopes to request, separated by spaces, such as ${exampleScope}. Requires ${id} in FEDERATION_STORE_TOKENS.`,
+        ),
+      ],
+    ];
+  });
+  return Object.fromEntries(settings) as Record<
+    `${BuiltInProviderId}${'ClientId' | 'ClientSecret' | 'Scope'}`,
+    Setting<string | undefined>
+  >;
+}
+
+function checkBuiltIn({ id }: BuiltInProvider, values: FederationValues): CheckResult[] {
+  const prefix = id.toUpperCase();
+  const [clientId, clientSecret] = [values[`${id}ClientId`], values[`${id}ClientSecret`]];
+  const scope = values[`${id}Scope`];
+  return [
+    Boolean(clientId) !== Boolean(clientSecret) &&
+      `${prefix}_CLIENT_ID and ${prefix}_CLIENT_SECRET must be set together`,
+    scope && !SCOPE.test(scope) && `${prefix}_SCOPE is not valid; allowed: scopes separated by single spaces`,
+    // Without stored tokens, users would consent to scopes that nothing uses.
+    scope &&
+      !values.storeTokens.includes(id) &&
+      `${prefix}_SCOPE has no effect without stored tokens: add ${id} to FEDERATION_STORE_TOKENS, or remove the scopes`,
+  ];
+}
+
+/** Parses OIDC_PROVIDERS. The messages of its errors quote no value, because some are secret. */
 function parseOidcProviders(text: string): OidcProvider[] {
   let value: unknown;
   try {
@@ -146,31 +164,40 @@ function parseOidcProviders(text: string): OidcProvider[] {
   if (result.success) return result.data;
   const { path, message } = result.error.issues[0]!;
   const [entry, ...members] = path;
-  const place = typeof entry === 'number' ? `in entry ${entry + 1}, ${members.join('.')}` : 'it';
-  throw new Error(`is not valid: ${place.trimEnd()} ${message}`);
+  const location = typeof entry === 'number' ? `in entry ${entry + 1}, ${members.join('.')}` : 'it';
+  throw new Error(`is not valid: ${location.trimEnd()} ${message}`);
 }
 
-function providersOf(values: Values<typeof settings>): ProviderSettings[] {
-  const builtIn = (kind: (typeof BUILT_IN)[number], name: string, issuer: string, emailDomains: string[] = []) => {
-    const [clientId, clientSecret] = [values[`${kind}ClientId`], values[`${kind}ClientSecret`]];
-    const moreScope = values[`${kind}Scope`] ?? '';
-    return clientId ? [{ kind, id: kind, name, issuer, clientId, clientSecret, emailDomains, moreScope }] : [];
-  };
-  const github = `${values.githubUrl.replace(/\/+$/, '')}/login/oauth`;
-  const isPublicGithub = URL.parse(github)?.origin === 'https://github.com';
-  return [
-    ...builtIn('google', 'Google', 'https://accounts.google.com'),
-    ...builtIn('github', 'GitHub', github, isPublicGithub ? [ALL_DOMAINS] : []),
-    ...builtIn('linkedin', 'LinkedIn', 'https://www.linkedin.com/oauth'),
-    ...values.oidcProviders.map(({ client_id, client_secret, email_domains, scope, ...rest }) => ({
-      kind: 'oidc' as const,
-      ...rest,
-      clientId: client_id,
-      clientSecret: client_secret,
-      emailDomains: email_domains,
-      moreScope: scope,
-    })),
-  ].map((provider) => ({ ...provider, storesTokens: values.storeTokens.includes(provider.id) }));
+/** Returns the built-in providers that have a client ID, and then those of OIDC_PROVIDERS. */
+function configuredProviders(values: FederationValues): ProviderSettings[] {
+  const builtIn = BUILT_IN_PROVIDERS.flatMap((provider) => {
+    const { id, name } = provider;
+    const [clientId, clientSecret] = [values[`${id}ClientId`], values[`${id}ClientSecret`]];
+    if (!clientId) return [];
+    const common = { kind: id, id, name, clientId, clientSecret, additionalScope: values[`${id}Scope`] ?? '' };
+    if (provider.id === 'github') return [{ ...common, ...githubServer(values.githubUrl) }];
+    return [{ ...common, issuer: provider.issuer, emailDomains: [] }];
+  });
+  const oidc = values.oidcProviders.map(({ client_id, client_secret, email_domains, scope, ...rest }) => ({
+    kind: 'oidc' as const,
+    ...rest,
+    clientId: client_id,
+    clientSecret: client_secret,
+    emailDomains: email_domains,
+    additionalScope: scope,
+  }));
+  return [...builtIn, ...oidc].map((provider) => ({
+    ...provider,
+    storesTokens: values.storeTokens.includes(provider.id),
+  }));
+}
+
+/**
+ * Only github.com is authoritative for e-mail addresses; see core/federation/providers/github.ts.
+ */
+function githubServer(url: string): Pick<ProviderSettings, 'issuer' | 'emailDomains'> {
+  const issuer = `${url.replace(/\/+$/, '')}/login/oauth`;
+  return { issuer, emailDomains: URL.parse(issuer)?.origin === 'https://github.com' ? [ALL_DOMAINS] : [] };
 }
 
 function isIssuer(text: string): boolean {

@@ -1,6 +1,6 @@
 /**
- * The authorization code flow with external providers. Their tokens are used to read the user's
- * profile and discarded, unless the settings ask to store them.
+ * Runs the authorization code flow with external providers. Reads the user's profile with their
+ * tokens, and then discards the tokens, unless FEDERATION_STORE_TOKENS names the provider.
  */
 import type { Configuration, TokenEndpointResponse } from 'openid-client';
 import { upstreamInvalid, upstreamUnavailable } from '../../base/app-error.js';
@@ -11,11 +11,18 @@ import { clip } from '../../base/text.js';
 import { type ExternalIdentity, isSubject } from '../identities/identities.js';
 import type { ReceivedTokens } from '../identities/token-vault.js';
 import { createProviderDiscovery } from './discovery.js';
-import { type Client, isFailure, isRefreshRefused, loggableError, providerErrorOf, toAppError } from './errors.js';
+import {
+  isRefreshTokenRejected,
+  isTemporaryStatus,
+  type OpenIdClient,
+  providerErrorOf,
+  toAppError,
+  toLoggableError,
+} from './errors.js';
 import type { Claims, ExternalLogin, Provider } from './provider.js';
 
-/** The values that bind a response to the browser that started the login. */
-export interface LoginState {
+/** The values that bind a response of the provider to the browser that started the login. */
+export interface BrowserBinding {
   redirectUri: string;
   state: string;
   verifier: string;
@@ -24,7 +31,7 @@ export interface LoginState {
 
 /** Options of an authorization request. */
 export interface AuthorizationOptions {
-  /** Asks for consent, even if it was given before. */
+  /** Whether the provider must ask for consent, even if the user has given it before. */
   consent?: boolean | undefined;
 }
 
@@ -36,7 +43,7 @@ export interface AuthorizationCode {
 }
 
 interface Deps {
-  server: HttpClient;
+  httpClient: HttpClient;
   requestJson: JsonClient;
   clock: Clock;
   log: Log;
@@ -44,17 +51,19 @@ interface Deps {
 
 /** Longer lifetimes are treated as unknown. */
 const MAX_LIFETIME_SECONDS = 10 * 365 * DAY_SECONDS;
-/** RFC 6749, appendix A.12. A library would repeat an invalid header value in its error. */
+/** RFC 6749, appendix A.12. An HTTP library quotes an invalid header value in its error. */
 const ACCESS_TOKEN = /^[\x20-\x7e]+$/;
 
-type Tokens = Awaited<ReturnType<typeof import('openid-client').authorizationCodeGrant>>;
+type TokenResponse = Awaited<ReturnType<typeof import('openid-client').authorizationCodeGrant>>;
 
 export type CodeFlow = ReturnType<typeof createCodeFlow>;
 
-export function createCodeFlow({ server, requestJson, clock, log }: Deps) {
-  const { configurationOf, renewalConfigurationOf } = createProviderDiscovery({ server, clock });
+/** Creates the flow. It is the same for all providers. */
+/** Creates the flow. It is the same for all providers. */
+export function createCodeFlow({ httpClient, requestJson, clock, log }: Deps) {
+  const { configurationOf, refreshConfigurationOf } = createProviderDiscovery({ httpClient, clock });
 
-  return { authorizationUrl, handleCallback, exchangeCode, renew, revoke };
+  return { authorizationUrl, handleCallback, exchangeCode, refresh, revoke };
 
   /**
    * Returns the authorization URL. Throws `AppError` `upstream_unavailable` or
@@ -62,7 +71,7 @@ export function createCodeFlow({ server, requestJson, clock, log }: Deps) {
    */
   async function authorizationUrl(
     provider: Provider,
-    { redirectUri, state, verifier, nonce }: LoginState,
+    { redirectUri, state, verifier, nonce }: BrowserBinding,
     { consent }: AuthorizationOptions = {},
   ): Promise<string> {
     return withErrorMapping(provider, async (client) => {
@@ -75,7 +84,7 @@ export function createCodeFlow({ server, requestJson, clock, log }: Deps) {
           code_challenge_method: 'S256',
         }),
         ...(usesNonce(provider) && { nonce }),
-        ...(provider.storesTokens && provider.offlineParams),
+        ...(provider.storesTokens && provider.refreshTokenParameters),
         ...(consent && { prompt: 'consent' }),
       });
       return url.href;
@@ -87,54 +96,57 @@ export function createCodeFlow({ server, requestJson, clock, log }: Deps) {
    * user denied the request, `invalid_credentials` if the code is invalid, `upstream_unavailable`,
    * or `upstream_invalid_response`, also for a response of another issuer.
    */
-  async function handleCallback(provider: Provider, query: string, binding: LoginState): Promise<ExternalLogin> {
-    return withCodeErrors(provider, async (client) => {
+  async function handleCallback(provider: Provider, query: string, binding: BrowserBinding): Promise<ExternalLogin> {
+    return withCodeErrorMapping(provider, async (client) => {
       const configuration = await configurationOf(provider);
       const tokens = await client.authorizationCodeGrant(configuration, new URL(`${binding.redirectUri}?${query}`), {
         expectedState: binding.state,
         ...(usesPkce(provider) && { pkceCodeVerifier: binding.verifier }),
         ...(usesNonce(provider) && { expectedNonce: binding.nonce }),
-        idTokenExpected: !provider.endpoints,
+        idTokenExpected: !provider.oauthEndpoints,
       });
       return toExternalLogin(provider, configuration, tokens, provider.scope);
     });
   }
 
-  /** Exchanges a code that an app received. The app has checked state and nonce itself. */
+  /**
+   * Exchanges a code that an app received. Throws like `handleCallback`. The app must check state
+   * and nonce itself.
+   */
   async function exchangeCode(
     provider: Provider,
     { code, redirectUri, codeVerifier }: AuthorizationCode,
   ): Promise<ExternalLogin> {
-    return withCodeErrors(provider, async (client) => {
+    return withCodeErrorMapping(provider, async (client) => {
       const configuration = await configurationOf(provider);
       const tokens = await client.genericGrantRequest(configuration, 'authorization_code', {
         code,
         redirect_uri: redirectUri,
         ...(codeVerifier && { code_verifier: codeVerifier }),
       });
-      return toExternalLogin(provider, configuration, tokens as Tokens);
+      return toExternalLogin(provider, configuration, tokens as TokenResponse);
     });
   }
 
   /**
    * Refreshes the tokens of a user. Returns `rejected` if the refresh token is no longer valid.
-   * Throws `AppError` `upstream_unavailable`, after which the token can be tried again, or
+   * Throws `AppError` `upstream_unavailable`, after which the caller can retry, or
    * `upstream_invalid_response`.
    */
-  async function renew(
+  async function refresh(
     provider: Provider,
     { subject }: ExternalIdentity,
     refreshToken: string,
   ): Promise<ReceivedTokens | 'rejected'> {
     return withErrorMapping(provider, async (client) => {
       try {
-        const tokens = await client.refreshTokenGrant(await renewalConfigurationOf(provider), refreshToken);
+        const tokens = await client.refreshTokenGrant(await refreshConfigurationOf(provider), refreshToken);
         const claims = tokens.claims();
         // The subject must not change (OpenID Connect Core, section 12.2).
         if (claims && claims.sub !== subject) throw upstreamInvalid('it returned tokens of another user');
-        return tokensIn(provider, tokens);
+        return toReceivedTokens(provider, tokens);
       } catch (error) {
-        if (isRefreshRefused(error)) return 'rejected';
+        if (isRefreshTokenRejected(error)) return 'rejected';
         throw error;
       }
     });
@@ -150,40 +162,45 @@ export function createCodeFlow({ server, requestJson, clock, log }: Deps) {
     });
   }
 
-  function tokensIn({ listsByComma }: Provider, tokens: TokenEndpointResponse): ReceivedTokens {
-    const { access_token: accessToken, refresh_token: refreshToken, token_type: tokenType, expires_in: life } = tokens;
-    if (!ACCESS_TOKEN.test(accessToken)) throw upstreamInvalid('its access token is invalid');
+  function toReceivedTokens({ commaSeparatedScopes }: Provider, tokens: TokenEndpointResponse): ReceivedTokens {
+    const { access_token, refresh_token, token_type, expires_in, scope } = tokens;
+    if (!ACCESS_TOKEN.test(access_token)) throw upstreamInvalid('its access token is invalid');
+    const lifetimeIsKnown = expires_in !== undefined && expires_in < MAX_LIFETIME_SECONDS;
     return {
-      accessToken,
-      refreshToken: refreshToken || undefined,
-      tokenType,
-      scope: listsByComma ? tokens.scope?.replaceAll(',', ' ') : tokens.scope,
-      expiresAt: life !== undefined && life < MAX_LIFETIME_SECONDS ? addSeconds(clock.now(), life) : undefined,
+      accessToken: access_token,
+      refreshToken: refresh_token || undefined,
+      tokenType: token_type,
+      scope: commaSeparatedScopes ? scope?.replaceAll(',', ' ') : scope,
+      expiresAt: lifetimeIsKnown ? addSeconds(clock.now(), expires_in) : undefined,
     };
   }
 
-  /** @param requestedScope the granted scope if the response has none (RFC 6749, section 5.1) */
+  /**
+   * Reads the user's profile with the tokens.
+   *
+   * @param requestedScope the granted scope if the response has none (RFC 6749, section 5.1)
+   */
   async function toExternalLogin(
     provider: Provider,
     configuration: Configuration,
-    tokens: Tokens,
+    tokens: TokenResponse,
     requestedScope?: string,
   ): Promise<ExternalLogin> {
     const claims = tokens.claims() as Claims | undefined;
-    if (!provider.endpoints && !claims) throw upstreamInvalid('it returned no ID token');
+    if (!provider.oauthEndpoints && !claims) throw upstreamInvalid('it returned no ID token');
     // The authorized party must be this client (OpenID Connect Core, section 3.1.3.7).
     if (claims?.azp !== undefined && claims.azp !== provider.clientId)
       throw upstreamInvalid('its ID token was issued to another client');
-    const received = tokensIn(provider, tokens);
-    const { accessToken: token } = received;
+    const received = toReceivedTokens(provider, tokens);
+    const { accessToken } = received;
     const profile = await provider.readProfile({
       claims: claims ?? {},
       async userInfo() {
         if (!configuration.serverMetadata().userinfo_endpoint) return {};
         const { fetchUserInfo } = await import('openid-client');
-        return fetchUserInfo(configuration, token, String(claims?.sub));
+        return fetchUserInfo(configuration, accessToken, String(claims?.sub));
       },
-      get: (url) => get(url, token),
+      callApi: (url) => callApi(url, accessToken),
     });
     if (!isSubject(profile.subject)) throw upstreamInvalid('it returned no valid subject');
     const { id, name, issuer, storesTokens } = provider;
@@ -191,37 +208,41 @@ export function createCodeFlow({ server, requestJson, clock, log }: Deps) {
     return { ...profile, issuer, provider: { id, name }, tokensToKeep };
   }
 
-  async function get(url: string, token: string): Promise<unknown> {
-    const headers = { authorization: `Bearer ${token}`, 'user-agent': 'Signet' };
+  async function callApi(url: string, accessToken: string): Promise<unknown> {
+    const headers = { authorization: `Bearer ${accessToken}`, 'user-agent': 'Signet' };
     const { status, body } = await requestJson(url, { headers });
     if (status === 200) return body;
     if (status === 403 || status === 404) return undefined;
-    throw isFailure(status) ? upstreamUnavailable(`it failed (${status})`) : upstreamInvalid(`it answered ${status}`);
+    const message = `its API returned status ${status}`;
+    throw isTemporaryStatus(status) ? upstreamUnavailable(message) : upstreamInvalid(message);
   }
 
-  /** Like `withErrorMapping`, for requests whose code may be invalid. */
-  function withCodeErrors<Result>(provider: Provider, request: (client: Client) => Promise<Result>): Promise<Result> {
-    return withErrorMapping(provider, request, true);
+  /** Maps errors like `withErrorMapping`, for a request that redeems a code. */
+  function withCodeErrorMapping<Result>(
+    provider: Provider,
+    request: (client: OpenIdClient) => Promise<Result>,
+  ): Promise<Result> {
+    return withErrorMapping(provider, request, { redeemsCode: true });
   }
 
-  /** Maps provider errors to ours and logs the details an administrator needs. */
+  /** Maps provider errors to ours, and logs the details that an administrator needs. */
   async function withErrorMapping<Result>(
     provider: Provider,
-    request: (client: Client) => Promise<Result>,
-    consumesCode = false,
+    request: (client: OpenIdClient) => Promise<Result>,
+    { redeemsCode } = { redeemsCode: false },
   ): Promise<Result> {
     const client = await import('openid-client');
     try {
       return await request(client);
     } catch (error) {
-      const appError = toAppError(error, provider, client, consumesCode);
+      const appError = toAppError(error, provider, client, { redeemsCode });
       const details = { provider: provider.id, code: clip(providerErrorOf(error) ?? '', 100) };
       if (appError.status < 500) log.info(details, 'an external provider rejected a request');
-      else log.warn({ ...details, error: loggableError(error, client) }, 'an external provider cannot be used');
+      else log.warn({ ...details, error: toLoggableError(error, client) }, 'a request to an external provider failed');
       throw appError;
     }
   }
 }
 
 const usesPkce = ({ unsupported }: Provider) => !unsupported?.includes('pkce');
-const usesNonce = ({ endpoints, unsupported }: Provider) => !endpoints && !unsupported?.includes('nonce');
+const usesNonce = ({ oauthEndpoints, unsupported }: Provider) => !oauthEndpoints && !unsupported?.includes('nonce');

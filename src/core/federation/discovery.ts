@@ -1,106 +1,119 @@
-/** Discovers external providers and configures openid-client for them. */
+/** Fetches the discovery documents of external providers, and configures openid-client for them. */
 import type { Configuration, ServerMetadata } from 'openid-client';
 import { upstreamInvalid } from '../../base/app-error.js';
 import { type Clock, HOUR_SECONDS, SECOND_MS } from '../../base/clock.js';
 import { asFetch, type HttpClient } from '../../base/http-client.js';
 import { clip } from '../../base/text.js';
 import { isSecureUrl } from '../../kit/loopback.js';
-import type { Client } from './errors.js';
+import type { OpenIdClient } from './errors.js';
 import type { Provider } from './provider.js';
 
 interface Deps {
-  server: HttpClient;
+  httpClient: HttpClient;
   clock: Clock;
 }
 
 interface Configurations {
-  configuration: Configuration;
-  forRenewals: Configuration;
+  standard: Configuration;
+  refresh: Configuration;
 }
 
-const REFRESH_INTERVAL_MS = HOUR_SECONDS * SECOND_MS;
-/** Tolerated clock skew of a provider. */
-const SKEW_SECONDS = 30;
+const CACHE_MS = HOUR_SECONDS * SECOND_MS;
+/** Tolerated difference between the clocks of a provider and this server. */
+const CLOCK_SKEW_SECONDS = 30;
 
-export function createProviderDiscovery({ server, clock }: Deps) {
-  const known = new Map<string, { both: Promise<Configurations>; readAt: number }>();
-  const fetchNamed = asFetch(server);
+/** Creates a cache of client configurations. */
+export function createProviderDiscovery({ httpClient, clock }: Deps) {
+  const cache = new Map<string, { configurations: Promise<Configurations>; loadedAtMs: number }>();
+  const fetch = asFetch(httpClient);
 
-  return { configurationOf, renewalConfigurationOf };
+  return { configurationOf, refreshConfigurationOf };
 
-  /** Returns the client configuration of a provider. */
+  /**
+   * Returns the client configuration of a provider. Throws if its discovery document is invalid.
+   */
   async function configurationOf(provider: Provider): Promise<Configuration> {
-    return (await bothOf(provider)).configuration;
+    return (await cachedConfigurations(provider)).standard;
   }
 
   /**
    * Returns the configuration for refresh requests. It does not verify signatures of ID tokens,
-   * which come directly from the provider over TLS (OpenID Connect Core, section 3.1.3.7): fetching
-   * keys could fail, and the new refresh token would be lost.
+   * because fetching the keys could fail, and the new refresh token would be lost. The ID token
+   * comes directly from the provider over TLS (OpenID Connect Core, section 3.1.3.7).
    */
-  async function renewalConfigurationOf(provider: Provider): Promise<Configuration> {
-    return (await bothOf(provider)).forRenewals;
+  async function refreshConfigurationOf(provider: Provider): Promise<Configuration> {
+    return (await cachedConfigurations(provider)).refresh;
   }
 
-  /** Reads the discovery document at most once an hour. */
-  function bothOf(provider: Provider): Promise<Configurations> {
+  /** Fetches the discovery document at most once an hour. Does not cache a failure. */
+  function cachedConfigurations(provider: Provider): Promise<Configurations> {
     const now = clock.now().getTime();
-    const cached = known.get(provider.id);
-    if (cached && now - cached.readAt < REFRESH_INTERVAL_MS) return cached.both;
-    const entry = { both: readBoth(provider), readAt: now };
-    known.set(provider.id, entry);
-    entry.both.catch(() => known.get(provider.id) === entry && known.delete(provider.id));
-    return entry.both;
+    const cached = cache.get(provider.id);
+    if (cached && now - cached.loadedAtMs < CACHE_MS) return cached.configurations;
+    const entry = { configurations: loadConfigurations(provider), loadedAtMs: now };
+    cache.set(provider.id, entry);
+    entry.configurations.catch(() => cache.get(provider.id) === entry && cache.delete(provider.id));
+    return entry.configurations;
   }
 
-  async function readBoth(provider: Provider): Promise<Configurations> {
+  async function loadConfigurations(provider: Provider): Promise<Configurations> {
     const client = await import('openid-client');
-    const { issuer, endpoints } = provider;
-    const metadata = endpoints
-      ? { issuer, authorization_endpoint: endpoints.authorization, token_endpoint: endpoints.token }
-      : await discover(provider);
-    const [configuration, forRenewals] = [configure(client, provider, metadata), configure(client, provider, metadata)];
-    if (!endpoints) client.enableNonRepudiationChecks(configuration); // verifies signatures of ID tokens
-    return { configuration, forRenewals };
+    const metadata = provider.oauthEndpoints ? oauthMetadata(provider) : await discover(provider);
+    const [standard, refresh] = [configure(client, provider, metadata), configure(client, provider, metadata)];
+    // Verifies the signatures of ID tokens. An OAuth 2.0 provider returns none.
+    if (!provider.oauthEndpoints) client.enableNonRepudiationChecks(standard);
+    return { standard, refresh };
   }
 
-  function configure(client: Client, provider: Provider, metadata: ServerMetadata): Configuration {
+  function configure(client: OpenIdClient, provider: Provider, metadata: ServerMetadata): Configuration {
     const { issuer, clientId, clientSecret } = provider;
     const methods = metadata.token_endpoint_auth_methods_supported ?? ['client_secret_basic'];
-    const inBody = provider.secretInBody || !methods.includes('client_secret_basic');
-    const clientAuth = inBody ? client.ClientSecretPost : client.ClientSecretBasic;
+    const usesBody = provider.secretInBody || !methods.includes('client_secret_basic');
+    const authenticateClient = usesBody ? client.ClientSecretPost : client.ClientSecretBasic;
     const configuration = new client.Configuration(
       metadata,
       clientId,
-      { [client.clockTolerance]: SKEW_SECONDS },
-      clientSecret ? clientAuth(clientSecret) : client.None(),
+      { [client.clockTolerance]: CLOCK_SKEW_SECONDS },
+      clientSecret ? authenticateClient(clientSecret) : client.None(),
     );
-    configuration[client.customFetch] = fetchSecure;
-    if (isInsecure(issuer)) client.allowInsecureRequests(configuration);
+    configuration[client.customFetch] = fetchSecurely;
+    if (usesHttp(issuer)) client.allowInsecureRequests(configuration);
     return configuration;
   }
 
   async function discover({ issuer, clientId }: Provider): Promise<ServerMetadata> {
     const client = await import('openid-client');
-    const found = await client.discovery(new URL(issuer), clientId, {}, client.None(), {
-      execute: isInsecure(issuer) ? [client.allowInsecureRequests] : [],
-      [client.customFetch]: fetchSecure,
+    const discovered = await client.discovery(new URL(issuer), clientId, {}, client.None(), {
+      execute: usesHttp(issuer) ? [client.allowInsecureRequests] : [],
+      [client.customFetch]: fetchSecurely,
     });
-    const metadata = found.serverMetadata();
+    const metadata = discovered.serverMetadata();
     if (metadata.issuer !== issuer)
       throw upstreamInvalid(`its discovery document names the issuer ${clip(metadata.issuer, 200)}`);
     if (!Array.isArray(metadata.token_endpoint_auth_methods_supported ?? []))
       throw upstreamInvalid('its discovery document is invalid');
-    const page = URL.parse(String(metadata.authorization_endpoint));
-    if (!page || !isSecureUrl(page)) throw upstreamInvalid('its authorization endpoint is not an https URL');
+    const authorizationUrl = URL.parse(String(metadata.authorization_endpoint));
+    if (!authorizationUrl || !isSecureUrl(authorizationUrl))
+      throw upstreamInvalid('its authorization endpoint is not an https URL');
     return metadata;
   }
 
-  async function fetchSecure(url: string, options: unknown): Promise<Response> {
+  async function fetchSecurely(url: string, options: unknown): Promise<Response> {
     if (!isSecureUrl(new URL(url))) throw upstreamInvalid('one of its endpoints is not an https URL');
-    return fetchNamed(url, options as Parameters<typeof fetchNamed>[1]);
+    return fetch(url, options as Parameters<typeof fetch>[1]);
   }
 }
 
-/** Only loopback issuers are plain HTTP: the settings are checked for that. */
-const isInsecure = (issuer: string) => issuer.startsWith('http:');
+/** Returns the metadata of a provider without a discovery document. */
+function oauthMetadata({ issuer, oauthEndpoints }: Provider): ServerMetadata {
+  const { authorization, token, revocation } = oauthEndpoints!;
+  return {
+    issuer,
+    authorization_endpoint: authorization,
+    token_endpoint: token,
+    ...(revocation && { revocation_endpoint: revocation }),
+  };
+}
+
+/** The settings allow http only for issuers on a loopback address. */
+const usesHttp = (issuer: string) => issuer.startsWith('http:');

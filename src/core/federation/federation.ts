@@ -1,7 +1,7 @@
 /**
- * Federated login. Users are identified by issuer and subject. An e-mail address leads to an
- * existing account only under the conditions of link-by-email.ts; otherwise the user has to sign in
- * and link the provider.
+ * Federated login. Issuer and subject identify a user. An e-mail address leads to an existing
+ * account only under the conditions of email-linking.ts; otherwise the user must sign in to the
+ * account and link the provider.
  */
 
 import { AppError, forbidden, invalidRequest, notFound, unauthorized, upstreamInvalid } from '../../base/app-error.js';
@@ -13,16 +13,16 @@ import type { TokenVault } from '../identities/token-vault.js';
 import type { RequestMeta } from '../request-meta.js';
 import { type BruteForceProtection, isRateLimit } from '../sign-in/brute-force-protection.js';
 import type { Authentication, AuthResult } from '../sign-in/complete-authentication.js';
+import type { AccountResolver } from './account-resolver.js';
 import type { AuthorizationCode, CodeFlow } from './authorization-code.js';
-import type { createEmailLinking } from './link-by-email.js';
-import type { NewLogin, PendingLogin, PendingLogins } from './login-state.js';
+import type { createEmailLinking } from './email-linking.js';
+import type { NewLogin, PendingLogin, PendingLogins } from './pending-logins.js';
 import type { ExternalLogin, Provider } from './provider.js';
 import type { Provisioning } from './provisioning.js';
-import type { AccountResolver } from './resolve-account.js';
 
 interface Deps {
   providers: Provider[];
-  /** The redirect URIs of apps that run the authorization request themselves. */
+  /** The redirect URIs of apps that receive codes from providers themselves. */
   redirectUris: string[];
   signup: 'open' | 'closed';
   rateLimiter: RateLimiter;
@@ -37,20 +37,20 @@ interface Deps {
   pendingLogins: PendingLogins;
 }
 
-const CODE = 'auth_rate_limited';
-const STARTS_BY_ADDRESS: Limit = { name: 'federation-begin', points: 1000, seconds: HOUR_SECONDS, code: CODE };
-/** Failed callbacks and codes. Successful ones are refunded. */
-const FAILURES_BY_ADDRESS: Limit = { name: 'federation-fail', points: 100, seconds: 15 * MINUTE_SECONDS, code: CODE };
+const code = 'auth_rate_limited';
+const STARTS_BY_ADDRESS: Limit = { name: 'federation-begin', points: 1000, seconds: HOUR_SECONDS, code };
+/** Limits failed callbacks and codes. Successful ones are refunded. */
+const FAILURES_BY_ADDRESS: Limit = { name: 'federation-fail', points: 100, seconds: 15 * MINUTE_SECONDS, code };
 
 export function createFederation({ providers, redirectUris, signup, rateLimiter, ...deps }: Deps) {
   const { accounts, tokenVault, provisioning, bruteForce, authentication } = deps;
   const { accountResolver, emailLinking, codeFlow, pendingLogins } = deps;
 
   return {
-    /** In the order of the buttons. */
-    offered: providers.map(({ id, name }) => ({ id, name })),
-    begin,
-    resume,
+    /** The configured providers, in the order of their buttons. */
+    signInProviders: providers.map(({ id, name }) => ({ id, name })),
+    beginLogin,
+    resumeLogin,
     completeCallback,
     needsRefreshConsent,
     restartWithConsent,
@@ -62,29 +62,29 @@ export function createFederation({ providers, redirectUris, signup, rateLimiter,
    * Starts a login and returns the provider's authorization URL. Throws `AppError` `not_found`,
    * `auth_rate_limited`, or as `codeFlow.authorizationUrl` does.
    *
-   * @param browser a secret that only this browser has
+   * @param browserSecret a secret that only this browser has
    */
-  async function begin(
+  async function beginLogin(
     providerId: string,
     login: Omit<NewLogin, 'providerId'>,
-    browser: string,
+    browserSecret: string,
     { address }: RequestMeta,
   ): Promise<string> {
     const provider = providerOf(providerId);
     await rateLimiter.consume(STARTS_BY_ADDRESS, rateLimitKey(address));
-    return codeFlow.authorizationUrl(provider, await pendingLogins.create({ ...login, providerId }, browser));
+    return codeFlow.authorizationUrl(provider, await pendingLogins.create({ ...login, providerId }, browserSecret));
   }
 
   /**
    * Consumes and returns the login that this browser started. Throws `AppError` `invalid_request`
-   * if this browser has not started one.
+   * if there is no such login.
    */
-  async function resume(
+  async function resumeLogin(
     providerId: string,
     state: string | undefined,
-    browser: string | undefined,
+    browserSecret: string | undefined,
   ): Promise<PendingLogin> {
-    const login = state && browser ? await pendingLogins.consume(state, browser) : undefined;
+    const login = state && browserSecret ? await pendingLogins.consume(state, browserSecret) : undefined;
     // The response of one provider at the callback of another is a mix-up attack (RFC 9700).
     if (login?.providerId === providerId) return login;
     throw invalidRequest('This sign-in has expired or was started in another browser. Start again.');
@@ -100,22 +100,24 @@ export function createFederation({ providers, redirectUris, signup, rateLimiter,
   }
 
   /**
-   * Reports whether the user should be asked for consent again, because the provider returned no
-   * refresh token and none is stored. Users are asked again at most once for each login.
+   * Reports whether the provider must ask the user for consent again, because it returned no
+   * refresh token and none is stored. It asks at most once more for each login.
    */
   async function needsRefreshConsent(
     { providerId, consent }: PendingLogin,
     externalLogin: ExternalLogin,
   ): Promise<boolean> {
     const { tokensToKeep } = externalLogin;
-    if (consent || !tokensToKeep || tokensToKeep.refreshToken || !providerOf(providerId).offlineByConsent) return false;
+    if (consent || !tokensToKeep || tokensToKeep.refreshToken) return false;
+    if (!providerOf(providerId).refreshTokenNeedsConsent) return false;
     return !(await tokenVault.canRenew(externalLogin));
   }
 
   /** Restarts a login and returns an authorization URL that asks for consent. */
-  async function restartWithConsent({ binding: _, ...login }: PendingLogin, browser: string): Promise<string> {
-    const again = { ...login, consent: true };
-    return codeFlow.authorizationUrl(providerOf(login.providerId), await pendingLogins.create(again, browser), again);
+  async function restartWithConsent({ binding: _, ...login }: PendingLogin, browserSecret: string): Promise<string> {
+    const newLogin = { ...login, consent: true };
+    const binding = await pendingLogins.create(newLogin, browserSecret);
+    return codeFlow.authorizationUrl(providerOf(login.providerId), binding, { consent: true });
   }
 
   /**
@@ -125,7 +127,7 @@ export function createFederation({ providers, redirectUris, signup, rateLimiter,
   async function completeAppCode(id: string, code: AuthorizationCode, meta: RequestMeta): Promise<ExternalLogin> {
     if (!redirectUris.includes(code.redirectUri)) {
       throw invalidRequest('Codes for this redirect URI are not accepted.', {
-        redirect_uri: 'This redirect URI is not in the list of allowed ones.',
+        redirect_uri: 'This redirect URI is not allowed.',
       });
     }
     return withFailureLimit(meta, () => codeFlow.exchangeCode(providerOf(id), code));
@@ -164,7 +166,7 @@ export function createFederation({ providers, redirectUris, signup, rateLimiter,
     return provisioning.provision({ ...externalLogin, email }, meta);
   }
 
-  /** Limits failures by address and audits them as for passwords. */
+  /** Limits failures by IP address, and audits them like failed passwords. */
   async function withFailureLimit(
     meta: RequestMeta,
     authenticateExternally: () => Promise<ExternalLogin>,
@@ -186,7 +188,7 @@ export function createFederation({ providers, redirectUris, signup, rateLimiter,
   }
 
   function providerOf(id: string): Provider {
-    const provider = providers.find((one) => one.id === id);
+    const provider = providers.find((candidate) => candidate.id === id);
     if (!provider) throw notFound('This sign-in provider is not available.');
     return provider;
   }
@@ -194,5 +196,5 @@ export function createFederation({ providers, redirectUris, signup, rateLimiter,
 
 const isLinkRequired = (error: unknown) => error instanceof AppError && error.code === 'link_required';
 
-/** Returns the error for a link that one user started and another one completes. */
+/** Returns the error for a user who completes the linking that another user started. */
 export const accountMismatch = () => unauthorized('invalid_token', 'Another user has signed in since. Start again.');

@@ -1,4 +1,4 @@
-/** Notifies users by mail that an external provider was linked to their account. */
+/** Notifies users by e-mail that an external provider was linked to their account. */
 import { type Clock, DAY_SECONDS } from '../../base/clock.js';
 import type { Log } from '../../base/log.js';
 import type { MailTemplates } from '../../base/mail/templates.js';
@@ -18,7 +18,7 @@ interface Deps {
 
 type LinkedBy = MailTemplates['provider-linked']['by'];
 
-/** Repeated linking and unlinking must not flood a mailbox. */
+/** Prevents repeated linking and unlinking from flooding a mailbox. */
 const BY_ACCOUNT: Limit = { name: 'provider-linked-account', points: 20, seconds: DAY_SECONDS };
 
 export type LinkNotifications = ReturnType<typeof createLinkNotifications>;
@@ -27,9 +27,10 @@ export function createLinkNotifications({ clock, rateLimiter, log, mailer }: Dep
   return { notify };
 
   /**
-   * Mails the user. Never rejects: the link stands whether or not the mail can be sent.
+   * Sends the e-mail. Never rejects, because the provider is already linked.
    *
-   * @param by `email` if the e-mail address led to the account and its sessions were revoked
+   * @param by how the provider was linked: by the signed-in user (`login`), by the e-mail
+   *   address, or by an administrator
    */
   async function notify(account: Account, provider: string, by: LinkedBy, meta: RequestMeta): Promise<void> {
     try {
@@ -37,7 +38,7 @@ export function createLinkNotifications({ clock, rateLimiter, log, mailer }: Dep
       const event = describeSecurityEvent(meta, clock.now());
       mailer.send(mailAddressOf(account), 'provider-linked', { ...event, provider, by });
     } catch (error) {
-      log.error({ error }, 'the notification of a linked provider could not be sent');
+      log.error({ error }, 'could not notify the user of a linked provider');
     }
   }
 }

@@ -1,6 +1,6 @@
 /**
- * Links between accounts and external providers, which users add and remove. The last sign-in
- * method of an account cannot be removed.
+ * Lists, adds and removes links between accounts and external providers. The last sign-in method of
+ * an account cannot be removed.
  */
 
 import { conflict, isUniqueViolation, notFound } from '../../base/app-error.js';
@@ -28,10 +28,10 @@ interface Deps {
   upstreamIssuer: string | undefined;
 }
 
-/** A link as its user sees it. */
+/** A link to an external provider, as the account page and the API show it. */
 export interface Link {
   id: string;
-  /** Undefined if the issuer is not an external provider for sign-in. */
+  /** Undefined if no configured provider has this issuer. */
   provider: Pick<Provider, 'id' | 'name'> | undefined;
   issuer: string;
   subject: string;
@@ -39,7 +39,7 @@ export interface Link {
   createdAt: Date;
   lastUsedAt: Date | null;
   /** Whether tokens of the provider are stored. */
-  hasStoredToken: boolean;
+  hasStoredTokens: boolean;
 }
 
 export type Links = ReturnType<typeof createLinks>;
@@ -51,8 +51,8 @@ export function createLinks({ transact, accounts, identities, providers, upstrea
 
   /** Returns the links of an account. */
   async function list(accountId: string): Promise<Link[]> {
-    const storedIds = await tokenVault.idsFor(accountId);
-    return (await identities.list(accountId)).map((identity) => toLink(identity, storedIds.has(identity.id)));
+    const idsWithTokens = await tokenVault.idsFor(accountId);
+    return (await identities.list(accountId)).map((identity) => toLink(identity, idsWithTokens.has(identity.id)));
   }
 
   /**
@@ -70,7 +70,7 @@ export function createLinks({ transact, accounts, identities, providers, upstrea
       });
     } catch (error) {
       if (!isUniqueViolation(error)) throw error;
-      // Linked before, or by a concurrent request.
+      // The identity was linked before, or by a concurrent request.
       if ((await identities.find(externalLogin))?.id === id) return identities.recordUse(externalLogin, email);
       throw conflict(`This ${provider.name} account is linked to another account here.`);
     }
@@ -86,34 +86,35 @@ export function createLinks({ transact, accounts, identities, providers, upstrea
   }
 
   /**
-   * Removes a link, revokes the account's other sessions, which may have been created by it, and
-   * deletes and revokes the provider's tokens. Throws `AppError` `not_found`, or `conflict` for the
-   * last sign-in method.
+   * Removes a link. Revokes the account's other sessions, because they can come from a sign-in with
+   * this provider. Deletes and revokes the provider's tokens. Throws `AppError` `not_found`, or
+   * `conflict` for the last sign-in method.
    */
   async function unlink({ account, session }: AuthenticatedSession, linkId: string, meta: RequestMeta): Promise<void> {
     await transact(async (uow) => {
       const { tx, afterCommit } = uow;
-      // Of two concurrent calls, the second one sees the links that the first one has left.
+      // With the lock, two concurrent calls cannot remove the last two sign-in methods.
       const current = await accounts.lock(account.id, tx);
-      const all = await identities.list(account.id, tx);
-      const one = all.find(({ id }) => id === linkId);
-      if (!current || !one) throw notFound('This link does not exist.');
-      const hasAnother = current.passwordHash !== null || all.some((other) => other !== one && isSignInMethod(other));
-      if (isSignInMethod(one) && !hasAnother) {
+      const allLinked = await identities.list(account.id, tx);
+      const removed = allLinked.find(({ id }) => id === linkId);
+      if (!current || !removed) throw notFound('This link does not exist.');
+      const hasOtherMethod =
+        current.passwordHash !== null || allLinked.some((other) => other !== removed && isSignInMethod(other));
+      if (isSignInMethod(removed) && !hasOtherMethod) {
         throw conflict('This is your only sign-in method. Set a password or link another provider first.');
       }
-      const stored = await tokenVault.find(one.id, tx);
-      await identities.remove(one, meta, tx);
+      const storedTokens = await tokenVault.find(removed.id, tx);
+      await identities.remove(removed, meta, tx);
       await sessions.revokeAll(uow, account.id, { reason: 'mfa_changed', except: session.id, meta });
-      if (stored) afterCommit(() => tokenRevocation.revokeStored(one.issuer, stored));
+      if (storedTokens) afterCommit(() => tokenRevocation.revokeStored(removed.issuer, storedTokens));
     });
   }
 
   function toLink(
     { id, issuer, subject, email, createdAt, lastUsedAt }: FederatedIdentity,
-    hasStoredToken: boolean,
+    hasStoredTokens: boolean,
   ): Link {
-    const provider = providers.find((one) => one.issuer === issuer);
+    const provider = findProvider(issuer);
     return {
       id,
       provider: provider && { id: provider.id, name: provider.name },
@@ -122,17 +123,20 @@ export function createLinks({ transact, accounts, identities, providers, upstrea
       email,
       createdAt,
       lastUsedAt,
-      hasStoredToken,
+      hasStoredTokens,
     };
   }
 
-  /** Returns the provider's name, or the host of an issuer that is not used for sign-in. */
+  function findProvider(issuer: string): Provider | undefined {
+    return providers.find((provider) => provider.issuer === issuer);
+  }
+
+  /** Returns the name of the provider, or the host of an issuer without a configured provider. */
   function nameOf(issuer: string): string {
-    const provider = providers.find((one) => one.issuer === issuer);
-    return provider?.name ?? (URL.canParse(issuer) ? new URL(issuer).host || issuer : issuer);
+    return findProvider(issuer)?.name ?? (URL.canParse(issuer) ? new URL(issuer).host || issuer : issuer);
   }
 
   function isSignInMethod({ issuer }: FederatedIdentity): boolean {
-    return issuer === upstreamIssuer || providers.some((provider) => provider.issuer === issuer);
+    return issuer === upstreamIssuer || findProvider(issuer) !== undefined;
   }
 }

@@ -13,17 +13,17 @@ import type { Sessions } from '../sessions/sessions.js';
 import type { BruteForceProtection } from '../sign-in/brute-force-protection.js';
 import type { Authentication } from '../sign-in/complete-authentication.js';
 import type { SignIn } from '../sign-in/sign-in.js';
+import { createAccountResolver } from './account-resolver.js';
 import { createCodeFlow } from './authorization-code.js';
+import { createEmailLinking } from './email-linking.js';
 import { createFederation } from './federation.js';
-import { createEmailLinking } from './link-by-email.js';
 import { createLinkNotifications } from './link-notifications.js';
 import { createLinks } from './links.js';
-import { createPendingLogins } from './login-state.js';
+import { createPendingLogins } from './pending-logins.js';
 import { createProviderTokens } from './provider-tokens.js';
 import { createProviders } from './providers.js';
 import { createProvisioning } from './provisioning.js';
 import { createProxyLogin } from './proxy-login.js';
-import { createAccountResolver } from './resolve-account.js';
 import { createTokenRevocation } from './token-revocation.js';
 
 interface Deps {
@@ -45,11 +45,11 @@ export function createFederationModule(base: Base, deps: Deps) {
   const { config } = base;
   const { audit, accounts, emailVerification, identities, tokenVault, apiKeys, agents, mfa, sessions } = deps;
   const { bruteForce, authentication, signIn } = deps;
-  const server = createHttpClient();
-  const requestJson = createJsonClient(server);
+  const httpClient = createHttpClient();
+  const requestJson = createJsonClient(httpClient);
   const provisioning = createProvisioning({ ...base, accounts, emailVerification, identities });
   const providers = createProviders(config.providers);
-  const codeFlow = createCodeFlow({ ...base, server, requestJson });
+  const codeFlow = createCodeFlow({ ...base, httpClient, requestJson });
   const pendingLogins = createPendingLogins(base);
   const linkNotifications = createLinkNotifications(base);
   const accountResolver = createAccountResolver({ accounts, identities });
@@ -99,7 +99,7 @@ export function createFederationModule(base: Base, deps: Deps) {
     providers,
     upstreamIssuer: config.upstream?.url,
   });
-  const upstream = createProxyLogin({
+  const proxyLogin = createProxyLogin({
     ...base,
     issuer: config.issuer,
     upstream: config.upstream,
@@ -112,5 +112,5 @@ export function createFederationModule(base: Base, deps: Deps) {
     signIn,
   });
 
-  return { federation, tokenRevocation, providerTokens, links, upstream };
+  return { federation, tokenRevocation, providerTokens, links, proxyLogin };
 }

@@ -1,6 +1,6 @@
 /**
- * Returns stored provider tokens to apps that act for a user at an external provider. Refreshes
- * them when they are about to expire. Refresh tokens are sent to the provider only.
+ * Returns stored access tokens of external providers to apps that act for a user there. Refreshes
+ * them when they are about to expire. Refresh tokens are only sent to the provider, never to apps.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AppError, notFound, upstreamUnavailable } from '../../base/app-error.js';
@@ -24,23 +24,23 @@ interface Deps {
   audit: Audit;
   identities: Identities;
   tokenVault: TokenVault;
-  codeFlow: Pick<CodeFlow, 'renew'>;
+  codeFlow: Pick<CodeFlow, 'refresh'>;
   tokenRevocation: Pick<TokenRevocation, 'revokeReceived'>;
   providers: Provider[];
 }
 
-/** One request for a stored token. */
-interface Reading {
+/** A request for a stored token. */
+interface TokenRequest {
   provider: Provider;
   identity: FederatedIdentity;
   authenticated: AuthenticatedSession;
   meta: RequestMeta;
 }
 
-const READS: Limit = { name: 'provider-token', points: 120, seconds: MINUTE_SECONDS };
-/** A token that expires sooner could expire before it is used. */
-const RENEW_BEFORE_SECONDS = MINUTE_SECONDS;
-/** How callers poll for a refresh that another caller has started. */
+const READS_BY_ACCOUNT: Limit = { name: 'provider-token', points: 120, seconds: MINUTE_SECONDS };
+/** A token is refreshed this long before it expires, so that the app can still use it. */
+const REFRESH_BEFORE_EXPIRY_SECONDS = MINUTE_SECONDS;
+/** Callers poll for the result of a refresh that another caller started. */
 const POLL_INTERVAL_MS = 100;
 const MAX_POLLS = 80;
 
@@ -58,16 +58,16 @@ export function createProviderTokens(deps: Deps) {
    */
   async function read(authenticated: AuthenticatedSession, linkId: string, meta: RequestMeta): Promise<StoredToken> {
     const { account } = authenticated;
-    await rateLimiter.consume(READS, account.id);
+    await rateLimiter.consume(READS_BY_ACCOUNT, account.id);
     const identity = await identities.findOwn(account.id, linkId);
     if (!identity) throw notFound('This link does not exist.');
     const provider = providers.find(({ issuer, storesTokens }) => storesTokens && issuer === identity.issuer);
     if (!provider) throw notFound('Tokens of this provider are not stored here.');
     const row = await tokenVault.find(identity.id);
     if (!row) throw notFound(`No token of ${provider.name} is stored for you. Sign in with ${provider.name} again.`);
-    const reading = { provider, identity, authenticated, meta };
-    const token = await validToken(row, reading);
-    await audit.record(undefined, 'identity.token_accessed', eventOf(reading));
+    const request = { provider, identity, authenticated, meta };
+    const token = await validToken(row, request);
+    await audit.record(undefined, 'identity.token_accessed', auditEventOf(request));
     return token;
   }
 
@@ -75,66 +75,71 @@ export function createProviderTokens(deps: Deps) {
    * Returns the stored token, refreshing it if it is about to expire. Concurrent callers share one
    * refresh.
    */
-  async function validToken(first: Row, reading: Reading): Promise<StoredToken> {
-    const { provider, identity } = reading;
-    if (isUsable(first, RENEW_BEFORE_SECONDS)) return toStored(first, provider);
-    let row: Row | undefined = first;
+  async function validToken(initialRow: Row, request: TokenRequest): Promise<StoredToken> {
+    const { provider, identity } = request;
+    if (isUnexpired(initialRow, REFRESH_BEFORE_EXPIRY_SECONDS)) return decrypt(initialRow, provider);
+    let row: Row | undefined = initialRow;
     for (let polls = 0; polls < MAX_POLLS; polls += 1) {
       if (!row) throw signInAgain(provider);
-      // Another caller has refreshed it: this is the newest token, however soon it expires.
-      if (row.sealedAccess !== first.sealedAccess && isUsable(row)) return toStored(row, provider);
+      // Another caller has refreshed the token. It is the newest one, even if it expires soon.
+      if (row.sealedAccess !== initialRow.sealedAccess && isUnexpired(row)) return decrypt(row, provider);
       const refreshToken = await tokenVault.openRefresh(row);
-      if (!refreshToken && !isUsable(row)) throw signInAgain(provider);
-      if (!refreshToken) return toStored(row, provider);
+      if (!refreshToken && !isUnexpired(row)) throw signInAgain(provider);
+      if (!refreshToken) return decrypt(row, provider);
       const lease = await tokenVault.lease(row, refreshToken);
-      const renewed = lease && (await renew(lease, reading));
-      if (renewed) return renewed;
+      const refreshed = lease && (await refresh(lease, request));
+      if (refreshed) return refreshed;
       if (!lease) await sleep(POLL_INTERVAL_MS * (0.5 + Math.random()));
       row = await tokenVault.find(identity.id);
     }
-    if (row && isUsable(row)) return toStored(row, provider);
+    if (row && isUnexpired(row)) return decrypt(row, provider);
     throw upstreamUnavailable(`The token of ${provider.name} is being refreshed. Try again.`);
   }
 
-  /** Returns undefined if a newer token was stored in the meantime. */
-  async function renew(lease: Lease, reading: Reading): Promise<StoredToken | undefined> {
-    const { provider, identity } = reading;
-    const before = await tokenVault.open(lease.row);
-    const received = await codeFlow.renew(provider, identity, lease.refreshToken).catch(async (error: unknown) => {
+  /**
+   * Refreshes the token under a lease. Returns the old token if the provider fails and the token
+   * has not expired. Returns undefined if another caller changed the stored token in the meantime.
+   */
+  async function refresh(lease: Lease, request: TokenRequest): Promise<StoredToken | undefined> {
+    const { provider, identity } = request;
+    const oldToken = await tokenVault.open(lease.row);
+    const received = await codeFlow.refresh(provider, identity, lease.refreshToken).catch(async (error: unknown) => {
       await tokenVault.release(lease);
-      if (error instanceof AppError && isUsable(lease.row) && before) return undefined; // it has not expired yet
+      if (error instanceof AppError && isUnexpired(lease.row) && oldToken) return undefined;
       throw error;
     });
-    if (!received) return before;
+    if (!received) return oldToken;
     if (received === 'rejected') {
-      const dropped = await transact(async (uow) => {
+      const discarded = await transact(async (uow) => {
         if (!(await tokenVault.discard(lease, uow.tx))) return false;
-        await audit.record(uow, 'identity.token_discarded', eventOf(reading));
+        await audit.record(uow, 'identity.token_discarded', auditEventOf(request));
         return true;
       });
-      if (dropped) throw signInAgain(provider);
+      if (discarded) throw signInAgain(provider);
       return undefined;
     }
-    // A response without scope means the previous one (RFC 6749, section 6).
-    const { refreshToken, ...token } = { ...received, scope: received.scope ?? before?.scope };
+    // In a response without scope, the scope is unchanged (RFC 6749, section 6).
+    const { refreshToken, ...token } = { ...received, scope: received.scope ?? oldToken?.scope };
     if (await tokenVault.renew(lease, { refreshToken, ...token })) return token;
-    // Unlinked in the meantime: that revoked the old token, but not this one.
+    // If the user unlinked the provider in the meantime, only the old token was revoked.
     if (!(await tokenVault.find(identity.id))) tokenRevocation.revokeReceived(provider, received);
     return undefined;
   }
 
-  async function toStored(row: Row, provider: Provider): Promise<StoredToken> {
+  async function decrypt(row: Row, provider: Provider): Promise<StoredToken> {
     const token = await tokenVault.open(row);
     if (!token) throw signInAgain(provider);
     return token;
   }
 
-  function isUsable({ expiresAt }: Row, seconds = 0): boolean {
+  /** Reports whether the access token is valid for more than `seconds`, or has no known expiry. */
+  function isUnexpired({ expiresAt }: Row, seconds = 0): boolean {
     return expiresAt === null || expiresAt > addSeconds(clock.now(), seconds);
   }
 }
 
-function eventOf({ identity: { issuer, subject, accountId }, authenticated: { session }, meta }: Reading): AuditEvent {
+function auditEventOf({ identity, authenticated: { session }, meta }: TokenRequest): AuditEvent {
+  const { issuer, subject, accountId } = identity;
   return { by: accountId, accountId, sessionId: session.id, meta, detail: { issuer, subject } };
 }
 

@@ -1,6 +1,6 @@
 /**
- * Just-in-time provisioning: creates accounts without a password for users of external providers,
- * already linked to their identities.
+ * Just-in-time provisioning: creates accounts for users of external providers. The accounts have no
+ * password and are linked to the users' identities.
  */
 import { isUniqueViolation } from '../../base/app-error.js';
 import type { Transact } from '../../base/db/transaction.js';
@@ -13,8 +13,8 @@ export interface ExternalUser extends IdentityWithTokens {
   email: string;
   name: string | undefined;
   picture?: string | undefined;
-  /** Whether the provider has verified the address and is authoritative for it. */
-  emailProven: boolean;
+  /** Whether the provider verified the address and is authoritative for it. */
+  emailAuthoritative: boolean;
 }
 
 interface Deps {
@@ -30,20 +30,20 @@ export function createProvisioning({ transact, accounts, emailVerification, iden
   return { provision };
 
   /**
-   * Creates the account, its organization and the identity in one transaction. Unless the address
-   * is proven, a verification link is mailed. Throws `AppError` `conflict` if the address or the
-   * identity has an account.
+   * Creates the account, its organization and the identity in one transaction. Sends a verification
+   * link, unless the provider is authoritative for the address. Throws `AppError` `conflict` if the
+   * address or the identity already has an account.
    */
   async function provision(
-    { email, name, picture, emailProven, ...identity }: ExternalUser,
+    { email, name, picture, emailAuthoritative, ...identity }: ExternalUser,
     meta: RequestMeta,
   ): Promise<Account> {
     const input = { email, ...(name && { name }), ...(picture && { picture }), passwordHash: null };
     const prepared = await accounts.prepare(input);
     return transact(async (uow) => {
-      const account = await accounts.insert(uow, prepared, meta, { verified: emailProven });
+      const account = await accounts.insert(uow, prepared, meta, { verified: emailAuthoritative });
       await identities.link(account, identity, email, meta, uow.tx);
-      if (!emailProven) await emailVerification.begin(uow, account);
+      if (!emailAuthoritative) await emailVerification.begin(uow, account);
       return account;
     }).catch((error) => {
       throw isUniqueViolation(error) ? addressTaken() : error; // a concurrent sign-in linked the identity

@@ -1,7 +1,7 @@
 /**
- * Proxy login: users sign in here with their password at the upstream provider. They are identified
- * by their id there, never by e-mail address. New users get an account without a password and with
- * an unverified e-mail address.
+ * Proxy login: users sign in here with their password at the upstream provider. Their id there
+ * identifies them, never their e-mail address. A new user gets an account without a password and
+ * with an unverified e-mail address.
  */
 
 import { AppError, upstreamInvalid } from '../../base/app-error.js';
@@ -16,9 +16,9 @@ import { type Attempt, type BruteForceProtection, isRateLimit } from '../sign-in
 import type { Authentication, AuthResult } from '../sign-in/complete-authentication.js';
 import type { Authenticated } from '../sign-in/session-issuance.js';
 import type { Credentials, SignIn } from '../sign-in/sign-in.js';
+import type { AccountResolver } from './account-resolver.js';
 import type { Provisioning } from './provisioning.js';
-import type { AccountResolver } from './resolve-account.js';
-import { createUpstreamProvider, type UpstreamProvider, type UpstreamUser } from './upstream-provider.js';
+import { createUpstreamClient, type UpstreamClient, type UpstreamUser } from './proxy-login-client.js';
 
 interface Deps {
   /** The issuer URL of this server. */
@@ -35,15 +35,18 @@ interface Deps {
   signIn: Pick<SignIn, 'withPassword'>;
 }
 
-/** Names the providers that forwarded a login, to detect loops. */
+/** A header with the issuers of the servers that forwarded a login, to detect loops. */
 export const HOP_HEADER = 'Signet-Hop';
 const MAX_HOPS = 5;
-/** Includes `account_suspended`, because some providers answer a wrong password with 403. */
+/**
+ * Errors after which an attempt is not refunded. Includes `account_suspended`, because some
+ * providers return 403 for a wrong password.
+ */
 const FAILED_ATTEMPT_CODES = ['invalid_credentials', 'invalid_otp', 'account_suspended'];
 
 export function createProxyLogin({ issuer, upstream, requestJson, log, background, ...deps }: Deps) {
   const { accounts, provisioning, accountResolver, bruteForce, authentication, signIn } = deps;
-  const upstreamProvider = upstream && createUpstreamProvider({ upstream, requestJson, log, background });
+  const upstreamClient = upstream && createUpstreamClient({ upstream, requestJson, log, background });
 
   return { withPassword };
 
@@ -55,7 +58,7 @@ export function createProxyLogin({ issuer, upstream, requestJson, log, backgroun
    * @param hops the issuers that forwarded this login, the first one first
    */
   async function withPassword(credentials: Credentials, hops: string[], meta: RequestMeta): Promise<AuthResult> {
-    if (!upstreamProvider) return signIn.withPassword(credentials, meta);
+    if (!upstreamClient) return signIn.withPassword(credentials, meta);
     if (hops.includes(issuer) || hops.length >= MAX_HOPS) {
       throw upstreamInvalid('This login was forwarded in a loop: two providers have each other as upstream.');
     }
@@ -67,28 +70,28 @@ export function createProxyLogin({ issuer, upstream, requestJson, log, backgroun
       // Lets an upstream that trusts this server limit attempts by user and not by server.
       ...(meta.address && { 'X-Forwarded-For': meta.address }),
     };
-    const authenticated = await settlingFailures(attempt, local, meta, () =>
-      authenticateUpstream(upstreamProvider, credentials, headers, meta),
+    const authenticated = await withFailureAudit(attempt, local, meta, () =>
+      authenticateUpstream(upstreamClient, credentials, headers, meta),
     );
     return authentication.complete(authenticated, credentials.otp, meta, attempt);
   }
 
   async function authenticateUpstream(
-    provider: UpstreamProvider,
+    client: UpstreamClient,
     credentials: Credentials,
     headers: Record<string, string>,
     meta: RequestMeta,
   ): Promise<Authenticated> {
-    const user = await provider.authenticate(credentials, headers);
+    const user = await client.authenticate(credentials, headers);
     const account = await accountResolver.resolve(user, () => provision(user, meta));
     return { account, amr: ['pwd'], externalIdentity: { issuer: user.issuer, subject: user.subject } };
   }
 
   /**
-   * Audits failures as for local passwords. A request for a second factor is not a failure. An
-   * attempt without a rejected password is refunded, so that an outage locks no user out.
+   * Audits failures like those of local passwords. A request for a second factor is not a failure.
+   * Refunds the attempt unless the upstream rejected it, so that an outage locks no user out.
    */
-  async function settlingFailures<Result>(
+  async function withFailureAudit<Result>(
     attempt: Attempt,
     local: Account | null,
     meta: RequestMeta,
@@ -107,12 +110,12 @@ export function createProxyLogin({ issuer, upstream, requestJson, log, backgroun
   }
 
   /**
-   * Creates an account with an unverified e-mail address, whatever the upstream says: a verified
-   * address grants access here, and how the upstream verifies addresses is unknown.
+   * Creates an account with an unverified e-mail address. The upstream's claim is ignored, because
+   * a verified address grants access here and it is unknown how the upstream verifies addresses.
    */
   async function provision({ email, ...user }: UpstreamUser, meta: RequestMeta): Promise<Account> {
     if (!email) throw upstreamInvalid('The upstream provider returned no usable e-mail address.');
-    return provisioning.provision({ ...user, email, emailProven: false }, meta);
+    return provisioning.provision({ ...user, email, emailAuthoritative: false }, meta);
   }
 }
 

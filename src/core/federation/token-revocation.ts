@@ -1,6 +1,6 @@
 /**
- * Revokes tokens at external providers when an account or a link is deleted (RFC 7009). It runs in
- * the background, and a failure changes nothing here.
+ * Revokes tokens at external providers when an account or a link is deleted (RFC 7009). This runs
+ * in the background. Failures are logged.
  */
 import type { Background } from '../../base/background.js';
 import type { StoredTokens as Row } from '../../base/db/open.js';
@@ -23,39 +23,39 @@ export type TokenRevocation = ReturnType<typeof createTokenRevocation>;
 export function createTokenRevocation({ log, background, tokenVault, codeFlow, providers }: Deps) {
   return { revokeStored, revokeReceived, revokeAllFor };
 
-  /** Revokes tokens whose row was deleted. */
+  /** Revokes the tokens of a row that was deleted. */
   function revokeStored(issuer: string, row: Row): void {
-    const provider = providers.find((one) => one.issuer === issuer);
-    if (provider) start(provider, () => openToken(row));
+    const provider = providers.find((candidate) => candidate.issuer === issuer);
+    if (provider) revokeInBackground(provider, () => decryptToken(row));
   }
 
-  /** Revokes tokens that were received for a link that no longer exists. */
+  /** Revokes tokens that the provider returned for a link that no longer exists. */
   function revokeReceived(provider: Provider, { refreshToken, accessToken }: ReceivedTokens): void {
-    start(provider, async () => refreshToken ?? accessToken);
+    revokeInBackground(provider, async () => refreshToken ?? accessToken);
   }
 
   /**
-   * Revokes, after the commit, all stored tokens of an account that the unit of work deletes. Call
-   * it before the account is deleted.
+   * Revokes all stored tokens of an account after the commit. Call it before the unit of work
+   * deletes the account.
    */
   async function revokeAllFor({ tx, afterCommit }: UnitOfWork, accountId: string): Promise<void> {
     const rows = await tokenVault.listFor(accountId, tx);
     for (const { identity, ...row } of rows) afterCommit(() => revokeStored(identity.issuer, row));
   }
 
-  function start(provider: Provider, read: () => Promise<string | undefined>): void {
-    background.run('upstream token revocation', async () => {
+  function revokeInBackground(provider: Provider, getToken: () => Promise<string | undefined>): void {
+    background.run('revoke a provider token', async () => {
       try {
-        const token = await read();
+        const token = await getToken();
         if (token) await codeFlow.revoke(provider, token);
       } catch (error) {
-        log.info({ error, provider: provider.id }, 'an external provider did not revoke a token');
+        log.info({ error, provider: provider.id }, 'could not revoke a token at an external provider');
       }
     });
   }
 
-  /** Prefers the refresh token: revoking it revokes its access tokens as well. */
-  async function openToken(row: Row): Promise<string | undefined> {
+  /** Prefers the refresh token, because revoking it also revokes its access tokens. */
+  async function decryptToken(row: Row): Promise<string | undefined> {
     return (await tokenVault.openRefresh(row)) ?? (await tokenVault.open(row))?.accessToken;
   }
 }

@@ -25,7 +25,8 @@ const UnlinkForm = z.object({ csrf: z.string(), id: field });
 export function addLinks(router: Router<State>, deps: Deps): void {
   const { federation, links, issuer, federationCookie, csrf, guards } = deps;
   const requireRecentAuthentication = guards.requireRecentAuthentication(SECURITY_PATH);
-  if (federation.offered.length > 0) router.post(`${SECURITY_PATH}/link`, requireRecentAuthentication, parseForm, link);
+  if (federation.signInProviders.length > 0)
+    router.post(`${SECURITY_PATH}/link`, requireRecentAuthentication, parseForm, link);
   router.post(`${SECURITY_PATH}/unlink`, requireRecentAuthentication, parseForm, unlink);
 
   /**
@@ -40,7 +41,7 @@ export function addLinks(router: Router<State>, deps: Deps): void {
       accountId: sessionOf(ctx).account.id,
       data: { page: SECURITY_PATH },
     };
-    seeOther(ctx, await federation.begin(provider, flow, federationCookie.issue(ctx), ctx.state.meta));
+    seeOther(ctx, await federation.beginLogin(provider, flow, federationCookie.issue(ctx), ctx.state.meta));
   }
 
   async function unlink(ctx: Context): Promise<void> {

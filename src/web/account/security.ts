@@ -76,7 +76,7 @@ export function addSecurity(router: Router<State>, deps: Deps): void {
       secondFactor: await mfa.state(account.id),
       hasPassword: account.passwordHash !== null,
       links: linked.map((link) => toLinkView(link, clock.now())),
-      linkable: federation.offered.filter(({ id }) => linked.every(({ provider }) => provider?.id !== id)),
+      linkable: federation.signInProviders.filter(({ id }) => linked.every(({ provider }) => provider?.id !== id)),
       ...message,
     });
   }
@@ -149,13 +149,13 @@ export function addSecurity(router: Router<State>, deps: Deps): void {
   }
 }
 
-function toLinkView({ id, provider, issuer, email, createdAt, lastUsedAt, hasStoredToken }: Link, now: Date) {
+function toLinkView({ id, provider, issuer, email, createdAt, lastUsedAt, hasStoredTokens }: Link, now: Date) {
   return {
     id,
     name: provider?.name ?? issuer,
     email: email ?? undefined,
     linkedAt: describeAge(createdAt, now),
     lastUsed: lastUsedAt ? describeAge(lastUsedAt, now) : undefined,
-    hasStoredTokens: hasStoredToken,
+    hasStoredTokens: hasStoredTokens,
   };
 }

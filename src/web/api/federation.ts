@@ -58,7 +58,7 @@ with it since. A token that is about to expire is refreshed first. On \`provider
 const upstream = ['upstream_invalid_response', 'upstream_unavailable'] as const;
 
 export function addFederation({ api, userSerializer, sessionIssuer, federation, links, providerTokens }: Deps): void {
-  for (const { id, name } of federation.offered) {
+  for (const { id, name } of federation.signInProviders) {
     api.post(
       `/api/v1/auth/${id}/callback`,
       {
@@ -151,7 +151,7 @@ export function addFederation({ api, userSerializer, sessionIssuer, federation, 
 
   async function list(ctx: Context, _input: unknown, { account }: LoginPrincipal): Promise<void> {
     ctx.body = (await links.list(account.id)).map(
-      ({ id, provider, issuer, subject, email, createdAt, lastUsedAt, hasStoredToken }) => ({
+      ({ id, provider, issuer, subject, email, createdAt, lastUsedAt, hasStoredTokens }) => ({
         id,
         provider: provider?.id ?? null,
         issuer,
@@ -159,7 +159,7 @@ export function addFederation({ api, userSerializer, sessionIssuer, federation, 
         email,
         created_at: createdAt.toISOString(),
         last_used_at: lastUsedAt?.toISOString() ?? null,
-        keeps_token: hasStoredToken,
+        keeps_token: hasStoredTokens,
       }),
     );
   }

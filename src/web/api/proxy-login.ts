@@ -8,7 +8,7 @@ import { requireCompleteAuthentication } from '../endpoints/require-complete.js'
 import type { Context } from '../http/context.js';
 import { TokenAnswer, type UserSerializer } from './schemas.js';
 
-interface Deps extends Pick<Core, 'sessionIssuer' | 'upstream'> {
+interface Deps extends Pick<Core, 'sessionIssuer' | 'proxyLogin'> {
   api: Api;
   userSerializer: UserSerializer;
 }
@@ -19,7 +19,7 @@ const DESCRIPTION = `
 The upstream provider verifies the password. The first sign-in creates an account. \`otp\` is passed on, and is also the code of a
 second factor of the account. Without an upstream provider, this is the same as \`login-json\`.`.trim();
 
-export function addProxyLogin({ api, userSerializer, sessionIssuer, upstream }: Deps): void {
+export function addProxyLogin({ api, userSerializer, sessionIssuer, proxyLogin }: Deps): void {
   for (const name of ['ainative-login', 'proxy-login']) {
     api.post(
       `/api/v1/auth/${name}`,
@@ -40,14 +40,14 @@ export function addProxyLogin({ api, userSerializer, sessionIssuer, upstream }: 
           'upstream_unavailable',
         ],
       },
-      proxyLogin,
+      signIn,
     );
   }
 
-  async function proxyLogin(ctx: Context, { email, password, otp }: z.output<typeof ProxyLogin>): Promise<void> {
+  async function signIn(ctx: Context, { email, password, otp }: z.output<typeof ProxyLogin>): Promise<void> {
     const hops = ctx.get(HOP_HEADER).split(/[\s,]+/);
     const credentials = { email, password, ...(otp && { otp }) };
-    const authResult = await upstream.withPassword(credentials, hops.filter(Boolean), ctx.state.meta);
+    const authResult = await proxyLogin.withPassword(credentials, hops.filter(Boolean), ctx.state.meta);
     ctx.body = await userSerializer.tokenAnswer(
       await sessionIssuer.issueTokens(requireCompleteAuthentication(authResult), ctx.state.meta),
     );

@@ -4,7 +4,7 @@
  */
 import { SECOND_MS } from '../../base/clock.js';
 import { randomToken } from '../../base/crypto.js';
-import { LOGIN_SECONDS } from '../../core/federation/login-state.js';
+import { PENDING_LOGIN_SECONDS } from '../../core/federation/pending-logins.js';
 import type { Context } from '../http/context.js';
 import { hostCookie } from './cookies.js';
 
@@ -24,7 +24,7 @@ export function createFederationCookie({ issuer }: { issuer: string }) {
   function issue(ctx: Context): string {
     const known = read(ctx);
     const key = known && /^[\w-]{43}$/.test(known) ? known : randomToken();
-    ctx.cookies.set(name, key, { ...options, maxAge: LOGIN_SECONDS * SECOND_MS });
+    ctx.cookies.set(name, key, { ...options, maxAge: PENDING_LOGIN_SECONDS * SECOND_MS });
     return key;
   }
 }

@@ -7,7 +7,7 @@ import { z } from 'zod';
 import { AppError } from '../../base/app-error.js';
 import type { Core } from '../../core/core.js';
 import { accountMismatch } from '../../core/federation/federation.js';
-import type { PendingLogin } from '../../core/federation/login-state.js';
+import type { PendingLogin } from '../../core/federation/pending-logins.js';
 import { callbackPath, type FederationCookie } from '../cookies/federation-cookie.js';
 import type { LoginCookie } from '../cookies/login-cookie.js';
 import { field, parseForm, queryParam, readForm } from '../http/body.js';
@@ -37,7 +37,7 @@ const LINK_NOTICES: Record<string, string> = { conflict: 'link-taken', access_de
 export function addFederation(router: Router<State>, deps: Deps): void {
   const { issuer, federation, links, federationCookie, loginCookie, csrf, loginRedirects } = deps;
   const { browserSignIn, renderLogin } = deps;
-  if (federation.offered.length === 0) return;
+  if (federation.signInProviders.length === 0) return;
   router.post('/login/with/:provider', allowPopupOpener, parseForm, begin);
   router.get(callbackPath(':provider'), allowPopupOpener, callback);
 
@@ -48,7 +48,7 @@ export function addFederation(router: Router<State>, deps: Deps): void {
     try {
       const browser = federationCookie.issue(ctx);
       const flow = { redirectUri: issuer + callbackPath(id), data: { ...loginRedirect } };
-      seeOther(ctx, await federation.begin(id, flow, browser, ctx.state.meta));
+      seeOther(ctx, await federation.beginLogin(id, flow, browser, ctx.state.meta));
     } catch (error) {
       refuse(ctx, loginRedirect, error);
     }
@@ -57,7 +57,11 @@ export function addFederation(router: Router<State>, deps: Deps): void {
   async function callback(ctx: Context): Promise<void> {
     let flow: PendingLogin | undefined;
     try {
-      flow = await federation.resume(String(ctx.params.provider), queryParam(ctx, 'state'), federationCookie.read(ctx));
+      flow = await federation.resumeLogin(
+        String(ctx.params.provider),
+        queryParam(ctx, 'state'),
+        federationCookie.read(ctx),
+      );
     } catch (error) {
       return refuse(ctx, NO_REDIRECT, error);
     }
@@ -108,11 +112,14 @@ export function addFederation(router: Router<State>, deps: Deps): void {
   }
 }
 
-/** Returns the buttons of the providers. They keep the user's destination. */
+/** Returns the buttons of the providers. Their links keep the page to which the user returns. */
 export function providerButtons(
-  { offered }: Core['federation'],
+  { signInProviders }: Core['federation'],
   loginRedirects: LoginRedirects,
   loginRedirect: LoginRedirect,
 ): FederatedProvider[] {
-  return offered.map(({ id, name }) => ({ name, action: loginRedirects.urlFor(`/login/with/${id}`, loginRedirect) }));
+  return signInProviders.map(({ id, name }) => ({
+    name,
+    action: loginRedirects.urlFor(`/login/with/${id}`, loginRedirect),
+  }));
 }

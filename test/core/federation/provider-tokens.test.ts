@@ -245,7 +245,7 @@ describe.each(stores)('a stored provider token on $name', (store) => {
       expect((await read(linkId, token)).status, 'the cleanup of a server that stores tokens keeps it').toBe(200);
       await withoutStorage.core.cleanup.sweepAll();
       expect(await rowOf(linkId)).toBeNull();
-      expect(await server.core.links.list(accountId)).toMatchObject([{ id: linkId, keepsToken: false }]);
+      expect(await server.core.links.list(accountId)).toMatchObject([{ id: linkId, hasStoredTokens: false }]);
     });
 
     it('when it has expired and cannot be refreshed', async () => {

@@ -143,14 +143,14 @@ describe('the profile of a provider', () => {
       { email: 'a@x.example', email_verified: true },
       false,
     ],
-  ])('reports whether the address is proven: %s', async (_case, claims, userInfo, emailProven) => {
-    expect(await profileOf(claims, userInfo)).toMatchObject({ email: expect.any(String), emailProven });
+  ])('reports whether the address is proven: %s', async (_case, claims, userInfo, emailAuthoritative) => {
+    expect(await profileOf(claims, userInfo)).toMatchObject({ email: expect.any(String), emailAuthoritative });
   });
 
   it.each(['mar\u212a@gmail.com', 'mara@\u212aiosk.example', '\u00a0mara@gmail.com', 'j\u00f6\u212a@gmail.com'])(
     'lacks the address %j, which would normalize to another one',
     async (email) => {
-      expect(await profileOf({ email, email_verified: true })).toMatchObject({ email: undefined, emailProven: false });
+      expect(await profileOf({ email, email_verified: true })).toMatchObject({ email: undefined, emailAuthoritative: false });
     },
   );
 
@@ -164,12 +164,12 @@ describe('the profile of a provider', () => {
     ['https://github.example.com', false],
     ['https://acme.ghe.com', false],
     ['https://github.com.example', false],
-  ])('has a proven primary address from GitHub at %s: %s', async (url, emailProven) => {
+  ])('has a proven primary address from GitHub at %s: %s', async (url, emailAuthoritative) => {
     const github = providersOf(url ? { GITHUB_URL: url } : {}).find(({ id }) => id === 'github')!;
     const emails = [{ email: 'victim@example.com', primary: true, verified: true }];
     const get = async (address: string) => (address.endsWith('/user') ? { id: 1, login: 'mara' } : emails);
     const profile = await github.readProfile({ claims: {}, userInfo: async () => ({}), get });
-    expect(profile).toMatchObject({ email: 'victim@example.com', emailProven });
+    expect(profile).toMatchObject({ email: 'victim@example.com', emailAuthoritative });
   });
 });
 

@@ -1,11 +1,11 @@
 /**
- * GitHub, on github.com or as an enterprise server: OAuth 2.0 and an API for the user. A verified
- * primary address is authoritative on github.com only, because the administrator of another server
- * could claim any address.
+ * GitHub, on github.com or on a GitHub Enterprise Server. It supports OAuth 2.0, with an API for
+ * the user's profile. Only github.com is authoritative for verified primary addresses, because the
+ * administrator of an Enterprise Server can assign any address to a user.
  */
 import { z } from 'zod';
 import { ALL_DOMAINS, type ProviderSettings } from '../../../base/config/federation.js';
-import { emailOf, nameOf, type Provider, pictureOf, scopeOf } from '../provider.js';
+import { combineScopes, emailOf, nameOf, type Provider, pictureOf } from '../provider.js';
 
 const User = z.object({
   id: z.int(),
@@ -17,23 +17,23 @@ const User = z.object({
 const Emails = z.array(z.object({ email: z.string(), primary: z.boolean(), verified: z.boolean() }));
 
 /** Returns a GitHub provider. */
-export function github({ emailDomains, moreScope, ...settings }: ProviderSettings): Provider {
-  const api = apiOf(new URL(settings.issuer));
+export function github({ emailDomains, additionalScope, ...settings }: ProviderSettings): Provider {
+  const apiUrl = apiUrlOf(new URL(settings.issuer));
   return {
     ...settings,
-    scope: scopeOf('read:user user:email', moreScope),
-    listsByComma: true,
-    endpoints: { authorization: `${settings.issuer}/authorize`, token: `${settings.issuer}/access_token` },
+    scope: combineScopes('read:user user:email', additionalScope),
+    commaSeparatedScopes: true,
+    oauthEndpoints: { authorization: `${settings.issuer}/authorize`, token: `${settings.issuer}/access_token` },
     secretInBody: true,
-    async readProfile({ get }) {
-      const user = User.parse(await get(`${api}/user`));
-      // The public address of the profile is not necessarily verified.
-      const emails = Emails.optional().parse(await get(`${api}/user/emails`)) ?? [];
+    async readProfile({ callApi }) {
+      const user = User.parse(await callApi(`${apiUrl}/user`));
+      // The address in the public profile is not necessarily verified.
+      const emails = Emails.optional().parse(await callApi(`${apiUrl}/user/emails`)) ?? [];
       const primary = emails.find(({ primary }) => primary);
       return {
         subject: String(user.id),
         email: emailOf(primary?.email ?? user.email),
-        emailProven: primary?.verified === true && emailDomains.includes(ALL_DOMAINS),
+        emailAuthoritative: primary?.verified === true && emailDomains.includes(ALL_DOMAINS),
         name: nameOf(user.name) ?? nameOf(user.login),
         picture: pictureOf(user.avatar_url),
       };
@@ -41,7 +41,7 @@ export function github({ emailDomains, moreScope, ...settings }: ProviderSetting
   };
 }
 
-function apiOf({ host, origin }: URL): string {
+function apiUrlOf({ host, origin }: URL): string {
   if (host === 'github.com') return 'https://api.github.com';
   return host.endsWith('.ghe.com') ? `https://api.${host}` : `${origin}/api/v3`;
 }

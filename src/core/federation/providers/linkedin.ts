@@ -1,6 +1,6 @@
 /**
- * LinkedIn: authoritative for no address. It rejects PKCE and returns no nonce in its ID token, so
- * only `state` binds a response to the browser.
+ * LinkedIn. It is not authoritative for any address. It rejects PKCE and omits the nonce from its
+ * ID token, so only `state` binds a response to the browser.
  */
 import type { ProviderSettings } from '../../../base/config/federation.js';
 import type { Provider } from '../provider.js';
@@ -10,6 +10,6 @@ import { oidc } from './oidc.js';
 export const linkedin = (settings: ProviderSettings): Provider => ({
   ...oidc(settings, () => false),
   secretInBody: true,
-  listsByComma: true,
+  commaSeparatedScopes: true,
   unsupported: ['pkce', 'nonce'],
 });

@@ -1,38 +1,39 @@
 /**
- * Any OpenID provider, by its discovery document. The settings name the domains for which it is
- * authoritative.
+ * An OpenID provider with a discovery document. It is authoritative for the domains that the
+ * settings list in `email_domains`.
  */
 import type { ProviderSettings } from '../../../base/config/federation.js';
-import { type Claims, emailOf, nameOf, type Provider, pictureOf, scopeOf } from '../provider.js';
+import { type Claims, combineScopes, emailOf, nameOf, type Provider, pictureOf } from '../provider.js';
 
 /** Reports whether the provider is authoritative for the domain of a verified address. */
-type IsAuthority = (domain: string, claims: Claims) => boolean;
+type IsAuthoritative = (domain: string, claims: Claims) => boolean;
 
 /** Returns an OpenID provider. */
 export function oidc(
-  { emailDomains, moreScope, ...settings }: ProviderSettings,
-  isAuthority: IsAuthority = (domain) => emailDomains.includes(domain),
+  { emailDomains, additionalScope, ...settings }: ProviderSettings,
+  isAuthoritative: IsAuthoritative = (domain) => emailDomains.includes(domain),
 ): Provider {
-  const scope = scopeOf('openid profile email', moreScope);
+  const scope = combineScopes('openid profile email', additionalScope);
   return {
     ...settings,
     scope,
     // Without `prompt=consent`, the provider must ignore offline_access (OpenID Connect Core,
     // section 11).
-    offlineParams: scope.split(' ').includes('offline_access') ? { prompt: 'consent' } : undefined,
+    refreshTokenParameters: scope.split(' ').includes('offline_access') ? { prompt: 'consent' } : undefined,
     async readProfile({ claims, userInfo }) {
       // Some providers return the profile in the ID token, others only at the userinfo endpoint.
-      const source = claims.email === undefined ? await userInfo() : claims;
-      const all = { ...source, ...claims };
-      // `email_verified` is only about the address from the same source.
-      const email = emailOf(source.email);
+      const emailSource = claims.email === undefined ? await userInfo() : claims;
+      const allClaims = { ...emailSource, ...claims };
+      // `email_verified` applies only to the address from the same source.
+      const email = emailOf(emailSource.email);
       const domain = email?.split('@').at(-1) ?? '';
       return {
         subject: String(claims.sub),
         email,
-        emailProven: email !== undefined && source.email_verified === true && isAuthority(domain, source),
-        name: nameOf(all.name) ?? nameOf([all.given_name, all.family_name].filter(Boolean).join(' ')),
-        picture: pictureOf(all.picture),
+        emailAuthoritative:
+          email !== undefined && emailSource.email_verified === true && isAuthoritative(domain, emailSource),
+        name: nameOf(allClaims.name) ?? nameOf([allClaims.given_name, allClaims.family_name].filter(Boolean).join(' ')),
+        picture: pictureOf(allClaims.picture),
       };
     },
   };

@@ -1,6 +1,6 @@
 /**
- * The client of the upstream provider: sends e-mail address and password, returns the user.
- * Understands the responses of Signet and similar providers. Passwords and tokens are never stored.
+ * Authenticates users at the upstream provider of proxy login. It supports the responses of Signet
+ * and of similar providers. It never stores passwords or tokens.
  */
 import { z } from 'zod';
 import { AppError, upstreamInvalid, upstreamUnavailable } from '../../base/app-error.js';
@@ -32,11 +32,11 @@ interface Deps {
 
 const LOGOUT_PATH = '/api/v1/auth/logout';
 const MAX_RETRY_AFTER_SECONDS = 3600;
-const RETRY_AFTER_SECONDS = 60;
+const DEFAULT_RETRY_AFTER_SECONDS = 60;
 
 /** Visible ASCII only, so that a token cannot inject a header. */
 const Token = z.string().regex(/^[\x21-\x7e]{1,8192}$/);
-const LoginAnswer = z.union([
+const LoginResponse = z.union([
   z.object({ token: Token }).transform(({ token }) => token),
   z.object({ access_token: Token }).transform(({ access_token }) => access_token),
 ]);
@@ -44,19 +44,21 @@ const Id = z.union([z.string(), z.int()]).transform(String).refine(isSubject);
 const Profile = z
   .object({ id: Id.nullish(), sub: Id.nullish(), email: z.string().nullish() })
   .and(z.object({ name: z.unknown(), full_name: z.unknown() }).partial());
-const ProfileAnswer = z.union([z.object({ user: Profile }).transform(({ user }) => user), Profile]);
+const ProfileResponse = z.union([z.object({ user: Profile }).transform(({ user }) => user), Profile]);
 
-export type UpstreamProvider = ReturnType<typeof createUpstreamProvider>;
+export type UpstreamClient = ReturnType<typeof createUpstreamClient>;
 
-export function createUpstreamProvider({ upstream, requestJson, log, background }: Deps) {
+/** Creates a client of one upstream provider. */
+export function createUpstreamClient({ upstream, requestJson, log, background }: Deps) {
   return { authenticate };
 
   /**
-   * Authenticates a user, within the time limit of a single request. Throws `AppError` with the
-   * upstream's error (`invalid_credentials`, `mfa_required`, `invalid_otp`, `account_suspended`,
-   * `auth_rate_limited`), `upstream_unavailable` or `upstream_invalid_response`.
+   * Authenticates a user. All requests together take at most `REQUEST_TIMEOUT_MS`. Throws
+   * `AppError` with the upstream's error (`invalid_credentials`, `mfa_required`, `invalid_otp`,
+   * `account_suspended`, `auth_rate_limited`), `upstream_unavailable` or
+   * `upstream_invalid_response`.
    *
-   * @param headers describe the original request
+   * @param headers sent with the login, to describe the original request
    */
   async function authenticate(credentials: Credentials, headers: Record<string, string>): Promise<UpstreamUser> {
     const signal = AbortSignal.timeout(REQUEST_TIMEOUT_MS);
@@ -73,11 +75,11 @@ export function createUpstreamProvider({ upstream, requestJson, log, background 
     headers: Record<string, string>,
     signal: AbortSignal,
   ): Promise<string> {
-    // Providers expect either name, and a second request would count as a second attempt.
+    // Some providers expect `username`, others `email`. A second request would be a second attempt.
     const body = { username: email, email, password, ...(otp && { otp }) };
     const response = await requestJson(upstream.url + upstream.loginPath, { method: 'POST', headers, body, signal });
     if (!isSuccess(response)) throw errorFor(response);
-    const token = LoginAnswer.safeParse(response.body);
+    const token = LoginResponse.safeParse(response.body);
     if (!token.success) throw upstreamInvalid('The upstream provider returned no token.');
     return token.data;
   }
@@ -86,7 +88,7 @@ export function createUpstreamProvider({ upstream, requestJson, log, background 
     const headers = { authorization: `Bearer ${token}` };
     const response = await requestJson(upstream.url + upstream.profilePath, { headers, signal });
     if (response.status === 429 || response.status >= 500) throw errorFor(response);
-    const profile = ProfileAnswer.safeParse(response.body);
+    const profile = ProfileResponse.safeParse(response.body);
     const subject = profile.data?.id ?? profile.data?.sub;
     if (!isSuccess(response) || !profile.success || !subject) {
       throw upstreamInvalid('The upstream provider returned no user for its token.');
@@ -108,7 +110,7 @@ export function createUpstreamProvider({ upstream, requestJson, log, background 
         const { status } = await requestJson(upstream.url + LOGOUT_PATH, { method: 'POST', headers, body: {} });
         if (status >= 400) log.info({ status }, 'the upstream provider did not revoke a session');
       } catch (error) {
-        log.info({ error }, 'a session at the upstream provider could not be revoked');
+        log.info({ error }, 'could not revoke a session at the upstream provider');
       }
     });
   }
@@ -116,7 +118,7 @@ export function createUpstreamProvider({ upstream, requestJson, log, background 
 
 const isSuccess = ({ status }: JsonResponse) => status === 200 || status === 201;
 
-/** Maps an error response to our errors. Its own message is not passed on. */
+/** Maps an error response to our errors. Its message is not forwarded to the user. */
 function errorFor({ status, body, retryAfter }: JsonResponse): AppError {
   const code = codeOf(body);
   if (status === 401 || status === 403) {
@@ -132,21 +134,23 @@ function errorFor({ status, body, retryAfter }: JsonResponse): AppError {
       retryAfterSeconds: retryAfterOf(retryAfter),
     });
   }
-  // That code is about its own upstream provider: trying again does not help.
+  // This code is about an upstream provider of the upstream. A retry does not help.
   if (status >= 500 && code !== 'upstream_invalid_response') {
     return upstreamUnavailable(`The upstream provider failed (${status}).`);
   }
-  return upstreamInvalid(`The upstream provider answered a login with ${status}.`);
+  return upstreamInvalid(`The upstream provider returned an unexpected response (${status}).`);
 }
 
+/** Returns the error code of a response body. */
+/** Returns the error code of a response body. */
 function codeOf(body: unknown): unknown {
   const { error, code } = (body ?? {}) as { error?: unknown; code?: unknown };
   return error ?? code;
 }
 
-/** Returns the seconds of a `Retry-After` header (RFC 9110, section 10.2.3), from 1 to 3600. */
+/** Parses a `Retry-After` header (RFC 9110, section 10.2.3) to seconds, from 1 to 3600. */
 function retryAfterOf(text: string | undefined): number {
   const seconds = /^\d+$/.test(text ?? '') ? Number(text) : (Date.parse(text ?? '') - Date.now()) / 1000;
-  if (Number.isNaN(seconds)) return RETRY_AFTER_SECONDS;
+  if (Number.isNaN(seconds)) return DEFAULT_RETRY_AFTER_SECONDS;
   return Math.min(Math.max(Math.ceil(seconds), 1), MAX_RETRY_AFTER_SECONDS);
 }

@@ -1,13 +1,13 @@
-/** Resolves external identities to accounts, for external providers and proxy login alike. */
+/** Resolves external identities to accounts, for external providers and for proxy login. */
 
 import { AppError, isUniqueViolation } from '../../base/app-error.js';
 import type { Account, Accounts } from '../accounts/accounts.js';
 import type { Identities, IdentityWithTokens } from '../identities/identities.js';
 
-/** A user as an external provider describes them. */
+/** The user of an external login or a proxy login. */
 interface ExternalUser extends IdentityWithTokens {
   email?: string | undefined;
-  /** Left out for the upstream provider, which users cannot link themselves. */
+  /** Undefined for proxy login: users cannot link the upstream provider themselves. */
   provider?: { name: string };
 }
 
@@ -22,9 +22,10 @@ export function createAccountResolver({ accounts, identities }: Deps) {
   return { resolve };
 
   /**
-   * Returns the account that is linked to the identity, or else the account that `create` returns.
-   * If `create` fails with a conflict, a concurrent sign-in may have linked the identity. If it did
-   * not, another account has the e-mail address: throws `AppError` `link_required`.
+   * Returns the account that is linked to the identity. If no account is linked, returns the one
+   * that `create` creates. If `create` throws a conflict, a concurrent sign-in can have linked the
+   * identity; otherwise another account has the e-mail address, and this function throws `AppError`
+   * `link_required`.
    */
   async function resolve(user: ExternalUser, create: () => Promise<Account>): Promise<Account> {
     const linked = await findLinked(user);
@@ -33,8 +34,8 @@ export function createAccountResolver({ accounts, identities }: Deps) {
       return await create();
     } catch (error) {
       if (!isConflict(error)) throw error;
-      const linkedMeanwhile = await findLinked(user);
-      if (linkedMeanwhile) return linkedMeanwhile;
+      const linkedConcurrently = await findLinked(user);
+      if (linkedConcurrently) return linkedConcurrently;
       throw linkRequired(user.provider?.name, error);
     }
   }
@@ -51,7 +52,7 @@ const isConflict = (error: unknown) => isUniqueViolation(error) || (error instan
 /**
  * Returns the error for an e-mail address whose account is not linked to the provider.
  *
- * @param provider its name; undefined for the upstream provider
+ * @param provider the provider's name; undefined for the upstream provider
  */
 export function linkRequired(provider: string | undefined, cause?: unknown): AppError {
   const message = provider

@@ -1,4 +1,4 @@
-/** Links external identities to existing accounts by verified e-mail address. */
+/** Links an external identity to the existing account with the same verified e-mail address. */
 
 import type { Queryable } from '../../base/db/open.js';
 import type { Transact } from '../../base/db/transaction.js';
@@ -10,9 +10,9 @@ import type { Identities } from '../identities/identities.js';
 import type { Mfa } from '../mfa/mfa.js';
 import type { RequestMeta } from '../request-meta.js';
 import type { Sessions } from '../sessions/sessions.js';
+import { linkRequired } from './account-resolver.js';
 import type { LinkNotifications } from './link-notifications.js';
 import type { ExternalLogin } from './provider.js';
-import { linkRequired } from './resolve-account.js';
 
 interface Deps {
   transact: Transact;
@@ -32,25 +32,26 @@ export function createEmailLinking(deps: Deps) {
   return { link };
 
   /**
-   * Links the identity to the account with the same e-mail address, if both sides have verified it
-   * and the provider is authoritative for it. Throws `AppError` `link_required` otherwise, and for
+   * Links the identity to the account with the same e-mail address, if the account has verified the
+   * address and the provider is authoritative for it. Throws `AppError` `link_required` otherwise,
+   * and for
    *
-   * - administrators, whose accounts would be only as secure as the provider;
-   * - accounts with a second factor, which this sign-in did not present;
+   * - administrators, because their accounts would be only as secure as the provider;
+   * - accounts with a second factor, because this sign-in did not present it;
    * - accounts linked to another user of the same provider, who had the address before.
    *
-   * An attacker may have registered the account to wait for its owner (account pre-hijacking). So
-   * all sessions are revoked, keys and agents from before the address was verified are deleted, and
-   * the user is notified.
+   * An attacker could have registered the account before the owner of the address signs in (account
+   * pre-hijacking). So this revokes all sessions, deletes API keys and agents that are older than
+   * the verification of the address, and notifies the user.
    */
   async function link({ id }: Account, externalLogin: ExternalLogin, meta: RequestMeta): Promise<Account> {
-    const { issuer, email, emailProven, provider } = externalLogin;
-    if (!emailProven) throw linkRequired(provider.name);
+    const { issuer, email, emailAuthoritative, provider } = externalLogin;
+    if (!emailAuthoritative) throw linkRequired(provider.name);
     return transact(async (uow) => {
       const { tx, afterCommit } = uow;
       const account = await accounts.lock(id, tx);
-      const isVerified = accounts.isActive(account) && account.emailVerified && account.email === email;
-      if (!isVerified || account.role === 'admin') throw linkRequired(provider.name);
+      const canBeLinked = accounts.isActive(account) && account.emailVerified && account.email === email;
+      if (!canBeLinked || account.role === 'admin') throw linkRequired(provider.name);
       if ((await mfa.isEnrolled(id, tx)) || (await identities.hasAny(id, issuer, tx)))
         throw linkRequired(provider.name);
       const cleared = await deleteUnverifiedAccess(account, tx);
@@ -63,8 +64,8 @@ export function createEmailLinking(deps: Deps) {
   }
 
   /**
-   * Deletes keys and agents from before the e-mail address was verified and reports whether there
-   * were any. If that time is unknown, all stay.
+   * Deletes API keys and agents that are older than the verification of the e-mail address. Reports
+   * whether it deleted any. If the time of verification is unknown, it deletes none.
    */
   async function deleteUnverifiedAccess({ id, emailVerifiedAt }: Account, tx: Queryable): Promise<boolean> {
     if (!emailVerifiedAt) return false;
