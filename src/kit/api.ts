@@ -1,6 +1,6 @@
 /**
- * Defines one operation of a service's API: the permission it needs, its policies, its handler.
- * Serves it as a function from Web `Request` to `Response`.
+ * Defines one operation of a service's API: the permission it requires, its policies, and its
+ * handler. Serves it as a function from Web `Request` to `Response`.
  */
 import type { Approvals } from './approvals.js';
 import {
@@ -32,7 +32,7 @@ export interface ApiDefinition<Input, Output> {
   resource: string;
   /** Keys of policies. Default: any authenticated caller. An empty list: everyone. */
   policy?: string | readonly string[];
-  /** A schema of any library that has `parse`. Without one, the handler gets the JSON as sent. */
+  /** A schema of any library that has `parse`. Without it, the handler gets the JSON unchecked. */
   input?: { parse(value: unknown): Input };
   handler(call: { ctx: ApiContext; input: Input }): Promise<Output> | Output;
 }
@@ -55,7 +55,10 @@ export interface ServeOptions {
    */
   from?: (request: Request) => string;
   csrf?: CsrfOptions;
-  /** How to ask for approval, and whom. Without it, requests that need approval are rejected. */
+  /**
+   * `by` asks for approval, and `person` returns the user to ask. Without them, requests that need
+   * approval are rejected.
+   */
   approvals?: { by: Approvals; person: (auth: AuthContext) => string | undefined | Promise<string | undefined> };
 }
 
@@ -110,7 +113,7 @@ export function serveAPI<Input, Output>(api: ApiDefinition<Input, Output>, optio
     const { input } = parsed;
     const ctx = { auth, request };
     const decision = await enforcePolicies(policies, { ctx, input });
-    const blocked = decision.effect === 'allow' ? undefined : await denyOrAskApproval(decision, ctx, body);
+    const blocked = decision.effect === 'allow' ? undefined : await denyOrRequestApproval(decision, ctx, body);
     return blocked ?? Response.json((await api.handler({ ctx, input })) ?? null);
   }
 
@@ -128,8 +131,8 @@ export function serveAPI<Input, Output>(api: ApiDefinition<Input, Output>, optio
     }
   }
 
-  /** Returns a response, or undefined if the request was approved. */
-  async function denyOrAskApproval(
+  /** Returns a response for the caller, or undefined if the request was approved. */
+  async function denyOrRequestApproval(
     decision: Exclude<PolicyDecision, { effect: 'allow' }>,
     { auth, request }: ApiContext,
     body: string,
@@ -171,14 +174,14 @@ export function serveAPI<Input, Output>(api: ApiDefinition<Input, Output>, optio
 
 const callerOf = (auth: Authenticated) => (auth.type === 'human' ? `human ${auth.userId}` : `agent ${auth.agentId}`);
 
-/** Finds the policies that an API names. A missing policy must not go unnoticed, so it throws. */
+/** Finds the policies that an API names. Throws a TypeError if one is missing. */
 function findPolicies(
   { policy = [] }: Pick<ApiDefinition<never, never>, 'policy'>,
   policies: readonly Policy[],
 ): Policy[] {
   return [policy].flat().map((key) => {
-    const found = policies.find((candidate) => candidate.key === key);
-    if (!found) throw new TypeError(`There is no policy ${key}`);
-    return found;
+    const match = policies.find((candidate) => candidate.key === key);
+    if (!match) throw new TypeError(`There is no policy ${key}`);
+    return match;
   });
 }

@@ -1,7 +1,7 @@
 /**
  * Asks a user for approval before an action. Signet shows the request on the user's account page
- * (CIBA, poll mode). This service is an agent of Signet that the user owns, and receives the answer
- * once.
+ * (CIBA, poll mode). At Signet, the service is an agent that the user owns. It receives the
+ * decision once.
  */
 import { IssuerUnavailable } from './auth-error.js';
 import { constantTimeEqual, hmacSha256 } from './bytes.js';
@@ -12,7 +12,7 @@ export interface ApprovalRequest {
   person: string;
   /** The text that the user reads. Truncated to 100 characters, ending in an ellipsis. */
   message: string;
-  /** Further values that the user reads, by name. Truncated to 200 characters each. */
+  /** Additional values that the user reads, by name. Truncated to 200 characters each. */
   details?: Record<string, string>;
   /** Identifies exactly what is approved, and for whom. An approval is valid for nothing else. */
   action: string;
@@ -28,7 +28,7 @@ export interface PendingApproval {
 
 export type ApprovalState = 'approved' | 'pending' | 'denied' | 'expired';
 
-/** Any way to ask a user for approval; `createApprovalClient` uses Signet. */
+/** Asks users for approval. `createApprovalClient` implements it with Signet. */
 export interface Approvals {
   /** Starts a request. Resolves to undefined if there is no such user. */
   begin(request: ApprovalRequest): Promise<PendingApproval | undefined>;
@@ -71,14 +71,14 @@ export function createApprovalClient(options: ApprovalClientOptions): Approvals 
   return { begin, check };
 
   async function begin({ person, message, details, action }: ApprovalRequest): Promise<PendingApproval | undefined> {
-    const shown = truncate(message, MAX_MESSAGE_LENGTH);
+    const displayedMessage = truncate(message, MAX_MESSAGE_LENGTH);
     const { status, body } = await post('authentication', {
       scope: `openid ${scope}`,
       resource,
       login_hint: person,
-      binding_message: shown,
+      binding_message: displayedMessage,
       authorization_details: JSON.stringify([
-        { type: 'agent_action', actions: [shown], ...(details && { parameters: truncateAll(details) }) },
+        { type: 'agent_action', actions: [displayedMessage], ...(details && { parameters: truncateAll(details) }) },
       ]),
     });
     if (body.error === 'unknown_user_id') return undefined;
@@ -92,9 +92,9 @@ export function createApprovalClient(options: ApprovalClientOptions): Approvals 
   }
 
   async function check(id: string, action: string): Promise<ApprovalState> {
-    const at = id.lastIndexOf('.');
-    const requestId = id.slice(0, Math.max(at, 0));
-    if (!requestId || !constantTimeEqual(id.slice(at + 1), signatureOf(requestId, action))) return 'denied';
+    const dot = id.lastIndexOf('.');
+    const requestId = id.slice(0, Math.max(dot, 0));
+    if (!requestId || !constantTimeEqual(id.slice(dot + 1), signatureOf(requestId, action))) return 'denied';
     const { status, body } = await post('token', { grant_type: GRANT_TYPE, auth_req_id: requestId });
     if (status === 200) return 'approved'; // the tokens in the response are not used
     if (PENDING.has(String(body.error))) return 'pending';
@@ -103,7 +103,7 @@ export function createApprovalClient(options: ApprovalClientOptions): Approvals 
     throw toError(body);
   }
 
-  /** Binds a request id to its action, so that neither needs to be stored. */
+  /** Signs a request id together with its action, so that neither needs to be stored. */
   function signatureOf(requestId: string, action: string): string {
     return hmacSha256(clientSecret, `approval ${requestId} ${action}`);
   }
@@ -140,7 +140,7 @@ function truncateAll(details: Record<string, string>): Record<string, string> {
   return Object.fromEntries(Object.entries(details).map(([name, value]) => [name, truncate(value, MAX_DETAIL_LENGTH)]));
 }
 
-/** Truncates visibly, and not in the middle of a surrogate pair. */
+/** Truncates with an ellipsis, and never in the middle of a surrogate pair. */
 function truncate(text: string, maxLength: number): string {
   if (text.length <= maxLength) return text;
   return `${text.slice(0, maxLength - 1).replace(/[\ud800-\udbff]$/, '')}…`;

@@ -1,6 +1,6 @@
 /**
- * Expected errors, ready to be sent as a response: the status, code and description that Signet's
- * own API uses, and the headers that tell a client what to do.
+ * Expected errors that a service returns: the status, code and description that Signet's own API
+ * uses, and headers such as `WWW-Authenticate`.
  */
 
 export interface AuthError {

@@ -1,6 +1,6 @@
 /**
- * Authenticates the requests of a service with its own sessions and keys: by session cookie, by API
- * key, or by the certificate of a workload, in this order.
+ * Authenticates requests to a service that issues its own sessions and API keys. It tries the
+ * session cookie, then the API key, then the certificate of a workload.
  */
 import { apiKeyLookup, DEFAULT_KEY_PREFIX, verifyApiKey } from './api-key.js';
 import { unauthorized } from './auth-error.js';
@@ -58,7 +58,7 @@ export interface AuthDependencies {
 
 /**
  * Returns a function that authenticates requests. Sessions are verified without a store; keys are
- * looked up on each request. Throws a TypeError for settings that cannot work.
+ * looked up on each request. Throws a TypeError for invalid settings.
  */
 export function createAuthMiddleware(config: AuthConfig, { findAgentByKeyPrefix }: AuthDependencies = {}): ResolveAuth {
   const { secret, maxAge = '7d', cookieName = 'capstan_session' } = config.session;
@@ -92,7 +92,7 @@ export function createAuthMiddleware(config: AuthConfig, { findAgentByKeyPrefix 
     if (!header) return undefined;
     const credential = usesAuthorization ? readAuthorization(header)?.value : header;
     const lookup = credential ? apiKeyLookup(credential, prefix) : null;
-    if (!lookup) return undefined; // not one of our keys; it can be meant for another middleware
+    if (!lookup) return undefined; // not one of our keys: another middleware can support it
     const agent = await findAgentByKeyPrefix?.(lookup);
     if (!agent || agent.revokedAt || !(await verifyApiKey(credential!, agent.apiKeyHash)))
       return anonymous(unauthorized('invalid_token', 'This key is invalid or was revoked.'));

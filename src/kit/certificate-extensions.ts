@@ -1,7 +1,7 @@
 /**
- * Reads the validity period and the extensions of a certificate (RFC 5280) on any runtime:
- * node:crypto is missing on some of them, and reports key usage differently on others. Whether the
- * certificate can be trusted is decided in `certificate.ts`.
+ * Reads the validity period and the extensions of a certificate (RFC 5280) on any runtime. Some
+ * runtimes have no node:crypto, and others report key usage differently. `certificate.ts` decides
+ * whether the certificate can be trusted.
  */
 import { bytesToHex } from '@noble/hashes/utils.js';
 import * as asn1 from 'asn1js';
@@ -37,14 +37,14 @@ const OID = {
   basicConstraints: '2.5.29.19',
   extendedKeyUsage: '2.5.29.37',
 };
-const UNDERSTOOD: string[] = Object.values(OID);
+const SUPPORTED_EXTENSIONS: string[] = Object.values(OID);
 const CLIENT_AUTH = '1.3.6.1.5.5.7.3.2';
 const ANY_PURPOSE = '2.5.29.37.0';
 
 /**
- * Returns the extensions of a certificate in DER. Returns undefined if it is malformed, or has a
- * critical extension that is not understood here and must be rejected (RFC 5280, 4.2). Never
- * throws.
+ * Returns the extensions of a certificate in DER. Returns undefined if the certificate is
+ * malformed, or must be rejected because it has an unsupported critical extension (RFC 5280, 4.2).
+ * Never throws.
  */
 export function parseCertificateExtensions(der: Uint8Array): CertificateExtensions | undefined {
   try {
@@ -52,7 +52,8 @@ export function parseCertificateExtensions(der: Uint8Array): CertificateExtensio
     const fields = childrenOf(tbsCertificate);
     const extensions = readExtensions(fields.find((field) => isTagged(field, 3)));
     const valueFor = (oid: string) => extensions.get(oid)?.value;
-    if ([...extensions].some(([oid, { critical }]) => critical && !UNDERSTOOD.includes(oid))) return undefined;
+    if ([...extensions].some(([oid, { critical }]) => critical && !SUPPORTED_EXTENSIONS.includes(oid)))
+      return undefined;
     return {
       ...readValidity(fields),
       ...readBasicConstraints(valueFor(OID.basicConstraints)),
@@ -91,7 +92,7 @@ function readExtensions(field: asn1.BaseBlock | undefined): Map<string, Extensio
     const [flag, ...more] = rest;
     if (flag) requireType(flag, asn1.Boolean);
     if (more.length > 0 || extensions.has(id)) throw new TypeError('malformed or repeated extension');
-    // The flag is present only if TRUE. An explicit FALSE is not DER; it counts as critical, too.
+    // In DER, the flag is present only if it is TRUE. An explicit FALSE also counts as critical.
     extensions.set(id, { critical: flag !== undefined, value });
   }
   return extensions;

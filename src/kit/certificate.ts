@@ -1,6 +1,6 @@
 /**
  * Verifies certificate chains (RFC 5280). Needs node:crypto, which compares names and verifies
- * signatures; the extensions are read in `certificate-extensions.ts`.
+ * signatures. `certificate-extensions.ts` reads the extensions.
  */
 import type { X509Certificate } from 'node:crypto';
 import { type CertificateExtensions, parseCertificateExtensions } from './certificate-extensions.js';
@@ -9,7 +9,7 @@ const parsed = new WeakMap<X509Certificate, CertificateExtensions | undefined>()
 
 /**
  * Returns the extensions of a certificate, parsed once. Returns undefined if it is malformed, or
- * has a critical extension that is not understood.
+ * has an unsupported critical extension.
  */
 export function extensionsOf(certificate: X509Certificate): CertificateExtensions | undefined {
   if (!parsed.has(certificate)) parsed.set(certificate, parseCertificateExtensions(certificate.raw));
@@ -17,16 +17,16 @@ export function extensionsOf(certificate: X509Certificate): CertificateExtension
 }
 
 /**
- * Reports whether the chain, which starts with the certificate of the client, leads to one of the
- * authorities, and every certificate used is valid at `now`. The others can come in any order.
+ * Reports whether a chain leads to one of the authorities, with certificates that are valid at
+ * `now`. It starts with the certificate of the client. The other certificates can be in any order.
  */
 export function chainsToAuthority(
   [leaf, ...others]: X509Certificate[],
   authorities: readonly X509Certificate[],
   now = new Date(),
 ): boolean {
-  // Breadth-first, and each certificate once: the client chooses the chain, and certificates that
-  // have signed each other form exponentially many paths.
+  // Breadth-first search that visits each certificate once. The client chooses the chain, and
+  // certificates that have signed each other form exponentially many paths.
   let level = leaf && isValidAt(extensionsOf(leaf), now) ? [leaf] : [];
   let unused = others;
   for (let depth = 0; level.length > 0; depth += 1) {

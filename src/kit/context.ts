@@ -22,7 +22,7 @@ export type ToolLevel = 'read' | 'write' | 'admin';
 interface AuthenticatedBase {
   isAuthenticated: true;
   via: Proof;
-  /** Sent as a cookie, which browsers attach on their own: changes also need `csrfProtect`. */
+  /** Whether the credential was a cookie. Browsers send it automatically, so use `csrfProtect`. */
   byCookie?: boolean;
   /** The scopes of an access token. */
   scopes?: string[];
@@ -71,8 +71,8 @@ export type Authenticated = HumanContext | AgentContext;
 export type ResolveAuth = (request: RequestLike) => Promise<AuthContext>;
 
 /**
- * Returns an anonymous context. The error is not enumerable, so that a context that is logged,
- * compared or sent consists of `{ type, isAuthenticated }` only.
+ * Returns an anonymous context. The error is not enumerable, so that logging, comparing or sending
+ * the context includes only `{ type, isAuthenticated }`.
  */
 export function anonymous(error?: AuthError): AnonymousContext {
   const context: AnonymousContext = { type: 'anonymous', isAuthenticated: false };

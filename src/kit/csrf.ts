@@ -1,6 +1,6 @@
 /**
  * Rejects requests that another site made a browser send (CSRF). Needed for changes that are
- * authenticated by a cookie; headers such as `Authorization` are never sent on their own.
+ * authenticated by a cookie. Browsers never add headers such as `Authorization` automatically.
  */
 import { type AuthError, authError } from './auth-error.js';
 import type { RequestLike } from './context.js';
@@ -14,9 +14,9 @@ export interface CsrfOptions {
 }
 
 /**
- * Returns a check that returns an error (403) for a change with cookies that does not come from a
- * page of this service or of an allowed origin. It reads `Sec-Fetch-Site`, then `Origin`, then
- * `Referer`, and rejects requests with none of them. An `Origin` of `null` is never allowed.
+ * Returns a function that checks a request. It returns an error (403) for a change with cookies,
+ * unless a page of this service or of an allowed origin sent it. It reads `Sec-Fetch-Site`, then
+ * `Origin`, then `Referer`, and rejects requests without them. It never allows the origin `null`.
  */
 export function csrfProtect({ origin, allowedOrigins = [] }: CsrfOptions = {}) {
   const allowed = new Set(allowedOrigins.map((url) => new URL(url).origin));
@@ -32,7 +32,7 @@ export function csrfProtect({ origin, allowedOrigins = [] }: CsrfOptions = {}) {
   };
 }
 
-/** Returns undefined if there is no value, for `null`, and for what is not a URL. */
+/** Returns the origin of a URL. Undefined for a missing or invalid URL, and for `null`. */
 function originOf(value: string | null): string | undefined {
   try {
     const { origin } = new URL(value ?? '');

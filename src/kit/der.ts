@@ -1,7 +1,7 @@
 /**
  * Decodes DER (X.690, section 10) with asn1js. The library also accepts BER, in which one value has
- * several encodings. What only BER allows is rejected here, so that no two parsers can disagree
- * about a certificate.
+ * several encodings. This module rejects encodings that only BER allows, so that no two parsers can
+ * disagree about a certificate.
  */
 import * as asn1 from 'asn1js';
 
@@ -43,19 +43,19 @@ function requireDer(element: asn1.BaseBlock): void {
   // asn1js accepts elements that reach beyond the end of the element around them.
   const size = idBlock.blockLength + lenBlock.blockLength + lenBlock.length;
   if (element.blockLength !== size) throw new TypeError('wrong length');
-  // Strings in pieces, and sequences that are marked as primitive.
+  // Rejects strings in several parts, and sequences that are marked as primitive.
   if (idBlock.isConstructed !== isConstructed) throw new TypeError('wrong form');
   if (element instanceof asn1.Boolean) requireBoolean(element.valueBlock.valueHexView);
   if (element instanceof asn1.ObjectIdentifier) requireObjectIdentifier(element);
   if (isConstructed) element.valueBlock.value.forEach(requireDer);
 }
 
-/** Only 0x00 and 0xff are allowed: OpenSSL reads other bytes as true. */
+/** Throws for bytes other than 0x00 and 0xff, which OpenSSL reads as true. */
 function requireBoolean(content: Uint8Array): void {
   if (content.length !== 1 || (content[0] !== 0 && content[0] !== 0xff)) throw new TypeError('wrong boolean');
 }
 
-/** Padding would give one identifier several encodings. */
+/** Throws for padding, because it would give one identifier several encodings. */
 function requireObjectIdentifier({ valueBlock }: asn1.ObjectIdentifier): void {
   const isPadded = valueBlock.value.some(({ valueHexView }) => valueHexView.length > 1 && valueHexView[0] === 0);
   if (isPadded || valueBlock.value.length === 0) throw new TypeError('wrong object identifier');

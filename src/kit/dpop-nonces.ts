@@ -1,6 +1,6 @@
 /**
- * Nonces that a server requires in DPoP proofs (RFC 9449, 9). Nothing is stored: a nonce is a time
- * step and its HMAC.
+ * Creates the nonces that a server requires in DPoP proofs (RFC 9449, 9). A nonce is a time step
+ * and its HMAC, so the server does not store it.
  */
 import { constantTimeEqual, hmacSha256 } from './bytes.js';
 import { parseDurationOrThrow } from './duration.js';
@@ -8,7 +8,7 @@ import { parseDurationOrThrow } from './duration.js';
 export interface DpopNonces {
   /** Returns the nonce to send in `DPoP-Nonce` now. */
   current(): string;
-  /** Reports whether a nonce is one of this server, and not too old. */
+  /** Reports whether this server created the nonce, and it has not expired. */
   accepts(nonce: string): boolean;
 }
 

@@ -1,6 +1,6 @@
 /**
- * Verifies DPoP proofs (RFC 9449): that a proof was signed for this request, by which key, and
- * when. Pure; the caller rejects proofs that were used before.
+ * Verifies DPoP proofs (RFC 9449): whether a proof was signed for this request, by which key, and
+ * when. Has no state: the caller must reject proofs that were used before.
  */
 import { base64url, EmbeddedJWK, type JWK, type JWTPayload, jwtVerify } from 'jose';
 import { sha256Base64url } from './bytes.js';
@@ -31,7 +31,7 @@ export interface DpopProof {
   issuedAt: Date;
 }
 
-/** `nonce`: valid except for the nonce, so the client can try again with one of ours. */
+/** `nonce`: valid except for the nonce, so the client can retry with a nonce of this server. */
 export type DpopVerdict = DpopProof | { kind: 'nonce'; reason: string } | { kind: 'invalid'; reason: string };
 
 const MAX_AGE_SECONDS = 300;
@@ -48,8 +48,8 @@ const PRIVATE_MEMBERS = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k', 'priv'];
 /** Verifies a proof. Never throws; the reason for a rejection contains nothing from the proof. */
 export async function verifyDpopProof(proof: string, request: DpopRequest): Promise<DpopVerdict> {
   if (proof.length > MAX_PROOF_LENGTH) return invalid('the proof is too long');
-  // One signature has several encodings. Only one is accepted, so that a used proof cannot be
-  // re-encoded to look new.
+  // A signature has several encodings. Only the canonical one is accepted, so that a used proof
+  // cannot be encoded again to look new.
   const signature = proof.split('.')[2];
   if (!signature || !isCanonical(signature)) return invalid('the proof is not a signed JWT');
   try {
@@ -65,8 +65,8 @@ export async function verifyDpopProof(proof: string, request: DpopRequest): Prom
     if (PRIVATE_MEMBERS.some((member) => member in jwk)) return invalid('the proof contains a private key');
     const error = bindingError(payload, request) ?? timeError(payload, request);
     if (error) return invalid(error);
-    const nonceProblem = request.isNonce && nonceError(payload.nonce, request.isNonce);
-    if (nonceProblem) return { kind: 'nonce', reason: nonceProblem };
+    const nonceReason = request.isNonce && nonceError(payload.nonce, request.isNonce);
+    if (nonceReason) return { kind: 'nonce', reason: nonceReason };
     const { jti, iat } = payload as { jti: string; iat: number };
     return { kind: 'valid', thumbprint: thumbprintOf(jwk), jti, issuedAt: new Date(iat * 1000) };
   } catch {
@@ -97,7 +97,7 @@ function nonceError(nonce: unknown, isNonce: (nonce: string) => boolean): string
 
 /**
  * Returns the thumbprint of a key (RFC 7638): the hash of its required members in alphabetical
- * order. Not by Web Crypto, whose hashes go through a thread pool.
+ * order. Does not use Web Crypto, which hashes in a thread pool.
  */
 function thumbprintOf({ crv, e, kty, n, x, y }: JWK): string {
   return sha256Base64url(JSON.stringify(kty === 'RSA' ? { e, kty, n } : { crv, kty, x, ...(kty === 'EC' && { y }) }));

@@ -1,4 +1,4 @@
-/** Durations such as 30s, 15m, 8h, 7d, 2w. */
+/** Parses durations such as 30s, 15m, 8h, 7d and 2w. */
 
 const DURATION = /^(\d{1,9})(s|m|h|d|w)$/;
 const UNIT_SECONDS = { s: 1, m: 60, h: 3600, d: 86_400, w: 604_800 };
@@ -15,8 +15,8 @@ export function parseDuration(text: string): number {
 }
 
 /**
- * Returns a duration in seconds, for options that the programmer sets. Throws a TypeError that
- * names the option if it is not a duration, or zero where `zero` is not allowed.
+ * Returns the duration of an option in seconds. Throws a TypeError with the name of the option if
+ * the text is not a duration, or is zero and `zero` is false.
  */
 export function parseDurationOrThrow(name: string, text: string, { zero = false } = {}): number {
   const seconds = parseDuration(text);

@@ -18,14 +18,16 @@ export function readAuthorization(value: string | null): PresentedCredential | u
   return credential ? { scheme: scheme!.toLowerCase() as PresentedCredential['scheme'], value: credential } : null;
 }
 
-/** The property of Node's requests that preserves repeated headers. */
+/** The property of Node.js requests that preserves repeated headers. */
 export interface NodeRequest {
   headersDistinct?: Record<string, string[] | undefined>;
 }
 
 /**
- * Joins repeated `Authorization` headers, which makes them invalid. Node keeps the first one only,
- * while a proxy could have checked another.
+ * Returns the value of a header. Joins repeated `Authorization` headers, which makes them invalid:
+ * Node.js uses only the first one, but a proxy could have checked another one.
+ *
+ * @param fallback the value according to the framework
  */
 export function joinAuthorization(
   { headersDistinct }: NodeRequest,
@@ -36,18 +38,20 @@ export function joinAuthorization(
   return (isAuthorization && headersDistinct?.authorization?.join(', ')) || fallback;
 }
 
-/** Returns the value of a cookie as it was sent, of several with one name the first. */
+/**
+ * Returns the value of a cookie as it was sent. If several cookies have the name, the first one.
+ */
 export function readCookie({ headers }: Pick<RequestLike, 'headers'>, name: string): string | undefined {
   for (const pair of (headers.get('cookie') ?? '').split(';')) {
-    const at = pair.indexOf('=');
-    if (at > 0 && pair.slice(0, at).trim() === name) return pair.slice(at + 1).trim();
+    const equals = pair.indexOf('=');
+    if (equals > 0 && pair.slice(0, equals).trim() === name) return pair.slice(equals + 1).trim();
   }
   return undefined;
 }
 
 /**
- * Returns a request URL with the public origin of the service. An invalid URL is returned
- * unchanged: clients can send any `Host`.
+ * Returns a request URL with the public origin of the service. Returns an invalid URL unchanged,
+ * because clients can send any `Host`.
  */
 export function publicUrl(url: string, origin: string | undefined): string {
   if (!origin || !URL.canParse(url)) return url;

@@ -1,6 +1,6 @@
 /**
- * `signet/kit`: authentication and authorization for services. It knows of Signet only its public
- * protocols.
+ * `signet/kit`: authentication and authorization for services. It uses only Signet's public
+ * protocols, and no other code of Signet.
  */
 export {
   APPROVAL_HEADER,

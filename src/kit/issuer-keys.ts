@@ -1,7 +1,7 @@
 /**
- * Finds the key that signed a token, among the public keys of its issuer (JWKS). jose's
- * `createRemoteJWKSet` discards keys that are too old even if the issuer is down, and needs to know
- * the URL in advance; here, known keys stay in use during an outage.
+ * Finds the key that signed a token among the public keys of its issuer (JWKS). Known keys stay in
+ * use while the issuer is down. jose's `createRemoteJWKSet` discards them when they are too old,
+ * and it needs the URL of the keys in advance.
  */
 import { createLocalJWKSet, errors, type JSONWebKeySet, type JWTVerifyGetKey } from 'jose';
 import { IssuerUnavailable } from './auth-error.js';
@@ -27,9 +27,9 @@ interface KeySet {
   fetchedAt: number;
 }
 
-/** Minimum time between two fetches, however many tokens name an unknown key. */
+/** Minimum time between two fetches, even if many tokens name an unknown key. */
 const REFETCH_INTERVAL_MS = 30_000;
-/** The same while no key is known at all. */
+/** Minimum time between two fetches while no key is known. */
 const RETRY_INTERVAL_MS = 2000;
 
 /**
@@ -42,9 +42,9 @@ export function createIssuerKeys(options: KeyOptions): JWTVerifyGetKey {
   const { issuer, read, onError, now = Date.now } = options;
   const { refreshAfterSeconds, waitAfterSeconds = 2 * refreshAfterSeconds } = options;
   const keepForMs = (options.keepForSeconds ?? Number.POSITIVE_INFINITY) * 1000;
-  const share = canShareRequests();
+  const sharesRequests = canShareRequests();
   let current: KeySet | undefined;
-  let triedAt = Number.NEGATIVE_INFINITY;
+  let attemptedAt = Number.NEGATIVE_INFINITY;
   let fetching: Promise<void> | undefined;
   let lastError: unknown;
 
@@ -66,8 +66,8 @@ export function createIssuerKeys(options: KeyOptions): JWTVerifyGetKey {
     else if (ageMs > waitAfterSeconds * 1000) await refresh(REFETCH_INTERVAL_MS);
     else if (ageMs > refreshAfterSeconds * 1000 && !fetching) {
       const refreshed = refresh(REFETCH_INTERVAL_MS);
-      // At the edge, a fetch in the background is cancelled when this request ends.
-      if (!share) await refreshed;
+      // On an edge runtime, a background fetch is canceled when this request ends.
+      if (!sharesRequests) await refreshed;
     }
     if (!current || elapsedMs(current.fetchedAt) > keepForMs) {
       throw new IssuerUnavailable(`The keys of ${issuer} are not available`, { cause: lastError });
@@ -75,11 +75,11 @@ export function createIssuerKeys(options: KeyOptions): JWTVerifyGetKey {
     return current;
   }
 
-  /** Fetches the keys, unless that was tried within this interval. Never rejects. */
+  /** Fetches the keys, unless the last attempt was within this interval. Never rejects. */
   function refresh(intervalMs: number): Promise<void> {
-    if (fetching && share) return fetching;
-    if (!fetching && elapsedMs(triedAt) < intervalMs) return Promise.resolve();
-    triedAt = now();
+    if (fetching && sharesRequests) return fetching;
+    if (!fetching && elapsedMs(attemptedAt) < intervalMs) return Promise.resolve();
+    attemptedAt = now();
     fetching = fetchKeys().finally(() => {
       fetching = undefined;
     });
@@ -95,7 +95,7 @@ export function createIssuerKeys(options: KeyOptions): JWTVerifyGetKey {
     }
   }
 
-  /** Also correct after the clock was set back. */
+  /** Returns a positive time even if the clock was set back. */
   function elapsedMs(since: number): number {
     return Math.abs(now() - since);
   }

@@ -16,13 +16,13 @@ export type ReadJson = (url: string) => Promise<Record<string, unknown>>;
 const TIMEOUT_MS = 5000;
 
 /**
- * Returns the URL if secrets can be sent to it and its responses can be trusted: https, or
- * loopback. Throws a TypeError otherwise. Removes the slash after an origin, because issuers have
- * none.
+ * Returns the URL if it uses https or a loopback host, so that secrets can be sent to it and its
+ * responses can be trusted. Throws a TypeError otherwise. Removes a slash after an origin, because
+ * issuers have none.
  */
 export function secureUrl(url: string): string {
   const parsed = new URL(url);
-  if (!isSecureUrl(parsed)) throw new TypeError(`${url} must use https, or be on this machine`);
+  if (!isSecureUrl(parsed)) throw new TypeError(`${url} must use https, or a loopback host`);
   return url === `${parsed.origin}/` ? parsed.origin : url;
 }
 
@@ -52,9 +52,7 @@ export async function discover(issuer: string, readJson: ReadJson): Promise<Reco
   return document;
 }
 
-/**
- * Reads the public keys of an issuer. Rejects also if they are not served over a secure connection.
- */
+/** Reads the public keys of an issuer. Rejects if their URL is not secure (see `secureUrl`). */
 export async function readKeySet(issuer: string, readJson: ReadJson): Promise<JSONWebKeySet> {
   const { jwks_uri: url } = await discover(issuer, readJson);
   return (await readJson(secureUrl(String(url)))) as unknown as JSONWebKeySet;

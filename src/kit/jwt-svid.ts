@@ -1,4 +1,4 @@
-/** Verifies the tokens of workloads (JWT-SVID) with the keys of their trust domain. Pure. */
+/** Verifies the tokens of workloads (JWT-SVID) with the keys of their trust domain. */
 import { createLocalJWKSet, decodeJwt, type JWK, jwtVerify } from 'jose';
 import { invalidSvid, parseSpiffeId, type SvidVerdict } from './spiffe-id.js';
 

@@ -1,6 +1,6 @@
 /**
- * Policies: rules that allow a request, deny it, or require the approval of a user. The strictest
- * result counts.
+ * Policies: rules that allow a request, deny it, or require the approval of a user. If several
+ * policies apply, the strictest result counts.
  */
 import type { AuthContext, RequestLike } from './context.js';
 
@@ -51,9 +51,9 @@ export function definePolicy<Context extends PolicyContext = PolicyContext>(poli
 }
 
 /**
- * Evaluates policies in order, until one denies. Allows only what all of them allow; without
- * policies, everything. Rejects if a policy throws, and denies if it returns an unknown effect: a
- * broken policy must not grant access.
+ * Evaluates policies in order, until one denies. Allows a request only if all policies allow it;
+ * without policies, allows every request. Rejects if a policy throws, and denies if it returns an
+ * unknown effect, because a broken policy must not grant access.
  */
 export async function enforcePolicies<Context extends PolicyContext>(
   policies: readonly Policy<Context>[],

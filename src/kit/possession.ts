@@ -1,6 +1,6 @@
 /**
- * Proof of possession for a service (RFC 9449): verifies that a DPoP proof is for this request, has
- * a fresh nonce if one is required, is signed with the right key, and is used once.
+ * Verifies proof of possession for a service (RFC 9449): a DPoP proof must be for this request,
+ * have a fresh nonce if one is required, be signed with the right key, and be used once.
  */
 import { type AuthError, authError } from './auth-error.js';
 import { sha256Base64url } from './bytes.js';
@@ -12,7 +12,8 @@ import type { ReplayStore } from './replay-store.js';
 export interface BoundRequest {
   method: string;
   /**
-   * The URL as the client knows it: behind a proxy, the public one. Query and fragment are ignored.
+   * The URL that the client requested: behind a proxy, the public URL. Query and fragment are
+   * ignored.
    */
   url: string;
   /** The credential that was sent with the proof. If set, the proof must contain its hash. */
@@ -37,8 +38,8 @@ export type DpopResult =
 const MAX_AGE_SECONDS = 60;
 
 /**
- * Verifies a proof (RFC 9449, 4.3), then that its key is the one that the token is bound to, then
- * that it was not used before. Rejects only if the replay store does.
+ * Verifies a proof (RFC 9449, 4.3): first the proof itself, then that the token is bound to its
+ * key, then that it was not used before. Rejects only if the replay store rejects.
  */
 export async function verifyDpop(
   proof: string,
@@ -56,7 +57,7 @@ export async function verifyDpop(
   if (verdict.kind === 'invalid') return invalidProof(verdict.reason);
   const { thumbprint: jkt, jti, issuedAt } = verdict;
   if (boundTo !== undefined && boundTo !== jkt) return invalidProof('the token is bound to another key');
-  // Last, so that invalid proofs cannot fill the store.
+  // Checked last, so that invalid proofs cannot fill the store.
   const until = new Date(issuedAt.getTime() + maxAgeSeconds * 1000);
   const isFirst = await replays.firstUse(sha256Base64url(`${jkt} ${jti}`), until);
   return isFirst ? { ok: true, jkt } : invalidProof('the proof was used before');

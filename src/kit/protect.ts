@@ -6,16 +6,14 @@ import { agentMay, hasScope, type RequiredPermission } from './permissions.js';
 
 export interface Rules {
   /**
-   * Scopes that an access token or an agent needs, all of them. First-party logins are not limited
-   * by scopes. The holder of a key chose its scopes, so they count only if the verifier has
-   * `acceptKeys`, or a `tool` that the key has access to.
+   * Scopes that an access token or an agent must have, all of them. First-party logins are not
+   * limited by scopes. The scopes of a key count only if the verifier has `acceptKeys`, or a `tool`
+   * to which the key has access, because the holder of the key chose them.
    */
   scope?: string | readonly string[];
-  /** A permission that an agent needs to have been granted. */
+  /** A permission that an agent must have. */
   permission?: RequiredPermission;
-  /**
-   * The access level that is needed at the `tool` of the verifier. Default with a `tool`: `read`.
-   */
+  /** The required access level at the `tool` of the verifier. Default with a `tool`: `read`. */
   level?: ToolLevel;
   type?: 'human' | 'agent';
   /** Allows requests without a credential. Invalid credentials are still rejected. */

@@ -1,4 +1,4 @@
-/** Converts what Signet asserts, in a token or at `/api/validate`, into an `AuthContext`. */
+/** Converts a token of Signet, or a response of its `/api/validate`, into an `AuthContext`. */
 import type { JWTPayload } from 'jose';
 import type { Authenticated } from './context.js';
 import type { ValidResponse } from './validation.js';
@@ -12,7 +12,7 @@ interface AccessTokenClaims {
 }
 
 /** Converts a verified first-party login token (`session+jwt`). */
-export function toLogin(claims: JWTPayload): Authenticated {
+export function toLoginContext(claims: JWTPayload): Authenticated {
   const { sub, email, role, exp } = claims as { sub: string; email?: string; role?: string; exp: number };
   const expiresAt = new Date(exp * 1000);
   return { type: 'human', isAuthenticated: true, via: 'login', userId: sub, email, role, expiresAt, claims };
@@ -22,7 +22,7 @@ export function toLogin(claims: JWTPayload): Authenticated {
  * Converts a verified access token (RFC 9068). A client with a token for itself is an agent, and so
  * is a client that acts for a user (RFC 8693, 4.1).
  */
-export function toContext(claims: JWTPayload): Authenticated {
+export function toAccessTokenContext(claims: JWTPayload): Authenticated {
   const { sub, client_id: clientId, scope = '', exp, act } = claims as unknown as AccessTokenClaims;
   const scopes = typeof scope === 'string' && scope ? scope.split(' ') : [];
   const expiresAt = new Date(exp * 1000);
@@ -34,16 +34,18 @@ export function toContext(claims: JWTPayload): Authenticated {
 }
 
 /**
- * Converts a response of `/api/validate`. A key acts for its owner; a client for a user, or for
- * itself. `trustKeyScopes`: whether the scopes count that the holder of a key chose.
+ * Converts a response of `/api/validate`. A key acts for its owner. A client acts for a user, or
+ * for itself.
+ *
+ * @param trustKeyScopes whether scopes count that the holder of a key chose
  */
-export function toIntrospected(response: ValidResponse, trustKeyScopes: boolean): Authenticated {
+export function toIntrospectedContext(response: ValidResponse, trustKeyScopes: boolean): Authenticated {
   const { user, principal } = response;
   const { type, client_id: clientId } = principal ?? {};
   const scopes = isKey(response) && !trustKeyScopes ? [] : principal?.scopes;
   const common = { isAuthenticated: true, via: 'introspected', scopes, clientId, claims: principal } as const;
   if (type === 'agent' || (type === 'client' && user.id === clientId)) {
-    const agentId = principal?.id ?? user.id; // `agent_id` is unique within its organization only
+    const agentId = principal?.id ?? user.id; // `agent_id` is unique only within its organization
     const agentName = principal?.name ?? user.name ?? undefined;
     return { ...common, type: 'agent', agentId, agentName, permissions: scopes ?? [] };
   }

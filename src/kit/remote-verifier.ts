@@ -1,5 +1,5 @@
 /**
- * Verifies the credentials that Signet issues, in another service. Access tokens are verified
+ * Verifies, in another service, the credentials that Signet issues. Access tokens are verified
  * locally with Signet's public keys: this is fast, works while Signet is down, and **does not see a
  * revocation until the token expires**. API keys and opaque tokens are verified at `/api/validate`.
  * With `online` or `tool`, so is every token after the local check, and a revocation takes effect
@@ -19,7 +19,7 @@ import { publicUrl, readAuthorization } from './headers.js';
 import { createJsonReader, type IssuerOptions, readKeySet, secureUrl } from './issuer.js';
 import { createIssuerKeys } from './issuer-keys.js';
 import { type DpopOptions, dpopRequired, verifyDpop } from './possession.js';
-import { isKey, toContext, toIntrospected, toLogin } from './remote-context.js';
+import { isKey, toAccessTokenContext, toIntrospectedContext, toLoginContext } from './remote-context.js';
 import { createMemoryReplayStore } from './replay-store.js';
 import { createValidation, type ForwardedProof } from './validation.js';
 
@@ -127,7 +127,7 @@ export function createRemoteVerifier(options: RemoteVerifierOptions): RemoteVeri
     if (claims.cnf === undefined && boundRequest) {
       return rejected('This token is not bound to a key: send it as "Authorization: Bearer".');
     }
-    const context = isLogin ? toLogin(claims) : toContext(claims);
+    const context = isLogin ? toLoginContext(claims) : toAccessTokenContext(claims);
     const auth = boundRequest ? await checkProof(credential, context, boundRequest, boundTo!) : context;
     return online && auth.isAuthenticated ? introspect(credential, boundRequest, auth) : auth;
   }
@@ -145,11 +145,12 @@ export function createRemoteVerifier(options: RemoteVerifierOptions): RemoteVeri
     if (response === 'expired') return anonymous(expiredToken());
     if (isUnacceptedAgent(response.principal)) return rejected(UNCLAIMED);
     const level = response.permission ?? null;
-    if (tool !== undefined) return { ...(local ?? toIntrospected(response, acceptKeys || level !== null)), level };
+    if (tool !== undefined)
+      return { ...(local ?? toIntrospectedContext(response, acceptKeys || level !== null)), level };
     if (!local && isKey(response) && !acceptKeys) {
       return rejected('This service does not accept keys: send an access token.');
     }
-    return local ?? toIntrospected(response, true);
+    return local ?? toIntrospectedContext(response, true);
   }
 
   function isUnacceptedAgent(claims: Record<string, unknown> | undefined): boolean {

@@ -1,9 +1,9 @@
-/** Remembers ids that can be used once, for as long as they would be valid. */
+/** Stores the ids of values that can be used once, until these values expire. */
 
 /** If a service runs as several processes, implement it on Redis: `SET key 1 NX PXAT …`. */
 export interface ReplayStore {
   /**
-   * Marks an id as used until a time, atomically. Returns false if it was used before, or cannot be
+   * Atomically marks an id as used until a time. Returns false if it was used before, or cannot be
    * stored.
    */
   firstUse(id: string, until: Date): boolean | Promise<boolean>;
@@ -12,8 +12,8 @@ export interface ReplayStore {
 const MAX_ENTRIES = 100_000;
 
 /**
- * Remembers ids in memory, for one process. Rejects new ids when it is full of valid ones: evicting
- * an id would allow its reuse.
+ * Stores ids in memory, for one process. When it is full, it rejects new ids, because evicting an
+ * id would allow its reuse.
  */
 export function createMemoryReplayStore({ maxEntries = MAX_ENTRIES, now = Date.now } = {}): ReplayStore {
   const used = new Map<string, number>();

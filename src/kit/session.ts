@@ -1,6 +1,6 @@
 /**
- * Sessions of a service's own users: JWTs signed with a secret of the service (HS256), synchronous
- * on every runtime.
+ * Signs and verifies the sessions of a service's own users: JWTs with a secret of the service
+ * (HS256). Synchronous on every runtime.
  */
 import { constantTimeEqual, hmacSha256, isCompactJws, jsonObject, toBase64url, utf8 } from './bytes.js';
 import { parseDurationOrThrow } from './duration.js';
@@ -14,7 +14,7 @@ export interface SessionPayload {
   exp: number;
 }
 
-/** The header of every session. Tokens with another one, or another algorithm, are rejected. */
+/** The header of every session. A token with another header is rejected. */
 const HEADER = toBase64url(utf8('{"alg":"HS256","typ":"JWT"}'));
 
 /**
@@ -31,8 +31,8 @@ export function signSession(payload: Omit<SessionPayload, 'iat' | 'exp'>, secret
 }
 
 /**
- * Returns the session, or null if it is malformed, has another signature or has expired. Never
- * throws. A session cannot be revoked, unless you keep a list of revoked sessions.
+ * Returns the session, or null if the token is malformed, has an invalid signature or has expired.
+ * Never throws. A session cannot be revoked, unless you store a list of revoked sessions.
  */
 export function verifySession(token: string, secret: string): SessionPayload | null {
   if (typeof token !== 'string' || !secret || !isCompactJws(token)) return null;

@@ -35,6 +35,7 @@ export interface WorkloadIdentityOptions {
 
 const MAX_HEADER_LENGTH = 16_384;
 
+/** Creates a verifier. Throws if a bundle is malformed. */
 export function createWorkloadVerifier(options: WorkloadIdentityOptions) {
   const { trustDomain, trustedDomains = [], certHeader = 'X-Client-Cert', bundles = {}, now = Date.now } = options;
   const domains = new Set([trustDomain, ...trustedDomains]);
@@ -63,7 +64,9 @@ export function createWorkloadVerifier(options: WorkloadIdentityOptions) {
     return verdict.kind === 'valid' ? verdict.spiffeId : null;
   }
 
-  /** The rules for the certificate of a workload (X509-SVID, 2 and 4), and its validity period. */
+  /**
+   * Reports whether a certificate is valid now, and can be one of a workload (X509-SVID, 2 and 4).
+   */
   function isWorkload(extensions: CertificateExtensions): boolean {
     const { uris, isAuthority, keyUsage, notBefore, notAfter } = extensions;
     const isValidNow = notBefore.getTime() <= now() && now() <= notAfter.getTime();

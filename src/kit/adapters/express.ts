@@ -57,7 +57,7 @@ export function authOf(req: ExpressRequest): AuthContext {
   return auth;
 }
 
-/** Joins repeated headers. None of the headers that the kit reads is valid then. */
+/** Joins repeated headers. The result is invalid for every header that the kit reads. */
 function toRequest(req: ExpressRequest): RequestLike {
   const { method, url, originalUrl = url, protocol = 'http', headers, socket } = req;
   const get = (name: string) =>

@@ -32,9 +32,9 @@ export function protect(verifier: RemoteVerifier, { cookie = 'session', signIn, 
     const result = await authorize(request);
     if ('auth' in result) return undefined;
     if (!signIn || result.error.status !== 401 || !isForPage(request)) return errorResponse(result.error);
-    const to = new URL(signIn, url);
-    to.searchParams.set('next', url.pathname.replace(/^\/+/, '/') + url.search); // `//` would start a host name
-    return Response.redirect(to, 307);
+    const signInUrl = new URL(signIn, url);
+    signInUrl.searchParams.set('next', url.pathname.replace(/^\/+/, '/') + url.search); // `//` would start a host name
+    return Response.redirect(signInUrl, 307);
   };
 
   async function resolve(request: RequestLike): Promise<AuthContext> {
@@ -46,8 +46,6 @@ export function protect(verifier: RemoteVerifier, { cookie = 'session', signIn, 
   }
 }
 
-/**
- * Reports whether a browser navigates to a page. Scripts that request data get an error instead.
- */
+/** Reports whether a browser navigates to a page, as opposed to a script that requests data. */
 const isForPage = ({ method, headers }: Request) =>
   method === 'GET' && (headers.get('accept') ?? '').includes('text/html');

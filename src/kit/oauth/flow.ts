@@ -1,4 +1,4 @@
-/** The state of a sign-in at a provider. It is stored in one signed cookie of the browser. */
+/** The state of a sign-in at a provider, which a signed cookie stores in the browser. */
 import { constantTimeEqual, hmacSha256, randomToken, sha256Base64url } from '../bytes.js';
 
 export const FLOW_SECONDS = 600;
@@ -7,7 +7,7 @@ export interface Flow {
   /** `provider.time.random.signature`: sent to the provider, and stored in a cookie. */
   state: string;
   provider: string;
-  /** The PKCE verifier (RFC 7636). Derived from state and secret, like the nonce; not stored. */
+  /** The PKCE verifier (RFC 7636). Like the nonce, it is derived from state and secret. */
   verifier: string;
   challenge: string;
   nonce: string;

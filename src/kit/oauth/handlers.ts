@@ -1,6 +1,6 @@
 /**
- * Signs users in at Google, GitHub and other providers: two handlers from Web `Request` to
- * `Response`, which start a session of the service's own.
+ * Signs users in with Google, GitHub and other providers, and starts a session of the service. The
+ * two handlers are functions from Web `Request` to `Response`.
  */
 import { authError, errorResponse } from '../auth-error.js';
 import { parseDurationOrThrow } from '../duration.js';
@@ -38,7 +38,7 @@ export interface SignedIn {
   role?: string;
 }
 
-/** Creates the handlers. Throws a TypeError for options that cannot work. */
+/** Creates the handlers. Throws a TypeError for invalid options. */
 export function createOAuthHandlers(options: OAuthHandlersOptions) {
   const { sessionSecret, callbackPath = '/auth/callback', loginPath = '/auth/login', redirectTo = '/' } = options;
   const { sessionMaxAge = '7d', onSignIn = toSignedIn, fetch: request = fetch } = options;
@@ -64,7 +64,7 @@ export function createOAuthHandlers(options: OAuthHandlersOptions) {
       : undefined;
     if (!provider) return errorResponse(authError(404, 'not_found', 'There is no such provider.'));
     const flow = beginFlow(provider.name, sessionSecret);
-    const to = new URL(provider.authorizationUrl);
+    const authorizationUrl = new URL(provider.authorizationUrl);
     const params = {
       response_type: 'code',
       client_id: provider.clientId,
@@ -75,11 +75,11 @@ export function createOAuthHandlers(options: OAuthHandlersOptions) {
       code_challenge_method: 'S256',
       ...(provider.openId && { nonce: flow.nonce }),
     };
-    for (const [name, value] of Object.entries(params)) to.searchParams.set(name, value);
-    return redirect(to.href, [cookie(request, stateCookie, flow.state, FLOW_SECONDS)]);
+    for (const [name, value] of Object.entries(params)) authorizationUrl.searchParams.set(name, value);
+    return redirect(authorizationUrl.href, [cookie(request, stateCookie, flow.state, FLOW_SECONDS)]);
   }
 
-  /** `GET <callbackPath>`: only for the browser that started the sign-in, and once. */
+  /** `GET <callbackPath>`: works once, in the browser that started the sign-in. */
   async function callback(callbackRequest: Request): Promise<Response> {
     const clearState = cookie(callbackRequest, stateCookie, '', 0);
     const { searchParams } = new URL(callbackRequest.url);

@@ -1,4 +1,7 @@
-/** The providers that users can sign in at. Another provider is an object of the same form. */
+/**
+ * Google and GitHub, for services whose users sign in without Signet. The server has providers of
+ * its own in core/federation: the kit is published as a separate package and cannot depend on them.
+ */
 
 export interface OAuthProfile {
   /** The provider's id of the user, which never changes. */
@@ -10,6 +13,7 @@ export interface OAuthProfile {
   picture?: string;
 }
 
+/** A provider with which users can sign in. */
 export interface OAuthProvider {
   /** Part of paths and of the state: letters, digits, `_` and `-`. */
   name: string;
@@ -30,7 +34,7 @@ interface ProviderOptions {
   scope?: string;
 }
 
-/** Google, by OpenID Connect. */
+/** Returns Google, with OpenID Connect. */
 export const googleProvider = ({ scope = 'openid email profile', ...client }: ProviderOptions): OAuthProvider => ({
   name: 'google',
   ...client,
@@ -43,7 +47,7 @@ export const googleProvider = ({ scope = 'openid email profile', ...client }: Pr
   },
 });
 
-/** GitHub, by OAuth and its REST API. The address is the verified primary one. */
+/** Returns GitHub, with OAuth and its REST API. The e-mail address is the verified primary one. */
 export const githubProvider = ({ scope = 'read:user user:email', ...client }: ProviderOptions): OAuthProvider => ({
   name: 'github',
   ...client,
@@ -57,7 +61,7 @@ export const githubProvider = ({ scope = 'read:user user:email', ...client }: Pr
       primary: boolean;
       verified: boolean;
     }[];
-    // Not the address in the public profile, which is not verified.
+    // The address in the public profile is not verified, so it is not used.
     const email = emails.find(({ primary, verified }) => primary && verified)?.email;
     return {
       id: String(user.id),
