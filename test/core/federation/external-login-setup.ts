@@ -103,12 +103,12 @@ export function useExternalLogin(store: Store) {
   }
 
   /** Returns the login that a provider would report for the user. */
-  function loginOf(id: ProviderId, { id: subject, email }: ExternalUser, emailProven = true): ExternalLogin {
+  function loginOf(id: ProviderId, { id: subject, email }: ExternalUser, emailAuthoritative = true): ExternalLogin {
     return {
       issuer: external[id].issuer,
       subject,
       email,
-      emailProven,
+      emailAuthoritative,
       name: 'Mara',
       picture: undefined,
       provider: { id, name: id },

@@ -17,11 +17,11 @@ const providersOf = (more: Record<string, string> = {}) =>
 /** Returns the URLs at GitHub that a sign-in requests. */
 async function gitHubUrls(url?: string): Promise<string[]> {
   const github = providersOf(url ? { GITHUB_URL: url } : {}).find(({ id }) => id === 'github')!;
-  const urls: string[] = [github.endpoints!.authorization, github.endpoints!.token];
+  const urls: string[] = [github.oauthEndpoints!.authorization, github.oauthEndpoints!.token];
   await github.readProfile({
     claims: {},
     userInfo: async () => ({}),
-    async get(address) {
+    async callApi(address) {
       urls.push(address);
       return address.endsWith('/user') ? { id: 1, login: 'mara' } : undefined;
     },
@@ -65,9 +65,9 @@ describe('the requested scope', () => {
   });
   const requestedScopes = (more: Record<string, string>) =>
     Object.fromEntries(
-      providersOf(more).map(({ id, scope, offlineParams, offlineByConsent = false, storesTokens }) => [
+      providersOf(more).map(({ id, scope, refreshTokenParameters, refreshTokenNeedsConsent = false, storesTokens }) => [
         id,
-        { scope, offlineParams, offlineByConsent, storesTokens },
+        { scope, refreshTokenParameters, refreshTokenNeedsConsent, storesTokens },
       ]),
     );
 
@@ -90,30 +90,30 @@ describe('the requested scope', () => {
     expect(all).toEqual({
       github: {
         scope: 'read:user user:email repo',
-        offlineParams: undefined,
-        offlineByConsent: false,
+        refreshTokenParameters: undefined,
+        refreshTokenNeedsConsent: false,
         storesTokens: true,
       },
       google: {
         scope: 'openid profile email https://www.googleapis.com/auth/calendar.readonly',
-        offlineParams: { access_type: 'offline' },
-        offlineByConsent: true,
+        refreshTokenParameters: { access_type: 'offline' },
+        refreshTokenNeedsConsent: true,
         storesTokens: true,
       },
       linkedin: {
         scope: 'openid profile email w_member_social',
-        offlineParams: undefined,
-        offlineByConsent: false,
+        refreshTokenParameters: undefined,
+        refreshTokenNeedsConsent: false,
         storesTokens: true,
       },
       acme: {
         scope: 'openid profile email offline_access calendar',
-        offlineParams: { prompt: 'consent' },
-        offlineByConsent: false,
+        refreshTokenParameters: { prompt: 'consent' },
+        refreshTokenNeedsConsent: false,
         storesTokens: true,
       },
     });
-    expect(requestedScopes({ ...STORING, ...acme('calendar') }).acme!.offlineParams).toBeUndefined();
+    expect(requestedScopes({ ...STORING, ...acme('calendar') }).acme!.refreshTokenParameters).toBeUndefined();
   });
 });
 
@@ -123,7 +123,7 @@ describe('the profile of a provider', () => {
     google().readProfile({
       claims: { sub: '1', ...claims },
       userInfo: async () => ({ ...userInfo }),
-      get: async () => undefined,
+      callApi: async () => undefined,
     });
 
   it.each<[string, object, object, boolean]>([
@@ -150,7 +150,10 @@ describe('the profile of a provider', () => {
   it.each(['mar\u212a@gmail.com', 'mara@\u212aiosk.example', '\u00a0mara@gmail.com', 'j\u00f6\u212a@gmail.com'])(
     'lacks the address %j, which would normalize to another one',
     async (email) => {
-      expect(await profileOf({ email, email_verified: true })).toMatchObject({ email: undefined, emailAuthoritative: false });
+      expect(await profileOf({ email, email_verified: true })).toMatchObject({
+        email: undefined,
+        emailAuthoritative: false,
+      });
     },
   );
 
@@ -167,8 +170,8 @@ describe('the profile of a provider', () => {
   ])('has a proven primary address from GitHub at %s: %s', async (url, emailAuthoritative) => {
     const github = providersOf(url ? { GITHUB_URL: url } : {}).find(({ id }) => id === 'github')!;
     const emails = [{ email: 'victim@example.com', primary: true, verified: true }];
-    const get = async (address: string) => (address.endsWith('/user') ? { id: 1, login: 'mara' } : emails);
-    const profile = await github.readProfile({ claims: {}, userInfo: async () => ({}), get });
+    const callApi = async (address: string) => (address.endsWith('/user') ? { id: 1, login: 'mara' } : emails);
+    const profile = await github.readProfile({ claims: {}, userInfo: async () => ({}), callApi });
     expect(profile).toMatchObject({ email: 'victim@example.com', emailAuthoritative });
   });
 });
