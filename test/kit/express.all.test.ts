@@ -3,7 +3,6 @@
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { systemMeta } from '../../src/core/request-meta.js';
 import { authOf, type ExpressRequest, protect } from '../../src/kit/adapters/express.js';
 import { createRemoteVerifier, type RemoteVerifierOptions } from '../../src/kit/index.js';
 import { onboard } from '../support/agents.js';
@@ -13,6 +12,7 @@ import { importClient } from '../support/client-libraries.js';
 import { movableClock } from '../support/movable-clock.js';
 import { requestToken, type TestClient } from '../support/relying-party.js';
 import { callApi } from '../support/request.js';
+import { createResource } from '../support/resources.js';
 import { startServer, type TestServer } from '../support/server.js';
 
 type Handler = (req: ExpressRequest, res: { json(body: unknown): void }) => void;
@@ -35,7 +35,8 @@ describe('an Express app that the kit protects', () => {
   const { clock, later } = movableClock();
   beforeAll(async () => {
     server = await startServer({ clock });
-    for (const identifier of [OTHER, AUDIENCE]) await register(identifier);
+    await createResource(server, OTHER, { scopes: [{ name: 'other:read' }] });
+    await createResource(server, AUDIENCE, { scopes: [{ name: 'ticket:read' }] });
     machine = await server.client({ grant_types: ['client_credentials'], redirect_uris: [] });
     const app = express();
     serve(app, '/tickets', {}, { scope: 'ticket:read' });
@@ -59,21 +60,6 @@ describe('an Express app that the kit protects', () => {
     httpServer.close();
     await server.close();
   });
-
-  async function register(identifier: string) {
-    const name = identifier === AUDIENCE ? 'ticket:read' : 'other:read';
-    const scopes = [{ name, description: 'Read data.', byDefault: true, capability: false }];
-    const access = { openToAllClients: true, clientIds: [], openToUnclaimedAgents: false };
-    const input = {
-      identifier,
-      name: identifier,
-      accessTokenFormat: 'jwt' as const,
-      accessTokenTtlSeconds: undefined,
-      scopes,
-      ...access,
-    };
-    return server.core.resourceRegistry.create(input, { kind: 'system' }, systemMeta);
-  }
 
   function serve(app: Express, path: string, options: Partial<RemoteVerifierOptions>, rules = {}) {
     const now = () => clock.now().getTime();

@@ -3,13 +3,13 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { exportJWK, generateKeyPair, SignJWT } from 'jose';
-import { systemMeta } from '../../src/core/request-meta.js';
 import { generateApiKey } from '../../src/kit/index.js';
 import { addCapTable, CAP_TABLE, createClaimedAgent } from '../support/approval-requests.js';
 import { makeKey } from '../support/client-keys.js';
 import { bodyOf, openHttpServer } from '../support/http-server.js';
 import { movableClock } from '../support/movable-clock.js';
 import { requestToken } from '../support/relying-party.js';
+import { createResource } from '../support/resources.js';
 import { makeProject } from '../support/runtimes.js';
 import { startServer } from '../support/server.js';
 import { makeTrustDomain } from '../support/workloads.js';
@@ -22,7 +22,8 @@ const SECRET = 'a secret of thirty-two characters';
 export async function openWorld() {
   const { clock, advance } = movableClock();
   const server = await startServer({ clock });
-  for (const identifier of [AUDIENCE, OTHER]) await register(identifier);
+  await createResource(server, AUDIENCE, { scopes: [{ name: 'ticket:read' }] });
+  await createResource(server, OTHER, { scopes: [{ name: 'other:read' }] });
   await addCapTable(server);
   const machine = await server.client({ grant_types: ['client_credentials'], redirect_uris: [] });
   const agent = await createClaimedAgent(server);
@@ -77,21 +78,6 @@ export async function openWorld() {
     issue,
     close,
   };
-
-  async function register(identifier: string) {
-    const name = identifier === AUDIENCE ? 'ticket:read' : 'other:read';
-    const input = {
-      identifier,
-      name: identifier,
-      accessTokenFormat: 'jwt' as const,
-      accessTokenTtlSeconds: undefined,
-      scopes: [{ name, description: 'Read data.', byDefault: true, capability: false }],
-      openToAllClients: true,
-      clientIds: [],
-      openToUnclaimedAgents: false,
-    };
-    return server.core.resourceRegistry.create(input, { kind: 'system' }, systemMeta);
-  }
 
   /** Issues an access token to a machine client. */
   async function issue(resource = AUDIENCE): Promise<string> {

@@ -9,6 +9,7 @@ import { movableClock } from '../support/movable-clock.js';
 import { registerDynamically } from '../support/registration.js';
 import { obtainCode, REDIRECT_URI, redeemCode, requestToken, type TestClient } from '../support/relying-party.js';
 import { basicAuth } from '../support/request.js';
+import { createResource } from '../support/resources.js';
 import { PASSWORD, startServer, type TestServer } from '../support/server.js';
 import { openTokenFamily, revoke } from '../support/token-family.js';
 import { asHeader, makeBundleFolder, makeTrustDomain } from '../support/workloads.js';
@@ -87,7 +88,7 @@ export async function startMatrixServer() {
   }
 
   async function createCredentials(): Promise<Credentials> {
-    await addOtherApi(server);
+    await createResource(server, OTHER_API, { scopes: [{ name: 'things:read' }] });
     const client = await server.client();
     const kinds: Record<string, Kind> = {};
     /** Tokens that prove nothing, neither as a bearer token nor as a login cookie. */
@@ -149,17 +150,6 @@ interface Context {
   side: Side;
   kinds: Record<string, Kind>;
   invalid: Record<string, string>;
-}
-
-async function addOtherApi({ base, core }: TestServer): Promise<void> {
-  await base.db.resource.create({
-    data: {
-      identifier: OTHER_API,
-      name: 'Other API',
-      scopes: { create: [{ name: 'things:read', description: 'Read your things.' }] },
-    },
-  });
-  await core.resources.reload();
 }
 
 /** Returns a value of the login cookie. */

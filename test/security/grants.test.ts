@@ -99,9 +99,9 @@ describe('grant types', () => {
     });
 
     async function hashOf({ id }: TestClient): Promise<string> {
-      const row = await server.base.db.client.findUniqueOrThrow({ where: { id } });
-      expect(row.secretHash).toMatch(/^sha256:/);
-      return row.secretHash!;
+      const client = await server.core.clients.find(id);
+      expect(client!.secretHash).toMatch(/^sha256:/);
+      return client!.secretHash!;
     }
 
     it('fails with the same error for an unknown client and for a wrong secret', async () => {

@@ -20,6 +20,7 @@ import {
   type TokenResponse,
 } from '../support/relying-party.js';
 import { postForm, sendRequest, type TestResponse } from '../support/request.js';
+import { createResource } from '../support/resources.js';
 import { PASSWORD, startServer, type TestServer } from '../support/server.js';
 import { introspect, openTokenFamily } from '../support/token-family.js';
 
@@ -40,14 +41,7 @@ describe('tokens', () => {
   beforeAll(async () => {
     server = await startServer({ clock });
     ownApi = `${server.issuer}/api/v1`;
-    await server.base.db.resource.create({
-      data: {
-        identifier: OTHER_API,
-        name: 'Other API',
-        scopes: { create: [{ name: 'things:read', description: 'Read your things.' }] },
-      },
-    });
-    await server.core.resources.reload();
+    await createResource(server, OTHER_API, { scopes: [{ name: 'things:read' }] });
     client = await server.client();
     app = await server.client(PUBLIC);
     account = await server.account();

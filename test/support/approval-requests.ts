@@ -2,6 +2,7 @@
 import { type OnboardedAgent, onboard } from './agents.js';
 import { logIn } from './api.js';
 import { requestToken, type TokenResponse } from './relying-party.js';
+import { createResource } from './resources.js';
 import { PASSWORD, type TestServer } from './server.js';
 
 export const CIBA_GRANT = 'urn:openid:params:grant-type:ciba';
@@ -10,16 +11,10 @@ export const CAP_TABLE = 'https://cap.example/api';
 /** Registers an API with two scopes that are capabilities of agents. */
 export async function addCapTable(server: TestServer): Promise<void> {
   const scopes = { 'write:equity': 'Issue grants.', 'read:cap-table': 'Read who owns what.' };
-  await server.base.db.resource.create({
-    data: {
-      identifier: CAP_TABLE,
-      name: 'Cap table',
-      scopes: {
-        create: Object.entries(scopes).map(([name, description]) => ({ name, description, capability: true })),
-      },
-    },
+  await createResource(server, CAP_TABLE, {
+    name: 'Cap table',
+    scopes: Object.entries(scopes).map(([name, description]) => ({ name, description, capability: true })),
   });
-  await server.core.resources.reload();
 }
 
 export interface ClaimedAgent extends OnboardedAgent {
