@@ -1,5 +1,5 @@
 // Accounts and memberships that the API creates only in several steps.
-import type { AccountChange } from '../../src/core/account-management/admin-users.js';
+import type { AccountChange } from '../../src/core/account-management/user-administration.js';
 import type { Account, AccountOptions } from '../../src/core/accounts/accounts.js';
 import type { OrganizationRole } from '../../src/core/organizations/roles.js';
 import { systemMeta } from '../../src/core/request-meta.js';
@@ -29,7 +29,7 @@ export async function changeAccount({ core }: Services, id: string, change: Acco
     administrator = createAccount({ core }, { role: 'admin' });
     administrators.set(core, administrator);
   }
-  return core.adminUsers.change(id, change, await administrator, systemMeta);
+  return core.userAdministration.change(id, change, await administrator, systemMeta);
 }
 
 /** Makes the account a member of the organization without an invitation, or changes its role. */

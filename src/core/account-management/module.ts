@@ -13,9 +13,9 @@ import type { Mfa } from '../mfa/mfa.js';
 import type { MemberRemoval } from '../organizations/member-removal.js';
 import type { Sessions } from '../sessions/sessions.js';
 import type { SignIn } from '../sign-in/sign-in.js';
-import { createAdminUsers } from './admin-users.js';
 import { createBootstrap } from './bootstrap.js';
 import { createPasswordReset } from './password-reset.js';
+import { createUserAdministration } from './user-administration.js';
 
 interface Deps {
   audit: Audit;
@@ -35,7 +35,7 @@ interface Deps {
 
 export function createAccountManagement(base: Base, deps: Deps) {
   const passwordReset = createPasswordReset({ ...base, ...deps });
-  const adminUsers = createAdminUsers({ ...base, ...deps });
+  const userAdministration = createUserAdministration({ ...base, ...deps });
   const bootstrap = createBootstrap({ ...base, ...deps });
-  return { passwordReset, adminUsers, bootstrap };
+  return { passwordReset, userAdministration, bootstrap };
 }

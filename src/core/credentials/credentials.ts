@@ -103,7 +103,7 @@ export function createCredentials({ clock, invalidationBus }: Base, deps: Deps) 
     const authenticated = refreshToken ? await tokens.inspect(refreshToken) : undefined;
     return (
       authenticated && {
-        kind: 'login',
+        kind: 'session',
         account: authenticated.account,
         authenticated,
         responseId: '',
@@ -119,7 +119,7 @@ export function createCredentials({ clock, invalidationBus }: Base, deps: Deps) 
     if (externalIssuer) return externalTokens.verify(credential, externalIssuer);
     const use = await tokens.verify(credential);
     if (use === 'expired') return use;
-    if (use) return { kind: 'login', account: use.authenticated.account, ...use };
+    if (use) return { kind: 'session', account: use.authenticated.account, ...use };
     return oauthTokens.verify(credential, audience);
   }
 

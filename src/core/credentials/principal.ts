@@ -7,8 +7,8 @@ import type { AccessTokenUse } from '../sessions/tokens.js';
 import type { Confirmation } from './proof-of-possession.js';
 
 /** A user with a first-party session. */
-export interface LoginPrincipal extends AccessTokenUse {
-  kind: 'login';
+export interface SessionPrincipal extends AccessTokenUse {
+  kind: 'session';
   account: Account;
 }
 
@@ -60,20 +60,20 @@ export interface WorkloadPrincipal {
 }
 
 export type Principal =
-  | LoginPrincipal
+  | SessionPrincipal
   | OAuthPrincipal
   | ExternalPrincipal
   | ApiKeyPrincipal
   | AgentPrincipal
   | WorkloadPrincipal;
 /** Principals that always have an account. */
-export type AccountPrincipal = LoginPrincipal | ExternalPrincipal | ApiKeyPrincipal;
+export type AccountPrincipal = SessionPrincipal | ExternalPrincipal | ApiKeyPrincipal;
 export type PrincipalKind = Principal['kind'];
 
 /** Returns the subject of a principal, as a human or an agent. */
 export function subjectOf(principal: Principal): { type: 'human' | 'agent'; id: string } {
   switch (principal.kind) {
-    case 'login':
+    case 'session':
     case 'external':
     case 'api-key':
       return { type: 'human', id: principal.account.id };

@@ -144,7 +144,7 @@ export function createPermissions({ db, transact, clock, audit, invalidationBus,
  */
 function isInstanceAdmin(principal: Principal): boolean {
   if (accountBehind(principal)?.role !== 'admin') return false;
-  if (principal.kind !== 'api-key') return principal.kind === 'login';
+  if (principal.kind !== 'api-key') return principal.kind === 'session';
   const { projectId, scopes } = principal.key;
   return projectId === null && (scopes as string[]).length === 0;
 }

@@ -13,12 +13,12 @@ import {
   type AgentPrincipal,
   type ApiKeyPrincipal,
   actorOf,
-  type LoginPrincipal,
+  type SessionPrincipal,
 } from '../../core/credentials/principal.js';
 import type { Api } from '../endpoints/endpoints.js';
 import { boundedString } from '../endpoints/json-body.js';
 import type { Context } from '../http/context.js';
-import { Done } from './schemas.js';
+import { MessageResponse } from './schemas.js';
 
 interface Deps extends Pick<Core, 'agents' | 'ownershipClaims' | 'organizations' | 'resources'> {
   api: Api;
@@ -29,7 +29,7 @@ interface Deps extends Pick<Core, 'agents' | 'ownershipClaims' | 'organizations'
 }
 
 /** Each onboarding creates an organization, so the limit per network is low. */
-const STRANGERS: Limit = { name: 'agent-onboarding', points: 10, seconds: HOUR_SECONDS };
+const ONBOARDING_LIMIT: Limit = { name: 'agent-onboarding', points: 10, seconds: HOUR_SECONDS };
 /** The page on which a user claims an agent. */
 const CLAIM_PATH = '/account/agents/claim';
 
@@ -39,7 +39,7 @@ const NewAgent = z.object({
   capabilities: z.array(boundedString(200)).max(100).describe('Names of capabilities: see `GET /api/v1/capabilities`.'),
   organization_id: boundedString().optional().describe("For signed-in users. Default: the user's own organization."),
 });
-const Claim = z.object({ token: boundedString(200) });
+const ClaimBody = z.object({ token: boundedString(200) });
 const AgentSchema = z
   .object({
     agent_id: z.string(),
@@ -52,30 +52,30 @@ const AgentSchema = z
     provisioned_at: z.iso.datetime(),
   })
   .meta({ id: 'Agent' });
-const FreshAgentAnswer = AgentSchema.extend({
+const AgentWithKeySchema = AgentSchema.extend({
   token: z.string().describe('An access token with all capabilities, valid for one week.'),
   api_key: z.string().describe("The agent's key. Shown once."),
 }).meta({ id: 'FreshAgent' });
-const OnboardedAgent = FreshAgentAnswer.extend({
+const OnboardedAgentSchema = AgentWithKeySchema.extend({
   claim_url: z.url().optional().describe('For an unclaimed agent: the page on which a user can claim it.'),
 }).meta({ id: 'OnboardedAgent' });
-const Capability = z.object({ name: z.string(), description: z.string() }).meta({ id: 'Capability' });
+const CapabilitySchema = z.object({ name: z.string(), description: z.string() }).meta({ id: 'Capability' });
 
 const ONBOARD_DESCRIPTION = `
 With an administrator's token, the agent joins that organization. Without a token, it gets its own organization, expires after seven
 days unless a user claims it at \`claim_url\`, and cannot have the capability \`admin\`.`.trim();
-const Place = z.object({
+const OrganizationQuery = z.object({
   organization_id: boundedString().optional().describe('Limits the request to this organization.'),
 });
 
 export function addAgents(deps: Deps): void {
   const { api, issuer, rateLimiter, onboarding, onboardingToken, agents, ownershipClaims, organizations, resources } =
     deps;
-  const readers = ['login', 'api-key'] as const;
-  const bounds = ['not_found', 'insufficient_role', 'project_scope_violation'] as const;
+  const readers = ['session', 'api-key'] as const;
+  const readErrors = ['not_found', 'insufficient_role', 'project_scope_violation'] as const;
   api.get(
     '/api/v1/capabilities',
-    { summary: 'List capabilities', accepts: [], response: [200, z.array(Capability)] },
+    { summary: 'List capabilities', accepts: [], response: [200, z.array(CapabilitySchema)] },
     listCapabilities,
   );
   api.post(
@@ -83,12 +83,12 @@ export function addAgents(deps: Deps): void {
     {
       summary: 'Onboard an agent',
       description: ONBOARD_DESCRIPTION,
-      accepts: ['login'],
+      accepts: ['session'],
       optional: onboarding === 'open',
       sharedSecret: onboarding === 'token' ? onboardingToken : undefined,
       requireRecentAuthentication: true,
       body: NewAgent,
-      response: [201, OnboardedAgent],
+      response: [201, OnboardedAgentSchema],
       errors: ['insufficient_role', 'not_found', 'conflict'],
     },
     onboard,
@@ -97,9 +97,9 @@ export function addAgents(deps: Deps): void {
     '/api/v1/agents/claim',
     {
       summary: 'Claim an agent',
-      accepts: ['login'],
+      accepts: ['session'],
       requireRecentAuthentication: true,
-      body: Claim,
+      body: ClaimBody,
       response: [200, AgentSchema],
       errors: ['not_found'],
     },
@@ -110,9 +110,9 @@ export function addAgents(deps: Deps): void {
     {
       summary: 'List agents',
       accepts: readers,
-      query: Place,
+      query: OrganizationQuery,
       response: [200, z.array(AgentSchema)],
-      errors: bounds,
+      errors: readErrors,
     },
     list,
   );
@@ -121,9 +121,9 @@ export function addAgents(deps: Deps): void {
     {
       summary: 'Get an agent',
       accepts: [...readers, 'agent'],
-      query: Place,
+      query: OrganizationQuery,
       response: [200, AgentSchema],
-      errors: bounds,
+      errors: readErrors,
     },
     show,
   );
@@ -131,10 +131,10 @@ export function addAgents(deps: Deps): void {
     '/api/v1/agents/:agent_id',
     {
       summary: 'Delete an agent and revoke its key and tokens',
-      accepts: ['login', 'agent'],
-      query: Place,
-      response: [200, Done],
-      errors: bounds,
+      accepts: ['session', 'agent'],
+      query: OrganizationQuery,
+      response: [200, MessageResponse],
+      errors: readErrors,
     },
     remove,
   );
@@ -142,11 +142,11 @@ export function addAgents(deps: Deps): void {
     '/api/v1/agents/:agent_id/rotate-key',
     {
       summary: 'Rotate the key of an agent and revoke its tokens',
-      accepts: ['login', 'agent'],
+      accepts: ['session', 'agent'],
       requireRecentAuthentication: true,
-      query: Place,
-      response: [201, FreshAgentAnswer],
-      errors: [...bounds, 'conflict'],
+      query: OrganizationQuery,
+      response: [201, AgentWithKeySchema],
+      errors: [...readErrors, 'conflict'],
     },
     rotateKey,
   );
@@ -155,58 +155,78 @@ export function addAgents(deps: Deps): void {
     ctx.body = resources.capabilities().map(({ name, description }) => ({ name, description }));
   }
 
-  async function onboard(ctx: Context, input: z.output<typeof NewAgent>, principal: LoginPrincipal | undefined) {
+  async function onboard(ctx: Context, input: z.output<typeof NewAgent>, principal: SessionPrincipal | undefined) {
     const { meta } = ctx.state;
-    const wanted = { agentId: input.agent_id, name: input.agent_name, capabilities: input.capabilities };
+    const values = { agentId: input.agent_id, name: input.agent_name, capabilities: input.capabilities };
     if (principal) {
       const { account } = principal;
       const organizationId = input.organization_id ?? (await organizations.personalOrganizationId(account.id));
-      ctx.body = toFresh(await agents.onboarding.onboardInto(organizationId, account, wanted, meta));
+      ctx.body = serializeWithKey(await agents.onboarding.onboardInto(organizationId, account, values, meta));
       return;
     }
-    await rateLimiter.consume(STRANGERS, rateLimitKey(meta.address));
-    const { claimToken, ...fresh } = await agents.onboarding.onboardUnclaimed(wanted, meta);
-    ctx.body = { ...toFresh(fresh), claim_url: `${issuer}${CLAIM_PATH}?token=${claimToken}` };
+    await rateLimiter.consume(ONBOARDING_LIMIT, rateLimitKey(meta.address));
+    const { claimToken, ...fresh } = await agents.onboarding.onboardUnclaimed(values, meta);
+    ctx.body = { ...serializeWithKey(fresh), claim_url: `${issuer}${CLAIM_PATH}?token=${claimToken}` };
   }
 
-  async function claim(ctx: Context, { token }: z.output<typeof Claim>, { account }: LoginPrincipal): Promise<void> {
+  async function claim(
+    ctx: Context,
+    { token }: z.output<typeof ClaimBody>,
+    { account }: SessionPrincipal,
+  ): Promise<void> {
     ctx.body = serialize(await ownershipClaims.claim(token, account, ctx.state.meta));
   }
 
-  async function list(ctx: Context, place: Place, principal: LoginPrincipal | ApiKeyPrincipal): Promise<void> {
-    ctx.body = (await agents.listFor(actorOf(principal), place.organization_id)).map(serialize);
+  async function list(
+    ctx: Context,
+    query: OrganizationQuery,
+    principal: SessionPrincipal | ApiKeyPrincipal,
+  ): Promise<void> {
+    ctx.body = (await agents.listFor(actorOf(principal), query.organization_id)).map(serialize);
   }
 
-  async function show(ctx: Context, place: Place, principal: Visitor): Promise<void> {
-    ctx.body = serialize(await find(ctx, place, principal));
+  async function show(ctx: Context, query: OrganizationQuery, principal: AgentApiPrincipal): Promise<void> {
+    ctx.body = serialize(await find(ctx, query, principal));
   }
 
-  async function remove(ctx: Context, place: Place, principal: LoginPrincipal | AgentPrincipal): Promise<void> {
-    requireKey(principal, 'An agent deletes itself with its key, not with a token.');
-    await agents.remove(agentActorOf(principal), await find(ctx, place, principal), ctx.state.meta);
-    ctx.body = { ok: true, message: 'The agent is gone, and with it its key and tokens.' };
+  async function remove(
+    ctx: Context,
+    query: OrganizationQuery,
+    principal: SessionPrincipal | AgentPrincipal,
+  ): Promise<void> {
+    requireKey(principal, 'An agent can delete itself only with its key, not with a token.');
+    await agents.remove(agentActorOf(principal), await find(ctx, query, principal), ctx.state.meta);
+    ctx.body = { ok: true, message: 'The agent was deleted, and its key and tokens were revoked.' };
   }
 
-  async function rotateKey(ctx: Context, place: Place, principal: LoginPrincipal | AgentPrincipal): Promise<void> {
-    requireKey(principal, 'An agent replaces its key with that key, not with a token.');
-    const agent = await find(ctx, place, principal);
-    ctx.body = toFresh(await agents.rotateKey(agentActorOf(principal), agent, ctx.state.meta));
+  async function rotateKey(
+    ctx: Context,
+    query: OrganizationQuery,
+    principal: SessionPrincipal | AgentPrincipal,
+  ): Promise<void> {
+    requireKey(principal, 'An agent can rotate its key only with that key, not with a token.');
+    const agent = await find(ctx, query, principal);
+    ctx.body = serializeWithKey(await agents.rotateKey(agentActorOf(principal), agent, ctx.state.meta));
   }
 
   /** A stolen access token must not become a key, which lives longer, or delete the agent. */
-  function requireKey(principal: LoginPrincipal | AgentPrincipal, description: string): void {
+  function requireKey(principal: SessionPrincipal | AgentPrincipal, description: string): void {
     if (principal.kind === 'agent' && principal.by !== 'key') throw forbidden('insufficient_scope', description);
   }
 
-  function find(ctx: Context, { organization_id: organizationId }: Place, principal: Visitor): Promise<Agent> {
+  function find(
+    ctx: Context,
+    { organization_id: organizationId }: OrganizationQuery,
+    principal: AgentApiPrincipal,
+  ): Promise<Agent> {
     return agents.findFor(agentActorOf(principal), ctx.params.agent_id, organizationId);
   }
 }
 
-type Place = z.output<typeof Place>;
-type Visitor = LoginPrincipal | ApiKeyPrincipal | AgentPrincipal;
+type OrganizationQuery = z.output<typeof OrganizationQuery>;
+type AgentApiPrincipal = SessionPrincipal | ApiKeyPrincipal | AgentPrincipal;
 
-const agentActorOf = (principal: Visitor): AgentActor =>
+const agentActorOf = (principal: AgentApiPrincipal): AgentActor =>
   principal.kind === 'agent' ? { agent: principal.agent } : { member: actorOf(principal) };
 
 const serialize = (agent: Agent): z.input<typeof AgentSchema> => ({
@@ -220,7 +240,7 @@ const serialize = (agent: Agent): z.input<typeof AgentSchema> => ({
   provisioned_at: agent.createdAt.toISOString(),
 });
 
-const toFresh = ({ agent, key, token }: FreshAgent): z.input<typeof FreshAgentAnswer> => ({
+const serializeWithKey = ({ agent, key, token }: FreshAgent): z.input<typeof AgentWithKeySchema> => ({
   ...serialize(agent),
   token,
   api_key: key,

@@ -8,7 +8,7 @@ import { type ApiKey, KEY_ROLES, type KeyRole, MAX_SCOPES } from '../../core/api
 import { formatWith } from '../../core/api-keys/formats.js';
 import type { FreshApiKey } from '../../core/api-keys/records.js';
 import type { Core } from '../../core/core.js';
-import type { LoginPrincipal } from '../../core/credentials/principal.js';
+import type { SessionPrincipal } from '../../core/credentials/principal.js';
 import { durationSeconds } from '../../kit/duration.js';
 import type { Api } from '../endpoints/endpoints.js';
 import { boundedString } from '../endpoints/json-body.js';
@@ -17,14 +17,14 @@ import type { Context } from '../http/context.js';
 interface Deps extends Pick<Core, 'apiKeys'> {
   api: Api;
   /** Default lifetime. */
-  keySeconds: number;
+  defaultLifetimeSeconds: number;
 }
 
-const MAX_DAYS = 3650;
+const MAX_LIFETIME_DAYS = 3650;
 
 const NewKey = z.object({
   name: boundedString(),
-  expires_in_days: z.int().min(1).max(MAX_DAYS).nullable().optional().describe('Null: never expires.'),
+  expires_in_days: z.int().min(1).max(MAX_LIFETIME_DAYS).nullable().optional().describe('Null: never expires.'),
   scopes: z.array(boundedString(200)).max(MAX_SCOPES).optional(),
   role: z
     .enum(KEY_ROLES)
@@ -37,7 +37,7 @@ const NewKey = z.object({
   environment: z.enum(['live', 'test']).optional(),
   format: z.enum(['sk', 'cap']).optional(),
 });
-const Rotation = z.object({
+const RotationBody = z.object({
   grace_period: z
     .union([
       z.int().min(0),
@@ -63,14 +63,14 @@ const ApiKeySchema = z
     created_at: z.iso.datetime(),
   })
   .meta({ id: 'ApiKey' });
-const FreshKey = ApiKeySchema.extend({
+const ApiKeyWithSecretSchema = ApiKeySchema.extend({
   api_key: z.string().describe('The key. Shown once.'),
 }).meta({
   id: 'FreshApiKey',
 });
 
-export function addApiKeys({ api, apiKeys, keySeconds }: Deps): void {
-  const accepts = ['login'] as const;
+export function addApiKeys({ api, apiKeys, defaultLifetimeSeconds }: Deps): void {
+  const accepts = ['session'] as const;
   api.post(
     '/api/v1/api-keys',
     {
@@ -78,7 +78,7 @@ export function addApiKeys({ api, apiKeys, keySeconds }: Deps): void {
       accepts,
       requireRecentAuthentication: true,
       body: NewKey,
-      response: [201, FreshKey],
+      response: [201, ApiKeyWithSecretSchema],
       errors: ['insufficient_role', 'not_found', 'conflict'],
     },
     create,
@@ -100,16 +100,16 @@ export function addApiKeys({ api, apiKeys, keySeconds }: Deps): void {
       summary: 'Rotate an API key',
       accepts,
       requireRecentAuthentication: true,
-      body: Rotation,
-      response: [201, FreshKey],
+      body: RotationBody,
+      response: [201, ApiKeyWithSecretSchema],
       errors: ['not_found', 'conflict'],
     },
     rotate,
   );
 
-  async function create(ctx: Context, input: z.output<typeof NewKey>, { account }: LoginPrincipal): Promise<void> {
+  async function create(ctx: Context, input: z.output<typeof NewKey>, { account }: SessionPrincipal): Promise<void> {
     const { name, role, scopes, expires_in_days: days, environment = 'live', format = 'sk' } = input;
-    const lifeSeconds = days === undefined ? keySeconds : days && days * DAY_SECONDS;
+    const lifeSeconds = days === undefined ? defaultLifetimeSeconds : days && days * DAY_SECONDS;
     const fresh = await apiKeys.create(
       account,
       {
@@ -123,25 +123,29 @@ export function addApiKeys({ api, apiKeys, keySeconds }: Deps): void {
       },
       ctx.state.meta,
     );
-    ctx.body = toFresh(fresh);
+    ctx.body = serializeWithSecret(fresh);
   }
 
-  async function list(ctx: Context, _input: unknown, { account }: LoginPrincipal): Promise<void> {
+  async function list(ctx: Context, _input: unknown, { account }: SessionPrincipal): Promise<void> {
     ctx.body = (await apiKeys.list(account.id)).map(serialize);
   }
 
-  async function revoke(ctx: Context, _input: unknown, { account }: LoginPrincipal): Promise<void> {
+  async function revoke(ctx: Context, _input: unknown, { account }: SessionPrincipal): Promise<void> {
     await apiKeys.revoke(account.id, ctx.params.id, ctx.state.meta);
     ctx.body = { message: 'API key revoked successfully' };
   }
 
-  async function rotate(ctx: Context, input: z.output<typeof Rotation>, { account }: LoginPrincipal): Promise<void> {
+  async function rotate(
+    ctx: Context,
+    input: z.output<typeof RotationBody>,
+    { account }: SessionPrincipal,
+  ): Promise<void> {
     const { grace_period: gracePeriod = DAY_SECONDS } = input;
     const graceSeconds = typeof gracePeriod === 'number' ? gracePeriod : durationSeconds(gracePeriod)!;
-    ctx.body = toFresh(await apiKeys.rotate(account.id, ctx.params.id, graceSeconds, ctx.state.meta));
+    ctx.body = serializeWithSecret(await apiKeys.rotate(account.id, ctx.params.id, graceSeconds, ctx.state.meta));
   }
 
-  function toFresh({ key, record }: FreshApiKey): z.input<typeof FreshKey> {
+  function serializeWithSecret({ key, record }: FreshApiKey): z.input<typeof ApiKeyWithSecretSchema> {
     return { ...serialize(record), api_key: key };
   }
 

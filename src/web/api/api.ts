@@ -48,7 +48,7 @@ export function createApiRouter({ config, clock, secrets, rateLimiter, originChe
   addFederation({ ...core, api, userSerializer });
   addMe({ ...core, api });
   addMfa({ ...core, api });
-  addApiKeys({ ...core, api, keySeconds: config.apiKeySeconds });
+  addApiKeys({ ...core, api, defaultLifetimeSeconds: config.apiKeySeconds });
   addAgents({
     ...core,
     ...{ api, issuer, rateLimiter, onboarding: config.agentOnboarding, onboardingToken: config.agentOnboardingToken },

@@ -5,10 +5,10 @@
 import { z } from 'zod';
 import type { Approval } from '../../core/agent-authorization/approval.js';
 import type { Core } from '../../core/core.js';
-import type { LoginPrincipal } from '../../core/credentials/principal.js';
+import type { SessionPrincipal } from '../../core/credentials/principal.js';
 import type { Api } from '../endpoints/endpoints.js';
 import type { Context } from '../http/context.js';
-import { Done } from './schemas.js';
+import { MessageResponse } from './schemas.js';
 
 interface Deps extends Pick<Core, 'approvals'> {
   api: Api;
@@ -34,7 +34,7 @@ const ApprovalSchema = z
   .meta({ id: 'Approval' });
 
 export function addApprovals({ api, approvals }: Deps): void {
-  const accepts = ['login'] as const;
+  const accepts = ['session'] as const;
   api.get(
     '/api/v1/approvals',
     { summary: 'List pending approval requests', accepts, response: [200, z.array(ApprovalSchema)] },
@@ -48,19 +48,19 @@ export function addApprovals({ api, approvals }: Deps): void {
       accepts,
       requireRecentAuthentication: true,
       body: Decision,
-      response: [200, Done],
+      response: [200, MessageResponse],
       errors: ['not_found', 'conflict'],
     },
     decide,
   );
 
-  async function list(ctx: Context, _input: unknown, { account }: LoginPrincipal): Promise<void> {
+  async function list(ctx: Context, _input: unknown, { account }: SessionPrincipal): Promise<void> {
     ctx.body = (await approvals.list(account)).map(serialize);
   }
 
-  async function decide(ctx: Context, { decision }: z.output<typeof Decision>, { authenticated }: LoginPrincipal) {
+  async function decide(ctx: Context, { decision }: z.output<typeof Decision>, { authenticated }: SessionPrincipal) {
     await approvals.decide(authenticated, ctx.params.id, decision, ctx.state.meta);
-    ctx.body = { ok: true, message: decision === 'approve' ? 'Allowed.' : 'Refused.' };
+    ctx.body = { ok: true, message: decision === 'approve' ? 'Approved.' : 'Denied.' };
   }
 }
 

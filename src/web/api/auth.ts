@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { invalidRequest, unauthorized } from '../../base/app-error.js';
 import type { Core } from '../../core/core.js';
-import type { LoginPrincipal } from '../../core/credentials/principal.js';
+import type { SessionPrincipal } from '../../core/credentials/principal.js';
 import { SIGN_IN_ERRORS } from '../endpoints/documented-errors.js';
 import type { Api } from '../endpoints/endpoints.js';
 import { extractCredential } from '../endpoints/extract-credential.js';
@@ -10,7 +10,14 @@ import { boundedString } from '../endpoints/json-body.js';
 import { requireCompleteAuthentication } from '../endpoints/require-complete.js';
 import type { Context } from '../http/context.js';
 import type { ApiCookies } from './cookies.js';
-import { AccessAnswer, accessAnswer, Done, TokenAnswer, UserSchema, type UserSerializer } from './schemas.js';
+import {
+  AccessTokenResponse,
+  accessTokenResponse,
+  MessageResponse,
+  TokenResponse,
+  UserSchema,
+  type UserSerializer,
+} from './schemas.js';
 
 interface Deps extends Pick<Core, 'signIn' | 'sessionIssuer' | 'credentials' | 'tokens' | 'sessions'> {
   api: Api;
@@ -19,7 +26,7 @@ interface Deps extends Pick<Core, 'signIn' | 'sessionIssuer' | 'credentials' | '
   signup: 'open' | 'closed';
 }
 
-const Register = z.object({
+const RegistrationBody = z.object({
   email: boundedString(),
   password: boundedString(),
   name: boundedString().optional(),
@@ -34,11 +41,11 @@ const LoginBody = z
   })
   .refine(({ email, username }) => email !== undefined || username !== undefined, {
     path: ['email'],
-    message: 'Give an e-mail address.',
-    when: ({ value }) => typeof value === 'object' && value !== null, // beside a password that is missing too
+    message: 'Enter an e-mail address.',
+    when: ({ value }) => typeof value === 'object' && value !== null, // also reported if the password is missing
   });
-const Refresh = z.object({ refreshToken: boundedString().optional(), refresh_token: boundedString().optional() });
-const CsrfAnswer = z.object({ csrf_token: z.string(), user: UserSchema }).meta({ id: 'CookieAnswer' });
+const RefreshBody = z.object({ refreshToken: boundedString().optional(), refresh_token: boundedString().optional() });
+const CookieResponse = z.object({ csrf_token: z.string(), user: UserSchema }).meta({ id: 'CookieAnswer' });
 
 const LOGIN_DESCRIPTION = `
 Sets the session cookies if the request comes from a page of this origin or of an allowed one. A client that sends neither
@@ -64,8 +71,8 @@ export function addAuth({
       {
         summary: 'Create an account and sign in',
         accepts: [],
-        body: Register,
-        response: [201, TokenAnswer],
+        body: RegistrationBody,
+        response: [201, TokenResponse],
         errors: ['conflict', 'auth_rate_limited'],
       },
       register,
@@ -79,7 +86,7 @@ export function addAuth({
       accepts: [],
       body: LoginBody,
       form: true,
-      response: [200, TokenAnswer.extend({ csrf_token: z.string() })],
+      response: [200, TokenResponse.extend({ csrf_token: z.string() })],
       errors: [...SIGN_IN_ERRORS, 'csrf_validation_failed'],
     },
     login,
@@ -90,7 +97,7 @@ export function addAuth({
       summary: 'Sign in without cookies',
       accepts: [],
       body: LoginBody,
-      response: [200, TokenAnswer],
+      response: [200, TokenResponse],
       errors: SIGN_IN_ERRORS,
     },
     loginJson,
@@ -103,8 +110,8 @@ export function addAuth({
       accepts: [],
       documentedCredentials: ['bearer', 'refreshCookie'],
       limit: 'default',
-      body: Refresh,
-      response: [200, z.union([TokenAnswer, AccessAnswer, CsrfAnswer])],
+      body: RefreshBody,
+      response: [200, z.union([TokenResponse, AccessTokenResponse, CookieResponse])],
       errors: ['no_auth', 'invalid_token', 'expired_token', 'csrf_validation_failed'],
     },
     refresh,
@@ -113,41 +120,44 @@ export function addAuth({
     '/api/v1/auth/logout',
     {
       summary: 'Sign out and revoke the tokens of this session',
-      accepts: ['login'],
+      accepts: ['session'],
       acceptRefreshCookie: true,
-      response: [200, Done],
+      response: [200, MessageResponse],
     },
     logout,
   );
 
-  async function register(ctx: Context, { full_name, name = full_name, ...input }: z.output<typeof Register>) {
+  async function register(ctx: Context, { full_name, name = full_name, ...input }: z.output<typeof RegistrationBody>) {
     const authenticated = await signIn.register({ ...input, ...(name && { name }) }, ctx.state.meta);
-    ctx.body = await userSerializer.tokenAnswer(await sessionIssuer.issueTokens(authenticated, ctx.state.meta));
+    ctx.body = await userSerializer.tokenResponse(await sessionIssuer.issueTokens(authenticated, ctx.state.meta));
   }
 
   async function login(ctx: Context, input: z.output<typeof LoginBody>): Promise<void> {
-    const withCookies = cookies.mayBeSet(ctx);
-    const opened = await enter(ctx, input);
-    if (withCookies) await cookies.set(ctx, opened);
-    ctx.body = { ...(await userSerializer.tokenAnswer(opened)), csrf_token: cookies.csrfTokenFor(opened.session.id) };
+    const setsCookies = cookies.canBeSet(ctx);
+    const issued = await logInWithPassword(ctx, input);
+    if (setsCookies) await cookies.set(ctx, issued);
+    ctx.body = { ...(await userSerializer.tokenResponse(issued)), csrf_token: cookies.csrfTokenFor(issued.session.id) };
   }
 
   async function loginJson(ctx: Context, input: z.output<typeof LoginBody>): Promise<void> {
-    ctx.body = await userSerializer.tokenAnswer(await enter(ctx, input));
+    ctx.body = await userSerializer.tokenResponse(await logInWithPassword(ctx, input));
   }
 
-  async function enter(ctx: Context, { username = '', email = username, password, otp }: z.output<typeof LoginBody>) {
+  async function logInWithPassword(
+    ctx: Context,
+    { username = '', email = username, password, otp }: z.output<typeof LoginBody>,
+  ) {
     const authResult = await signIn.withPassword({ email, password, ...(otp && { otp }) }, ctx.state.meta);
     return sessionIssuer.issueTokens(requireCompleteAuthentication(authResult), ctx.state.meta);
   }
 
   /** The body takes precedence, then the header, then the cookie. */
-  async function refresh(ctx: Context, { refreshToken, refresh_token }: z.output<typeof Refresh>): Promise<void> {
-    const fromBody = refreshToken ?? refresh_token;
-    if (refresh_token && fromBody !== refresh_token) {
+  async function refresh(ctx: Context, { refreshToken, refresh_token }: z.output<typeof RefreshBody>): Promise<void> {
+    const bodyToken = refreshToken ?? refresh_token;
+    if (refresh_token && bodyToken !== refresh_token) {
       throw invalidRequest('Two different refresh tokens were sent.', { refresh_token: 'Send one refresh token.' });
     }
-    if (fromBody) ctx.body = await userSerializer.tokenAnswer(await tokens.refresh(fromBody, ctx.state.meta));
+    if (bodyToken) ctx.body = await userSerializer.tokenResponse(await tokens.refresh(bodyToken, ctx.state.meta));
     else if (ctx.get('Authorization') || ctx.get('X-API-Key')) await refreshByBearer(ctx);
     else await refreshByCookie(ctx);
   }
@@ -155,18 +165,18 @@ export function addAuth({
   async function refreshByBearer(ctx: Context): Promise<void> {
     const presented = extractCredential(ctx, cookies.names.access);
     const principal = await credentials.resolve(presented?.value ?? '', presented?.presentation);
-    if (principal.kind !== 'login') throw unauthorized('invalid_token', 'Only session tokens can be refreshed.');
+    if (principal.kind !== 'session') throw unauthorized('invalid_token', 'Only session tokens can be refreshed.');
     const { accessToken, seconds } = await tokens.extendAccess(principal);
-    ctx.body = accessAnswer(accessToken, seconds);
+    ctx.body = accessTokenResponse(accessToken, seconds);
   }
 
   async function refreshByCookie(ctx: Context): Promise<void> {
     const token = cookies.refreshToken(ctx);
     if (!token) throw unauthorized('no_auth', 'Send a refresh token.');
-    const withCookies = cookies.mayBeSet(ctx);
+    const setsCookies = cookies.canBeSet(ctx);
     const refreshed = await tokens.refresh(token, ctx.state.meta);
-    if (!withCookies) {
-      ctx.body = await userSerializer.tokenAnswer(refreshed);
+    if (!setsCookies) {
+      ctx.body = await userSerializer.tokenResponse(refreshed);
       return;
     }
     await cookies.set(ctx, refreshed);
@@ -176,7 +186,7 @@ export function addAuth({
     };
   }
 
-  async function logout(ctx: Context, _input: unknown, { authenticated }: LoginPrincipal): Promise<void> {
+  async function logout(ctx: Context, _input: unknown, { authenticated }: SessionPrincipal): Promise<void> {
     await sessions.revoke(authenticated.session.id, 'signed_out', ctx.state.meta);
     cookies.clear(ctx);
     ctx.body = { ok: true, message: 'Signed out.' };

@@ -49,14 +49,14 @@ export function createApiCookies({ issuer, secrets, tokens, prefix, accessSecond
     refreshToken,
   };
 
-  return { names, authentication, mayBeSet, set, clear, refreshToken, csrfTokenFor };
+  return { names, authentication, canBeSet, set, clear, refreshToken, csrfTokenFor };
 
   /**
    * Reports whether the response can set cookies: the request comes from our own or an allowed
    * origin. False for programs, which send no origin. Throws `csrf_validation_failed` for any other
    * origin.
    */
-  function mayBeSet(ctx: Context): boolean {
+  function canBeSet(ctx: Context): boolean {
     originCheck.check(ctx);
     return areSafe && originCheck.namesOrigin(ctx);
   }
@@ -92,8 +92,8 @@ export function createApiCookies({ issuer, secrets, tokens, prefix, accessSecond
    */
   function checkCsrf(ctx: Context, sessionId: string): void {
     const [header, cookie] = [ctx.get('X-CSRF-Token'), ctx.cookies.get(names.csrf, { signed: false }) ?? ''];
-    const genuine = secrets.keys('api-csrf').some((key) => constantTimeEqual(hmacSha256(key, sessionId), header));
-    if (!genuine || !constantTimeEqual(header, cookie)) {
+    const isGenuine = secrets.keys('api-csrf').some((key) => constantTimeEqual(hmacSha256(key, sessionId), header));
+    if (!isGenuine || !constantTimeEqual(header, cookie)) {
       throw forbidden('csrf_validation_failed', 'Send the CSRF token of the cookie in the header X-CSRF-Token.');
     }
   }

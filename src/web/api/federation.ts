@@ -3,25 +3,25 @@
  */
 import { z } from 'zod';
 import type { Core } from '../../core/core.js';
-import type { LoginPrincipal } from '../../core/credentials/principal.js';
+import type { SessionPrincipal } from '../../core/credentials/principal.js';
 import type { Api } from '../endpoints/endpoints.js';
 import { boundedString } from '../endpoints/json-body.js';
 import { requireCompleteAuthentication } from '../endpoints/require-complete.js';
 import type { Context } from '../http/context.js';
-import { Done, TokenAnswer, UserSchema, type UserSerializer } from './schemas.js';
+import { MessageResponse, TokenResponse, UserSchema, type UserSerializer } from './schemas.js';
 
 interface Deps extends Pick<Core, 'sessionIssuer' | 'federation' | 'links' | 'providerTokens'> {
   api: Api;
   userSerializer: UserSerializer;
 }
 
-const Code = z.object({
+const CodeBody = z.object({
   code: boundedString(),
   redirect_uri: boundedString(),
   code_verifier: boundedString(128).optional(),
 });
-const CodeAndOtp = Code.extend({ otp: boundedString().optional() });
-const Answer = TokenAnswer.extend({
+const CodeAndOtpBody = CodeBody.extend({ otp: boundedString().optional() });
+const FederatedTokenResponse = TokenResponse.extend({
   user: UserSchema.extend({
     avatar_url: z.string().nullable().describe('Alias of `picture`.'),
     provider_user_id: z.string().describe("The user's id at the provider. `id` is the account's id."),
@@ -55,7 +55,7 @@ const TOKEN_DESCRIPTION = `
 For apps that act for the user at the provider. Available if \`FEDERATION_STORE_TOKENS\` names the provider and the user has signed in
 with it since. A token that is about to expire is refreshed first. On \`provider_sign_in_required\` (no longer valid) and \`not_found\`
 (not stored), sign in with the provider again. Each access is recorded in the audit log.`.trim();
-const upstream = ['upstream_invalid_response', 'upstream_unavailable'] as const;
+const UPSTREAM_ERRORS = ['upstream_invalid_response', 'upstream_unavailable'] as const;
 
 export function addFederation({ api, userSerializer, sessionIssuer, federation, links, providerTokens }: Deps): void {
   for (const { id, name } of federation.signInProviders) {
@@ -65,8 +65,8 @@ export function addFederation({ api, userSerializer, sessionIssuer, federation, 
         summary: `Sign in with an authorization code of ${name}`,
         description: DESCRIPTION,
         accepts: [],
-        body: CodeAndOtp,
-        response: [200, Answer],
+        body: CodeAndOtpBody,
+        response: [200, FederatedTokenResponse],
         errors: [
           'invalid_credentials',
           'mfa_required',
@@ -75,7 +75,7 @@ export function addFederation({ api, userSerializer, sessionIssuer, federation, 
           'signup_closed',
           'link_required',
           'auth_rate_limited',
-          ...upstream,
+          ...UPSTREAM_ERRORS,
         ],
       },
       (ctx, input) => callback(ctx, id, input),
@@ -84,18 +84,18 @@ export function addFederation({ api, userSerializer, sessionIssuer, federation, 
       `/api/v1/auth/${id}/link`,
       {
         summary: `Link ${name} to my account`,
-        accepts: ['login'],
+        accepts: ['session'],
         requireRecentAuthentication: true,
-        body: Code,
-        response: [200, Done],
-        errors: ['invalid_credentials', 'conflict', 'auth_rate_limited', ...upstream],
+        body: CodeBody,
+        response: [200, MessageResponse],
+        errors: ['invalid_credentials', 'conflict', 'auth_rate_limited', ...UPSTREAM_ERRORS],
       },
       (ctx, input, principal) => link(ctx, id, input, principal),
     );
   }
   api.get(
     '/api/v1/auth/links',
-    { summary: 'List my linked identities', accepts: ['login'], response: [200, z.array(LinkSchema)] },
+    { summary: 'List my linked identities', accepts: ['session'], response: [200, z.array(LinkSchema)] },
     list,
   );
   api.get(
@@ -103,9 +103,9 @@ export function addFederation({ api, userSerializer, sessionIssuer, federation, 
     {
       summary: 'Get my access token of an external provider',
       description: TOKEN_DESCRIPTION,
-      accepts: ['login'],
+      accepts: ['session'],
       response: [200, ProviderTokenSchema],
-      errors: ['not_found', 'provider_sign_in_required', ...upstream],
+      errors: ['not_found', 'provider_sign_in_required', ...UPSTREAM_ERRORS],
     },
     showToken,
   );
@@ -114,42 +114,42 @@ export function addFederation({ api, userSerializer, sessionIssuer, federation, 
     {
       summary: 'Unlink an external provider and revoke my other sessions',
       description: 'The only sign-in method cannot be removed (`conflict`).',
-      accepts: ['login'],
+      accepts: ['session'],
       requireRecentAuthentication: true,
-      response: [200, Done],
+      response: [200, MessageResponse],
       errors: ['not_found', 'conflict'],
     },
     unlink,
   );
 
-  async function callback(ctx: Context, id: string, { otp, ...code }: z.output<typeof CodeAndOtp>): Promise<void> {
+  async function callback(ctx: Context, id: string, { otp, ...code }: z.output<typeof CodeAndOtpBody>): Promise<void> {
     const externalLogin = await federation.completeAppCode(id, toAuthorizationCode(code), ctx.state.meta);
     const authResult = await federation.authenticate(externalLogin, otp, ctx.state.meta);
-    const answer = await userSerializer.tokenAnswer(
+    const response = await userSerializer.tokenResponse(
       await sessionIssuer.issueTokens(requireCompleteAuthentication(authResult), ctx.state.meta),
     );
-    const picture = externalLogin.picture ?? answer.user.picture;
+    const picture = externalLogin.picture ?? response.user.picture;
     ctx.body = {
-      ...answer,
-      user: { ...answer.user, picture, avatar_url: picture, provider_user_id: externalLogin.subject },
+      ...response,
+      user: { ...response.user, picture, avatar_url: picture, provider_user_id: externalLogin.subject },
     };
   }
 
   async function link(
     ctx: Context,
     id: string,
-    code: z.output<typeof Code>,
-    { account }: LoginPrincipal,
+    code: z.output<typeof CodeBody>,
+    { account }: SessionPrincipal,
   ): Promise<void> {
     await links.link(
       account,
       await federation.completeAppCode(id, toAuthorizationCode(code), ctx.state.meta),
       ctx.state.meta,
     );
-    ctx.body = { ok: true, message: 'Linked.' };
+    ctx.body = { ok: true, message: 'The provider was linked.' };
   }
 
-  async function list(ctx: Context, _input: unknown, { account }: LoginPrincipal): Promise<void> {
+  async function list(ctx: Context, _input: unknown, { account }: SessionPrincipal): Promise<void> {
     ctx.body = (await links.list(account.id)).map(
       ({ id, provider, issuer, subject, email, createdAt, lastUsedAt, hasStoredTokens }) => ({
         id,
@@ -164,7 +164,7 @@ export function addFederation({ api, userSerializer, sessionIssuer, federation, 
     );
   }
 
-  async function showToken(ctx: Context, _input: unknown, { authenticated }: LoginPrincipal): Promise<void> {
+  async function showToken(ctx: Context, _input: unknown, { authenticated }: SessionPrincipal): Promise<void> {
     const token = await providerTokens.read(authenticated, String(ctx.params.id), ctx.state.meta);
     ctx.body = {
       access_token: token.accessToken,
@@ -174,9 +174,9 @@ export function addFederation({ api, userSerializer, sessionIssuer, federation, 
     };
   }
 
-  async function unlink(ctx: Context, _input: unknown, { authenticated }: LoginPrincipal): Promise<void> {
+  async function unlink(ctx: Context, _input: unknown, { authenticated }: SessionPrincipal): Promise<void> {
     await links.unlink(authenticated, String(ctx.params.id), ctx.state.meta);
-    ctx.body = { ok: true, message: 'The link is removed.' };
+    ctx.body = { ok: true, message: 'The provider was unlinked.' };
   }
 }
 
@@ -184,7 +184,7 @@ const toAuthorizationCode = ({
   code,
   redirect_uri: redirectUri,
   code_verifier: codeVerifier,
-}: z.output<typeof Code>) => ({
+}: z.output<typeof CodeBody>) => ({
   code,
   redirectUri,
   codeVerifier,

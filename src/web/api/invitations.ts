@@ -4,13 +4,13 @@
  */
 import { z } from 'zod';
 import type { Core } from '../../core/core.js';
-import type { LoginPrincipal } from '../../core/credentials/principal.js';
+import type { SessionPrincipal } from '../../core/credentials/principal.js';
 import type { InvitationWithInviter } from '../../core/invitations/invitations.js';
 import { ORGANIZATION_ROLES, type OrganizationRole } from '../../core/organizations/roles.js';
 import type { Api } from '../endpoints/endpoints.js';
 import { boundedString } from '../endpoints/json-body.js';
 import type { Context } from '../http/context.js';
-import { Done, OrganizationSchema, toOrganization } from './schemas.js';
+import { MessageResponse, OrganizationSchema, toOrganization } from './schemas.js';
 
 interface Deps extends Pick<Core, 'invitations'> {
   api: Api;
@@ -34,7 +34,7 @@ const InvitationSchema = z
   .meta({ id: 'Invitation' });
 
 export function addInvitations({ api, invitations }: Deps): void {
-  const accepts = ['login'] as const;
+  const accepts = ['session'] as const;
   const errors = ['not_found', 'insufficient_role'] as const;
 
   api.post(
@@ -58,7 +58,7 @@ export function addInvitations({ api, invitations }: Deps): void {
   );
   api.delete(
     '/api/v1/organizations/:id/invitations/:invitation_id',
-    { summary: 'Revoke an invitation', accepts, response: [200, Done], errors },
+    { summary: 'Revoke an invitation', accepts, response: [200, MessageResponse], errors },
     revoke,
   );
   api.post(
@@ -74,21 +74,21 @@ export function addInvitations({ api, invitations }: Deps): void {
     accept,
   );
 
-  async function create(ctx: Context, input: z.output<typeof NewInvitation>, { account }: LoginPrincipal) {
+  async function create(ctx: Context, input: z.output<typeof NewInvitation>, { account }: SessionPrincipal) {
     ctx.body = serialize(await invitations.create(account, ctx.params.id, input, ctx.state.meta));
   }
 
-  async function list(ctx: Context, _input: unknown, { account }: LoginPrincipal): Promise<void> {
+  async function list(ctx: Context, _input: unknown, { account }: SessionPrincipal): Promise<void> {
     ctx.body = (await invitations.list(account.id, ctx.params.id)).map(serialize);
   }
 
-  async function revoke(ctx: Context, _input: unknown, { account }: LoginPrincipal): Promise<void> {
+  async function revoke(ctx: Context, _input: unknown, { account }: SessionPrincipal): Promise<void> {
     const { id, invitation_id: invitationId } = ctx.params;
     await invitations.revoke(account.id, id, invitationId, ctx.state.meta);
-    ctx.body = { ok: true, message: 'The invitation is taken back.' };
+    ctx.body = { ok: true, message: 'The invitation was revoked.' };
   }
 
-  async function accept(ctx: Context, { token }: z.output<typeof Acceptance>, { account }: LoginPrincipal) {
+  async function accept(ctx: Context, { token }: z.output<typeof Acceptance>, { account }: SessionPrincipal) {
     ctx.body = toOrganization(await invitations.accept(token, account, ctx.state.meta));
   }
 }

@@ -1,16 +1,16 @@
-/** The current user: identity, preferences and sessions. */
+/** The current user: profile, preferences and sessions. */
 import { z } from 'zod';
 import { notFound } from '../../base/app-error.js';
 import type { Account } from '../../core/accounts/accounts.js';
 import type { Core } from '../../core/core.js';
-import { type AccountPrincipal, actorOf, type LoginPrincipal } from '../../core/credentials/principal.js';
+import { type AccountPrincipal, actorOf, type SessionPrincipal } from '../../core/credentials/principal.js';
 import { ORGANIZATION_ROLES } from '../../core/organizations/roles.js';
 import type { Session } from '../../core/sessions/sessions.js';
 import { LEVELS } from '../../core/tools/levels.js';
 import type { Api } from '../endpoints/endpoints.js';
 import { boundedString } from '../endpoints/json-body.js';
 import type { Context } from '../http/context.js';
-import { Done, toUser, UserSchema } from './schemas.js';
+import { MessageResponse, toUser, UserSchema } from './schemas.js';
 
 interface Deps extends Pick<Core, 'organizations' | 'permissions' | 'profiles' | 'projects' | 'sessions'> {
   api: Api;
@@ -55,11 +55,11 @@ const SessionSchema = z
     last_seen_at: z.iso.datetime(),
     expires_at: z.iso.datetime(),
   })
-  .meta({ id: 'Login' });
+  .meta({ id: 'Session' });
 
 export function addMe({ api, organizations, permissions, profiles, projects, sessions }: Deps): void {
-  const accepts = ['login'] as const;
-  const readers = ['login', 'external', 'api-key'] as const;
+  const accepts = ['session'] as const;
+  const readers = ['session', 'external', 'api-key'] as const;
   api.get('/api/v1/auth/me', { summary: 'Get the current user', accepts: readers, response: [200, Me] }, me);
   api.get(
     '/api/v1/auth/me/profile',
@@ -78,13 +78,13 @@ export function addMe({ api, organizations, permissions, profiles, projects, ses
   );
   api.delete(
     '/api/v1/auth/sessions',
-    { summary: 'Revoke all my other sessions', accepts, response: [200, Done] },
-    endOthers,
+    { summary: 'Revoke all my other sessions', accepts, response: [200, MessageResponse] },
+    revokeOthers,
   );
   api.delete(
     '/api/v1/auth/sessions/:id',
-    { summary: 'Revoke one of my sessions', accepts, response: [200, Done], errors: ['not_found'] },
-    endOne,
+    { summary: 'Revoke one of my sessions', accepts, response: [200, MessageResponse], errors: ['not_found'] },
+    revokeOne,
   );
 
   async function me(ctx: Context, _input: unknown, principal: AccountPrincipal): Promise<void> {
@@ -104,7 +104,7 @@ export function addMe({ api, organizations, permissions, profiles, projects, ses
     ctx.body = toProfile(account);
   }
 
-  async function changeProfile(ctx: Context, patch: z.output<typeof ProfilePatch>, { account }: LoginPrincipal) {
+  async function changeProfile(ctx: Context, patch: z.output<typeof ProfilePatch>, { account }: SessionPrincipal) {
     const { full_name, name = full_name, given_name: givenName, family_name: familyName, ...rest } = patch;
     ctx.body = toProfile(await profiles.change(account.id, { name, givenName, familyName, ...rest }, ctx.state.meta));
   }
@@ -112,21 +112,21 @@ export function addMe({ api, organizations, permissions, profiles, projects, ses
   async function listSessions(
     ctx: Context,
     _input: unknown,
-    { account, authenticated }: LoginPrincipal,
+    { account, authenticated }: SessionPrincipal,
   ): Promise<void> {
     ctx.body = (await sessions.list(account.id)).map((session) => serialize(session, authenticated.session.id));
   }
 
-  async function endOthers(ctx: Context, _input: unknown, { authenticated }: LoginPrincipal): Promise<void> {
+  async function revokeOthers(ctx: Context, _input: unknown, { authenticated }: SessionPrincipal): Promise<void> {
     await sessions.revokeOthers(authenticated, ctx.state.meta);
-    ctx.body = { ok: true, message: 'All other logins have ended.' };
+    ctx.body = { ok: true, message: 'All other sessions were revoked.' };
   }
 
-  async function endOne(ctx: Context, _input: unknown, { account }: LoginPrincipal): Promise<void> {
+  async function revokeOne(ctx: Context, _input: unknown, { account }: SessionPrincipal): Promise<void> {
     const own = (await sessions.list(account.id)).find(({ id }) => id === ctx.params.id);
     if (!own) throw notFound('Session not found.');
     await sessions.revoke(own.id, 'revoked', ctx.state.meta);
-    ctx.body = { ok: true, message: 'That login has ended.' };
+    ctx.body = { ok: true, message: 'The session was revoked.' };
   }
 }
 

@@ -1,40 +1,40 @@
 /** Two-factor authentication and re-authentication through the JSON API. */
 import { z } from 'zod';
 import type { Core } from '../../core/core.js';
-import type { LoginPrincipal } from '../../core/credentials/principal.js';
+import type { SessionPrincipal } from '../../core/credentials/principal.js';
 import type { Api } from '../endpoints/endpoints.js';
 import { boundedString } from '../endpoints/json-body.js';
 import type { Context } from '../http/context.js';
-import { Done } from './schemas.js';
+import { MessageResponse } from './schemas.js';
 
 interface Deps extends Pick<Core, 'mfa' | 'signIn'> {
   api: Api;
 }
 
-const Proof = z
+const ReauthenticationBody = z
   .object({ password: boundedString().optional(), otp: boundedString().optional() })
   .refine(({ password, otp }) => password || otp, {
     path: ['password'],
-    message: 'Give the password, or a code as otp.',
+    message: 'Enter the password, or a code as `otp`.',
   });
-const Code = z.object({ otp: boundedString() });
-const EnrolmentSchema = z.object({
+const CodeBody = z.object({ otp: boundedString() });
+const EnrollmentSchema = z.object({
   secret: z.string().describe('The secret for typing: 160 bits, base32.'),
   otpauth_uri: z.string(),
   qr_svg: z.string().describe('The URI as a QR code.'),
 });
-const Codes = z.object({ recovery_codes: z.array(z.string()).describe('Shown once.') });
+const RecoveryCodesSchema = z.object({ recovery_codes: z.array(z.string()).describe('Shown once.') });
 
 export function addMfa({ api, mfa, signIn }: Deps): void {
-  const accepts = ['login'] as const;
+  const accepts = ['session'] as const;
   const requireRecentAuthentication = true;
   api.post(
     '/api/v1/auth/reauth',
     {
       summary: 'Authenticate again with password or second factor',
       accepts,
-      body: Proof,
-      response: [200, Done],
+      body: ReauthenticationBody,
+      response: [200, MessageResponse],
       errors: ['invalid_credentials', 'invalid_otp', 'auth_rate_limited'],
     },
     reauthenticate,
@@ -45,10 +45,10 @@ export function addMfa({ api, mfa, signIn }: Deps): void {
       summary: 'Start the enrollment of an authenticator app',
       accepts,
       requireRecentAuthentication,
-      response: [200, EnrolmentSchema],
+      response: [200, EnrollmentSchema],
       errors: ['conflict'],
     },
-    begin,
+    beginEnrollment,
   );
   api.post(
     '/api/v1/auth/mfa/totp/confirm',
@@ -56,11 +56,11 @@ export function addMfa({ api, mfa, signIn }: Deps): void {
       summary: 'Confirm an authenticator app and revoke my other sessions',
       accepts,
       requireRecentAuthentication,
-      body: Code,
-      response: [200, Codes],
+      body: CodeBody,
+      response: [200, RecoveryCodesSchema],
       errors: ['invalid_otp', 'conflict'],
     },
-    confirm,
+    confirmEnrollment,
   );
   api.delete(
     '/api/v1/auth/mfa/totp',
@@ -68,10 +68,10 @@ export function addMfa({ api, mfa, signIn }: Deps): void {
       summary: 'Remove the authenticator app and its recovery codes, and revoke my other sessions',
       accepts,
       requireRecentAuthentication,
-      response: [200, Done],
+      response: [200, MessageResponse],
       errors: ['not_found'],
     },
-    remove,
+    removeSecondFactor,
   );
   api.post(
     '/api/v1/auth/mfa/recovery-codes',
@@ -79,40 +79,40 @@ export function addMfa({ api, mfa, signIn }: Deps): void {
       summary: 'Regenerate recovery codes',
       accepts,
       requireRecentAuthentication,
-      response: [200, Codes],
+      response: [200, RecoveryCodesSchema],
       errors: ['not_found'],
     },
-    renewRecoveryCodes,
+    regenerateRecoveryCodes,
   );
 
   async function reauthenticate(
     ctx: Context,
-    input: z.output<typeof Proof>,
-    { authenticated }: LoginPrincipal,
+    input: z.output<typeof ReauthenticationBody>,
+    { authenticated }: SessionPrincipal,
   ): Promise<void> {
     await signIn.reauthenticate(authenticated, input, ctx.state.meta);
-    ctx.body = { ok: true, message: 'You proved who you are.' };
+    ctx.body = { ok: true, message: 'Authenticated.' };
   }
 
-  async function begin(ctx: Context, _input: unknown, { account }: LoginPrincipal): Promise<void> {
+  async function beginEnrollment(ctx: Context, _input: unknown, { account }: SessionPrincipal): Promise<void> {
     const { secret, otpauthUri, qrSvg } = await mfa.begin(account);
     ctx.body = { secret, otpauth_uri: otpauthUri, qr_svg: qrSvg };
   }
 
-  async function confirm(
+  async function confirmEnrollment(
     ctx: Context,
-    { otp }: z.output<typeof Code>,
-    { authenticated }: LoginPrincipal,
+    { otp }: z.output<typeof CodeBody>,
+    { authenticated }: SessionPrincipal,
   ): Promise<void> {
     ctx.body = { recovery_codes: await mfa.confirm(authenticated, otp, ctx.state.meta) };
   }
 
-  async function remove(ctx: Context, _input: unknown, { authenticated }: LoginPrincipal): Promise<void> {
+  async function removeSecondFactor(ctx: Context, _input: unknown, { authenticated }: SessionPrincipal): Promise<void> {
     await mfa.remove(authenticated, ctx.state.meta);
-    ctx.body = { ok: true, message: 'The second factor is removed.' };
+    ctx.body = { ok: true, message: 'The authenticator app and its recovery codes were removed.' };
   }
 
-  async function renewRecoveryCodes(ctx: Context, _input: unknown, { account }: LoginPrincipal): Promise<void> {
+  async function regenerateRecoveryCodes(ctx: Context, _input: unknown, { account }: SessionPrincipal): Promise<void> {
     ctx.body = { recovery_codes: await mfa.renewRecoveryCodes(account, ctx.state.meta) };
   }
 }

@@ -4,22 +4,22 @@
  */
 import { z } from 'zod';
 import type { Core } from '../../core/core.js';
-import { type ApiKeyPrincipal, actorOf, type LoginPrincipal } from '../../core/credentials/principal.js';
+import { type ApiKeyPrincipal, actorOf, type SessionPrincipal } from '../../core/credentials/principal.js';
 import type { Member } from '../../core/organizations/members.js';
 import type { Project } from '../../core/organizations/projects.js';
 import { ORGANIZATION_ROLES } from '../../core/organizations/roles.js';
 import type { Api } from '../endpoints/endpoints.js';
 import { boundedString } from '../endpoints/json-body.js';
 import type { Context } from '../http/context.js';
-import { Done, OrganizationSchema, toOrganization } from './schemas.js';
+import { MessageResponse, OrganizationSchema, toOrganization } from './schemas.js';
 
 interface Deps extends Pick<Core, 'organizations' | 'members' | 'projects'> {
   api: Api;
 }
 
-const Named = z.object({ name: boundedString() });
+const NameBody = z.object({ name: boundedString() });
 const RoleChange = z.object({ role: z.enum(ORGANIZATION_ROLES) });
-const NewProject = Named.extend({
+const NewProject = NameBody.extend({
   organization_id: boundedString().optional().describe("Default: the user's own organization."),
 });
 const MemberSchema = z
@@ -36,17 +36,17 @@ const ProjectSchema = z
   .meta({ id: 'Project' });
 
 export function addOrganizations({ api, organizations, members, projects }: Deps): void {
-  const accepts = ['login'] as const;
-  const readers = ['login', 'api-key'] as const;
+  const accepts = ['session'] as const;
+  const readers = ['session', 'api-key'] as const;
   const errors = ['not_found', 'insufficient_role'] as const;
-  const bounds = [...errors, 'project_scope_violation'] as const;
+  const readErrors = [...errors, 'project_scope_violation'] as const;
 
   api.post(
     '/api/v1/organizations',
     {
       summary: 'Create an organization',
       accepts,
-      body: Named,
+      body: NameBody,
       response: [201, OrganizationSchema],
       errors: ['conflict'],
     },
@@ -64,17 +64,17 @@ export function addOrganizations({ api, organizations, members, projects }: Deps
   );
   api.get(
     '/api/v1/organizations/:id',
-    { summary: 'Get an organization', accepts: readers, response: [200, OrganizationSchema], errors: bounds },
+    { summary: 'Get an organization', accepts: readers, response: [200, OrganizationSchema], errors: readErrors },
     show,
   );
   api.patch(
     '/api/v1/organizations/:id',
-    { summary: 'Rename an organization', accepts, body: Named, response: [200, OrganizationSchema], errors },
+    { summary: 'Rename an organization', accepts, body: NameBody, response: [200, OrganizationSchema], errors },
     rename,
   );
   api.get(
     '/api/v1/organizations/:id/members',
-    { summary: 'List members', accepts: readers, response: [200, z.array(MemberSchema)], errors: bounds },
+    { summary: 'List members', accepts: readers, response: [200, z.array(MemberSchema)], errors: readErrors },
     listMembers,
   );
   api.patch(
@@ -84,7 +84,7 @@ export function addOrganizations({ api, organizations, members, projects }: Deps
       accepts,
       requireRecentAuthentication: true,
       body: RoleChange,
-      response: [200, Done],
+      response: [200, MessageResponse],
       errors: [...errors, 'conflict'],
     },
     changeRole,
@@ -95,7 +95,7 @@ export function addOrganizations({ api, organizations, members, projects }: Deps
       summary: 'Remove a member or leave the organization',
       accepts,
       requireRecentAuthentication: true,
-      response: [200, Done],
+      response: [200, MessageResponse],
       errors: [...errors, 'conflict'],
     },
     removeMember,
@@ -123,12 +123,12 @@ export function addOrganizations({ api, organizations, members, projects }: Deps
   );
   api.get(
     '/api/v1/projects/:id',
-    { summary: 'Get a project', accepts: readers, response: [200, ProjectSchema], errors: bounds },
+    { summary: 'Get a project', accepts: readers, response: [200, ProjectSchema], errors: readErrors },
     showProject,
   );
   api.patch(
     '/api/v1/projects/:id',
-    { summary: 'Rename a project', accepts, body: Named, response: [200, ProjectSchema], errors },
+    { summary: 'Rename a project', accepts, body: NameBody, response: [200, ProjectSchema], errors },
     renameProject,
   );
   api.delete(
@@ -137,67 +137,71 @@ export function addOrganizations({ api, organizations, members, projects }: Deps
       summary: 'Delete a project and its keys',
       accepts,
       requireRecentAuthentication: true,
-      response: [200, Done],
+      response: [200, MessageResponse],
       errors,
     },
     removeProject,
   );
 
-  type Reader = LoginPrincipal | ApiKeyPrincipal;
+  type ReaderPrincipal = SessionPrincipal | ApiKeyPrincipal;
 
-  async function create(ctx: Context, { name }: z.output<typeof Named>, { account }: LoginPrincipal): Promise<void> {
+  async function create(
+    ctx: Context,
+    { name }: z.output<typeof NameBody>,
+    { account }: SessionPrincipal,
+  ): Promise<void> {
     ctx.body = toOrganization(await organizations.create(account.id, name, ctx.state.meta));
   }
 
-  async function list(ctx: Context, _input: unknown, principal: Reader): Promise<void> {
+  async function list(ctx: Context, _input: unknown, principal: ReaderPrincipal): Promise<void> {
     ctx.body = (await organizations.visibleTo(actorOf(principal))).map(toOrganization);
   }
 
-  async function show(ctx: Context, _input: unknown, principal: Reader): Promise<void> {
+  async function show(ctx: Context, _input: unknown, principal: ReaderPrincipal): Promise<void> {
     ctx.body = toOrganization(await organizations.find(actorOf(principal), ctx.params.id));
   }
 
-  async function rename(ctx: Context, { name }: z.output<typeof Named>, principal: LoginPrincipal): Promise<void> {
+  async function rename(ctx: Context, { name }: z.output<typeof NameBody>, principal: SessionPrincipal): Promise<void> {
     ctx.body = toOrganization(await organizations.rename(actorOf(principal), ctx.params.id, name, ctx.state.meta));
   }
 
-  async function listMembers(ctx: Context, _input: unknown, principal: Reader): Promise<void> {
+  async function listMembers(ctx: Context, _input: unknown, principal: ReaderPrincipal): Promise<void> {
     ctx.body = (await members.list(actorOf(principal), ctx.params.id)).map(toMember);
   }
 
-  async function changeRole(ctx: Context, { role }: z.output<typeof RoleChange>, principal: LoginPrincipal) {
+  async function changeRole(ctx: Context, { role }: z.output<typeof RoleChange>, principal: SessionPrincipal) {
     const { id, account_id: accountId } = ctx.params;
     await members.changeRole(actorOf(principal), id, accountId, role, ctx.state.meta);
     ctx.body = { ok: true, message: 'The role was changed.' };
   }
 
-  async function removeMember(ctx: Context, _input: unknown, principal: LoginPrincipal): Promise<void> {
+  async function removeMember(ctx: Context, _input: unknown, principal: SessionPrincipal): Promise<void> {
     const { id, account_id: accountId } = ctx.params;
     await members.remove(actorOf(principal), id, accountId, ctx.state.meta);
-    ctx.body = { ok: true, message: 'No longer a member.' };
+    ctx.body = { ok: true, message: 'The account is no longer a member.' };
   }
 
-  async function createProject(ctx: Context, input: z.output<typeof NewProject>, principal: LoginPrincipal) {
+  async function createProject(ctx: Context, input: z.output<typeof NewProject>, principal: SessionPrincipal) {
     const actor = actorOf(principal);
     const organizationId = input.organization_id ?? (await organizations.personalOrganizationId(actor.accountId));
     ctx.body = toProject(await projects.create(actor, organizationId, input.name, ctx.state.meta));
   }
 
-  async function listProjects(ctx: Context, _input: unknown, principal: Reader): Promise<void> {
+  async function listProjects(ctx: Context, _input: unknown, principal: ReaderPrincipal): Promise<void> {
     ctx.body = (await projects.visibleTo(actorOf(principal))).map(toProject);
   }
 
-  async function showProject(ctx: Context, _input: unknown, principal: Reader): Promise<void> {
+  async function showProject(ctx: Context, _input: unknown, principal: ReaderPrincipal): Promise<void> {
     ctx.body = toProject(await projects.find(actorOf(principal), ctx.params.id));
   }
 
-  async function renameProject(ctx: Context, { name }: z.output<typeof Named>, principal: LoginPrincipal) {
+  async function renameProject(ctx: Context, { name }: z.output<typeof NameBody>, principal: SessionPrincipal) {
     ctx.body = toProject(await projects.rename(actorOf(principal), ctx.params.id, name, ctx.state.meta));
   }
 
-  async function removeProject(ctx: Context, _input: unknown, principal: LoginPrincipal): Promise<void> {
+  async function removeProject(ctx: Context, _input: unknown, principal: SessionPrincipal): Promise<void> {
     await projects.remove(actorOf(principal), ctx.params.id, ctx.state.meta);
-    ctx.body = { ok: true, message: 'The project and its keys are gone.' };
+    ctx.body = { ok: true, message: 'The project and its keys were deleted.' };
   }
 }
 

@@ -6,7 +6,7 @@ import type { Api } from '../endpoints/endpoints.js';
 import { boundedString } from '../endpoints/json-body.js';
 import { requireCompleteAuthentication } from '../endpoints/require-complete.js';
 import type { Context } from '../http/context.js';
-import { TokenAnswer, type UserSerializer } from './schemas.js';
+import { TokenResponse, type UserSerializer } from './schemas.js';
 
 interface Deps extends Pick<Core, 'sessionIssuer' | 'proxyLogin'> {
   api: Api;
@@ -28,7 +28,7 @@ export function addProxyLogin({ api, userSerializer, sessionIssuer, proxyLogin }
         description: DESCRIPTION,
         accepts: [],
         body: ProxyLogin,
-        response: [200, TokenAnswer],
+        response: [200, TokenResponse],
         errors: [
           'invalid_credentials',
           'mfa_required',
@@ -48,7 +48,7 @@ export function addProxyLogin({ api, userSerializer, sessionIssuer, proxyLogin }
     const hops = ctx.get(HOP_HEADER).split(/[\s,]+/);
     const credentials = { email, password, ...(otp && { otp }) };
     const authResult = await proxyLogin.withPassword(credentials, hops.filter(Boolean), ctx.state.meta);
-    ctx.body = await userSerializer.tokenAnswer(
+    ctx.body = await userSerializer.tokenResponse(
       await sessionIssuer.issueTokens(requireCompleteAuthentication(authResult), ctx.state.meta),
     );
   }

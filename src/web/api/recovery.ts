@@ -1,21 +1,21 @@
 /** Password reset, password change and e-mail verification. */
 import { z } from 'zod';
 import type { Core } from '../../core/core.js';
-import type { LoginPrincipal } from '../../core/credentials/principal.js';
+import type { SessionPrincipal } from '../../core/credentials/principal.js';
 import type { Api } from '../endpoints/endpoints.js';
 import { boundedString } from '../endpoints/json-body.js';
 import { renamePasswordField } from '../endpoints/rename-password-field.js';
 import type { Context } from '../http/context.js';
-import { Done } from './schemas.js';
+import { MessageResponse } from './schemas.js';
 
 interface Deps extends Pick<Core, 'passwordReset' | 'emailVerification'> {
   api: Api;
 }
 
-const Forgot = z.object({ email: boundedString() });
-const Reset = z.object({ token: boundedString(), new_password: boundedString() });
-const Verify = z.object({ token: boundedString() });
-const Change = z.object({ current_password: boundedString(), new_password: boundedString() });
+const ForgotPasswordBody = z.object({ email: boundedString() });
+const ResetPasswordBody = z.object({ token: boundedString(), new_password: boundedString() });
+const VerifyEmailBody = z.object({ token: boundedString() });
+const ChangePasswordBody = z.object({ current_password: boundedString(), new_password: boundedString() });
 
 export function addRecovery({ api, passwordReset, emailVerification }: Deps): void {
   api.post(
@@ -23,8 +23,8 @@ export function addRecovery({ api, passwordReset, emailVerification }: Deps): vo
     {
       summary: 'Request a password reset',
       accepts: [],
-      body: Forgot,
-      response: [202, Done],
+      body: ForgotPasswordBody,
+      response: [202, MessageResponse],
     },
     forgot,
   );
@@ -33,8 +33,8 @@ export function addRecovery({ api, passwordReset, emailVerification }: Deps): vo
     {
       summary: 'Reset the password and revoke all sessions',
       accepts: [],
-      body: Reset,
-      response: [200, Done],
+      body: ResetPasswordBody,
+      response: [200, MessageResponse],
       errors: ['invalid_token'],
     },
     reset,
@@ -44,8 +44,8 @@ export function addRecovery({ api, passwordReset, emailVerification }: Deps): vo
     {
       summary: 'Verify an e-mail address',
       accepts: [],
-      body: Verify,
-      response: [200, Done],
+      body: VerifyEmailBody,
+      response: [200, MessageResponse],
       errors: ['invalid_token'],
     },
     verify,
@@ -55,36 +55,39 @@ export function addRecovery({ api, passwordReset, emailVerification }: Deps): vo
     '/api/v1/auth/change-password',
     {
       summary: 'Change the password and revoke all other sessions',
-      accepts: ['login'],
-      body: Change,
-      response: [200, Done],
+      accepts: ['session'],
+      body: ChangePasswordBody,
+      response: [200, MessageResponse],
       errors: ['invalid_credentials', 'auth_rate_limited', 'conflict'],
     },
     change,
   );
 
-  async function forgot(ctx: Context, { email }: z.output<typeof Forgot>): Promise<void> {
+  async function forgot(ctx: Context, { email }: z.output<typeof ForgotPasswordBody>): Promise<void> {
     await passwordReset.requestReset(email, ctx.state.meta);
     ctx.body = { ok: true, message: 'If there is an account with this address, a link is on its way.' };
   }
 
-  async function reset(ctx: Context, { token, new_password: password }: z.output<typeof Reset>): Promise<void> {
+  async function reset(
+    ctx: Context,
+    { token, new_password: password }: z.output<typeof ResetPasswordBody>,
+  ): Promise<void> {
     await renamePasswordField(passwordReset.reset(token, password, ctx.state.meta));
-    ctx.body = { ok: true, message: 'The new password is set. Sign in with it.' };
+    ctx.body = { ok: true, message: 'The password was changed. Sign in with the new one.' };
   }
 
-  async function verify(ctx: Context, { token }: z.output<typeof Verify>): Promise<void> {
+  async function verify(ctx: Context, { token }: z.output<typeof VerifyEmailBody>): Promise<void> {
     await emailVerification.verify(token, ctx.state.meta);
-    ctx.body = { ok: true, message: 'The e-mail address is confirmed.' };
+    ctx.body = { ok: true, message: 'The e-mail address was verified.' };
   }
 
   async function change(
     ctx: Context,
-    input: z.output<typeof Change>,
-    { authenticated }: LoginPrincipal,
+    input: z.output<typeof ChangePasswordBody>,
+    { authenticated }: SessionPrincipal,
   ): Promise<void> {
     const { current_password: current, new_password: next } = input;
     await renamePasswordField(passwordReset.changePassword(authenticated, { current, next }, ctx.state.meta));
-    ctx.body = { ok: true, message: 'The password is changed, and every other login has ended.' };
+    ctx.body = { ok: true, message: 'The password was changed and all other sessions were revoked.' };
   }
 }

@@ -1,7 +1,7 @@
 /** API resources: the APIs for which clients can request tokens (RFC 8707). For administrators. */
 import { z } from 'zod';
 import type { Core } from '../../core/core.js';
-import type { LoginPrincipal } from '../../core/credentials/principal.js';
+import type { SessionPrincipal } from '../../core/credentials/principal.js';
 import { serializeResource } from '../../core/resources/representation.js';
 import type { Resource } from '../../core/resources/resources.js';
 import type { Scope } from '../../core/resources/scope.js';
@@ -9,7 +9,7 @@ import { durationSeconds } from '../../kit/duration.js';
 import type { Api } from '../endpoints/endpoints.js';
 import { boundedString } from '../endpoints/json-body.js';
 import type { Context } from '../http/context.js';
-import { Done } from './schemas.js';
+import { MessageResponse } from './schemas.js';
 
 interface Deps extends Pick<Core, 'resources' | 'resourceRegistry'> {
   api: Api;
@@ -21,7 +21,7 @@ const ScopeSchema = z.object({
   default: z.boolean().optional().describe('Whether the scope is granted to requests without `scope`. Default: true.'),
   capability: z.boolean().optional().describe('Whether agents can have this scope. Default: false.'),
 });
-const Settings = z.object({
+const ResourceSettings = z.object({
   name: boundedString().describe('The name on the consent page.'),
   scopes: z.array(ScopeSchema),
   access_token_format: z.enum(['jwt', 'opaque']),
@@ -35,12 +35,12 @@ const Settings = z.object({
     .describe('The ids of the clients that can request it. Null: all clients.'),
   unclaimed_agents: z.boolean().describe('Whether unclaimed agents can request it.'),
 });
-const NewResource = Settings.partial()
+const NewResource = ResourceSettings.partial()
   .required({ name: true })
   .extend({
     identifier: boundedString().describe('The absolute URI used as `aud`. It cannot be changed.'),
   });
-const Change = Settings.partial();
+const ResourceUpdate = ResourceSettings.partial();
 const ResourceSchema = z
   .object({
     id: z.string(),
@@ -56,12 +56,12 @@ const ResourceSchema = z
   .meta({ id: 'Resource' });
 
 export function addResources({ api, resources, resourceRegistry }: Deps): void {
-  const guard = { accepts: ['login'], admin: true, requireRecentAuthentication: true } as const;
+  const adminOnly = { accepts: ['session'], admin: true, requireRecentAuthentication: true } as const;
   api.post(
     '/api/v1/resources',
     {
       summary: 'Register an API resource',
-      ...guard,
+      ...adminOnly,
       body: NewResource,
       response: [201, ResourceSchema],
       errors: ['conflict'],
@@ -70,7 +70,7 @@ export function addResources({ api, resources, resourceRegistry }: Deps): void {
   );
   api.get(
     '/api/v1/resources',
-    { summary: 'List API resources', accepts: ['login'], admin: true, response: [200, z.array(ResourceSchema)] },
+    { summary: 'List API resources', accepts: ['session'], admin: true, response: [200, z.array(ResourceSchema)] },
     list,
   );
   api.patch(
@@ -78,8 +78,8 @@ export function addResources({ api, resources, resourceRegistry }: Deps): void {
     {
       summary: 'Update an API resource',
       description: 'Absent fields stay unchanged. `scopes` and `clients` replace the existing lists.',
-      ...guard,
-      body: Change,
+      ...adminOnly,
+      body: ResourceUpdate,
       response: [200, ResourceSchema],
       errors: ['not_found', 'conflict'],
     },
@@ -90,14 +90,14 @@ export function addResources({ api, resources, resourceRegistry }: Deps): void {
     {
       summary: 'Delete an API resource',
       description: 'No more tokens are issued for it. Existing tokens stay valid until they expire.',
-      ...guard,
-      response: [200, Done],
+      ...adminOnly,
+      response: [200, MessageResponse],
       errors: ['not_found', 'conflict'],
     },
     remove,
   );
 
-  async function create(ctx: Context, input: z.output<typeof NewResource>, { account }: LoginPrincipal) {
+  async function create(ctx: Context, input: z.output<typeof NewResource>, { account }: SessionPrincipal) {
     const { identifier, name, scopes = [] } = input;
     const created = await resourceRegistry.create(
       {
@@ -120,7 +120,11 @@ export function addResources({ api, resources, resourceRegistry }: Deps): void {
     ctx.body = resources.list().map(serialize);
   }
 
-  async function update(ctx: Context, input: z.output<typeof Change>, { account }: LoginPrincipal): Promise<void> {
+  async function update(
+    ctx: Context,
+    input: z.output<typeof ResourceUpdate>,
+    { account }: SessionPrincipal,
+  ): Promise<void> {
     const {
       name,
       scopes,
@@ -145,9 +149,9 @@ export function addResources({ api, resources, resourceRegistry }: Deps): void {
     ctx.body = serialize(changed);
   }
 
-  async function remove(ctx: Context, _input: unknown, { account }: LoginPrincipal): Promise<void> {
+  async function remove(ctx: Context, _input: unknown, { account }: SessionPrincipal): Promise<void> {
     await resourceRegistry.remove(ctx.params.id, { kind: 'account', id: account.id }, ctx.state.meta);
-    ctx.body = { ok: true, message: 'The API was taken away.' };
+    ctx.body = { ok: true, message: 'The API was deleted.' };
   }
 }
 

@@ -22,7 +22,7 @@ export const UserSchema = z
   })
   .meta({ id: 'User' });
 
-export const AccessAnswer = z
+export const AccessTokenResponse = z
   .object({
     token: z.string().describe('Alias of `access_token`.'),
     access_token: z.string(),
@@ -31,7 +31,7 @@ export const AccessAnswer = z
   })
   .meta({ id: 'AccessTokenAnswer' });
 
-export const TokenAnswer = AccessAnswer.extend({
+export const TokenResponse = AccessTokenResponse.extend({
   refreshToken: z.string().describe('Alias of `refresh_token`.'),
   refresh_token: z.string().describe('Valid for one use.'),
   id: z.uuid(),
@@ -43,20 +43,20 @@ export const OrganizationSchema = z
   .object({ id: z.string(), name: z.string(), role: z.enum(ORGANIZATION_ROLES), created_at: z.iso.datetime() })
   .meta({ id: 'Organization' });
 
-export const Done = z.object({ ok: z.literal(true), message: z.string() }).meta({ id: 'Done' });
+export const MessageResponse = z.object({ ok: z.literal(true), message: z.string() }).meta({ id: 'Done' });
 
 export type UserSerializer = ReturnType<typeof createUserSerializer>;
 
 export function createUserSerializer({ organizations }: { organizations: Pick<Organizations, 'listFor'> }) {
-  return { user, tokenAnswer };
+  return { user, tokenResponse };
 
   async function user(account: Account): Promise<z.input<typeof UserSchema>> {
     return toUser(account, await organizations.listFor(account.id));
   }
 
-  async function tokenAnswer({ account, tokens }: SessionWithTokens): Promise<z.input<typeof TokenAnswer>> {
+  async function tokenResponse({ account, tokens }: SessionWithTokens): Promise<z.input<typeof TokenResponse>> {
     return {
-      ...accessAnswer(tokens.accessToken, tokens.accessSeconds),
+      ...accessTokenResponse(tokens.accessToken, tokens.accessSeconds),
       refreshToken: tokens.refreshToken,
       refresh_token: tokens.refreshToken,
       id: account.id,
@@ -67,7 +67,7 @@ export function createUserSerializer({ organizations }: { organizations: Pick<Or
 }
 
 /** Returns the response to a sign-in or refresh. */
-export function accessAnswer(accessToken: string, seconds: number): z.input<typeof AccessAnswer> {
+export function accessTokenResponse(accessToken: string, seconds: number): z.input<typeof AccessTokenResponse> {
   return { token: accessToken, access_token: accessToken, token_type: 'bearer', expires_in: seconds };
 }
 

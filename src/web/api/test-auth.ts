@@ -6,7 +6,7 @@ import type { Api } from '../endpoints/endpoints.js';
 import { boundedString } from '../endpoints/json-body.js';
 import { requireCompleteAuthentication } from '../endpoints/require-complete.js';
 import type { Context } from '../http/context.js';
-import { TokenAnswer, type UserSerializer } from './schemas.js';
+import { TokenResponse, type UserSerializer } from './schemas.js';
 
 interface Deps extends Pick<Core, 'signIn' | 'sessionIssuer'> {
   api: Api;
@@ -25,7 +25,7 @@ export function addTestAuth({ api, userSerializer, signIn, sessionIssuer }: Deps
     {
       summary: 'Sandbox: get the principal of a credential',
       description: 'A request without a credential is anonymous. An invalid credential is rejected.',
-      accepts: ['login', 'oauth', 'external', 'api-key', 'agent', 'workload'],
+      accepts: ['session', 'oauth', 'external', 'api-key', 'agent', 'workload'],
       scope: null,
       optional: true,
       response: [200, Status],
@@ -34,12 +34,12 @@ export function addTestAuth({ api, userSerializer, signIn, sessionIssuer }: Deps
   );
   api.post(
     '/api/v1/test-auth/create-test-user',
-    { summary: 'Sandbox: create a test user', accepts: [], body: TestUser, response: [201, TokenAnswer] },
+    { summary: 'Sandbox: create a test user', accepts: [], body: TestUser, response: [201, TokenResponse] },
     createTestUser,
   );
   api.post(
     '/api/v1/test-auth/test-login',
-    { summary: 'Sandbox: sign in as a test user', accepts: [], body: TestUser, response: [200, TokenAnswer] },
+    { summary: 'Sandbox: sign in as a test user', accepts: [], body: TestUser, response: [200, TokenResponse] },
     testLogin,
   );
 
@@ -53,12 +53,12 @@ export function addTestAuth({ api, userSerializer, signIn, sessionIssuer }: Deps
 
   async function createTestUser(ctx: Context, { name, ...input }: z.output<typeof TestUser>): Promise<void> {
     const authenticated = await signIn.register({ ...input, ...(name && { name }) }, ctx.state.meta);
-    ctx.body = await userSerializer.tokenAnswer(await sessionIssuer.issueTokens(authenticated, ctx.state.meta));
+    ctx.body = await userSerializer.tokenResponse(await sessionIssuer.issueTokens(authenticated, ctx.state.meta));
   }
 
   async function testLogin(ctx: Context, { email, password }: z.output<typeof TestUser>): Promise<void> {
     const authResult = await signIn.withPassword({ email, password }, ctx.state.meta);
-    ctx.body = await userSerializer.tokenAnswer(
+    ctx.body = await userSerializer.tokenResponse(
       await sessionIssuer.issueTokens(requireCompleteAuthentication(authResult), ctx.state.meta),
     );
   }

@@ -8,7 +8,7 @@ import type { RegisteredEndpoint } from '../endpoints/endpoint.js';
  */
 export function documentedErrors(endpoint: RegisteredEndpoint): Map<number, DocumentedErrorCode[]> {
   const byStatus = new Map<number, DocumentedErrorCode[]>();
-  const codes = new Set([...following(endpoint), ...(endpoint.errors ?? [])]);
+  const codes = new Set([...impliedErrors(endpoint), ...(endpoint.errors ?? [])]);
   for (const code of (Object.keys(DOCUMENTED_ERRORS) as DocumentedErrorCode[]).filter((known) => codes.has(known))) {
     const [status] = DOCUMENTED_ERRORS[code];
     byStatus.set(status, [...(byStatus.get(status) ?? []), code]);
@@ -19,7 +19,7 @@ export function documentedErrors(endpoint: RegisteredEndpoint): Map<number, Docu
 /** Returns the description of an error code. */
 export const errorDescription = (code: DocumentedErrorCode) => DOCUMENTED_ERRORS[code][1];
 
-function following({
+function impliedErrors({
   method,
   path,
   accepts,

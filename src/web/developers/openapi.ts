@@ -10,7 +10,7 @@ import { documentedErrors, errorDescription } from './error-responses.js';
 
 type Json = Record<string, unknown>;
 
-export interface Described {
+export interface ApiDescription {
   issuer: string;
   brandName: string;
   version: string;
@@ -18,11 +18,11 @@ export interface Described {
   cookieNames: { access: string; refresh: string; csrf: string; tools: string };
 }
 
-/** The tag of an operation is the first whose pattern matches. */
+/** Each path has one tag: the first whose pattern matches. */
 const TAGS: [name: string, description: string, paths: RegExp][] = [
   ['Sandbox', 'Test users. Only available with `TEST_AUTH=true`.', /^\/api\/v1\/test-auth\//],
   ['Me', 'The current user and their preferences.', /^\/api\/v1\/auth\/me(\/|$)/],
-  ['Logins', 'The sessions of an account.', /^\/api\/v1\/auth\/sessions(\/|$)/],
+  ['Sessions', 'The sessions of an account.', /^\/api\/v1\/auth\/sessions(\/|$)/],
   ['Links', 'External identities linked to an account.', /^\/api\/v1\/auth\/(links(\/|$)|[\w-]+\/link$)/],
   ['Second factors', 'Authenticator apps and recovery codes.', /^\/api\/v1\/auth\/mfa\//],
   ['Approvals', "Requests of agents that need a user's approval.", /^\/api\/v1\/approvals(\/|$)/],
@@ -40,10 +40,17 @@ const TAGS: [name: string, description: string, paths: RegExp][] = [
     /^\/api\/(login|logout|token|me|me\/password)$/,
   ],
   ['Tools: validation', "Validates the credentials of a tool's visitors.", /^\/api\/validate$/],
-  ['Tools: people and rights', 'Users, tools, permissions and keys.', /^\/api\/(users|tools|permissions|keys)(\/|$)/],
-  ['Signing in', 'Sign-up, sign-in, tokens and cookies.', /^\/api\/v1\/auth\//],
+  [
+    'Tools: users and permissions',
+    'Users, tools, permissions and keys.',
+    /^\/api\/(users|tools|permissions|keys)(\/|$)/,
+  ],
+  [
+    'Signing in',
+    'Sign-up, sign-in, tokens and cookies.',
+    /^\/api\/v1\/auth\/(register|login|login-json|refresh|logout|reauth|verify-email|(forgot|reset|change)-password|(proxy|ainative)-login|[\w-]+\/callback)$/,
+  ],
 ];
-const OTHER_TAG = 'Other';
 const LIMIT_HEADERS = {
   'RateLimit-Limit': 'Allowed requests per minute.',
   'RateLimit-Remaining': 'Remaining requests.',
@@ -53,7 +60,7 @@ const ERROR = { $ref: '#/components/schemas/Error' };
 const BEARER_CHALLENGE = 'The required authentication (RFC 6750, RFC 9728).';
 
 /** Returns the OpenAPI document. */
-export function describeApi({ issuer, brandName, version, endpoints, cookieNames }: Described): Json {
+export function describeApi({ issuer, brandName, version, endpoints, cookieNames }: ApiDescription): Json {
   const schemas = createSchemas();
   schemas.of(ErrorBody);
   const paths: Record<string, Json> = {};
@@ -130,18 +137,18 @@ function requestBody(body: z.ZodType, form: boolean, schemas: Schemas): Json {
 
 /** Each entry is an alternative. An empty one means that no credential is required. */
 function securityOf({ method, accepts, optional, documentedCredentials = [], cookieAuth }: RegisteredEndpoint): Json[] {
-  const nothing = accepts.length === 0 || optional ? [{}] : [];
+  const anonymous = accepts.length === 0 || optional ? [{}] : [];
   const isGuarded = method !== 'get' && cookieAuth.requiresCsrfToken;
   const byCookie = { [cookieAuth.scheme]: [], ...(isGuarded && { csrf: [] }) };
-  const accepted = accepts.length > 0 ? [{ bearer: [] }, ...(accepts.includes('login') ? [byCookie] : [])] : [];
-  const carried = documentedCredentials.map((scheme) => ({
+  const accepted = accepts.length > 0 ? [{ bearer: [] }, ...(accepts.includes('session') ? [byCookie] : [])] : [];
+  const documented = documentedCredentials.map((scheme) => ({
     [scheme === 'cookie' ? cookieAuth.scheme : scheme]: [],
   }));
-  return [...nothing, ...accepted, ...carried];
+  return [...anonymous, ...accepted, ...documented];
 }
 
 function errors(endpoint: RegisteredEndpoint, schemas: Schemas): Json {
-  const answers = [...documentedErrors(endpoint)].map(([status, codes]) => [
+  const responses = [...documentedErrors(endpoint)].map(([status, codes]) => [
     status,
     {
       description: codes.map((code) => `- \`${code}\`: ${errorDescription(code)}`).join('\n'),
@@ -156,7 +163,7 @@ function errors(endpoint: RegisteredEndpoint, schemas: Schemas): Json {
       },
     },
   ]);
-  return Object.fromEntries(answers);
+  return Object.fromEntries(responses);
 }
 
 function errorHeaders(status: number, { scope }: RegisteredEndpoint): Json {
@@ -181,7 +188,7 @@ function sharedHeaders(): Json {
   };
 }
 
-function securitySchemes({ access, refresh, csrf, tools }: Described['cookieNames']): Json {
+function securitySchemes({ access, refresh, csrf, tools }: ApiDescription['cookieNames']): Json {
   return {
     bearer: {
       type: 'http',
@@ -200,12 +207,17 @@ function securitySchemes({ access, refresh, csrf, tools }: Described['cookieName
   };
 }
 
-const tagOf = (path: string) => TAGS.find(([, , paths]) => paths.test(path))?.[0] ?? OTHER_TAG;
+/** Returns the tag of a path. Throws if it has none, so that a new kind of endpoint gets one. */
+function tagOf(path: string): string {
+  const tag = TAGS.find(([, , paths]) => paths.test(path));
+  if (!tag) throw new Error(`${path} has no tag in the OpenAPI document`);
+  return tag[0];
+}
 
 function tagsOf(endpoints: readonly RegisteredEndpoint[]): Json[] {
   const used = new Set(endpoints.map(({ path }) => tagOf(path)));
   const known = TAGS.map(([name, description]) => ({ name, description }));
-  return [...known, { name: OTHER_TAG }].filter(({ name }) => used.has(name)).reverse();
+  return known.filter(({ name }) => used.has(name)).reverse();
 }
 
 /** Converts zod schemas to JSON Schema and collects the shared ones. */
@@ -215,24 +227,28 @@ function createSchemas() {
 
   function of(schema: z.ZodType): Json {
     // Uses the input schemas, which allow further members: later releases may add some.
-    const { $schema: _dialect, $defs, ...rest } = z.toJSONSchema(schema, { io: 'input', override: leaveOutNoise });
-    Object.assign(shared, moved($defs ?? {}));
-    return moved(rest);
+    const {
+      $schema: _dialect,
+      $defs,
+      ...rest
+    } = z.toJSONSchema(schema, { io: 'input', override: removeRedundantKeywords });
+    Object.assign(shared, withSharedReferences($defs ?? {}));
+    return withSharedReferences(rest);
   }
 
-  function moved(schema: object): Json {
+  function withSharedReferences(schema: object): Json {
     return JSON.parse(JSON.stringify(schema).replaceAll('"#/$defs/', '"#/components/schemas/'));
   }
 }
 
 /** Removes patterns that only repeat a format, and the bounds of JavaScript integers. */
-function leaveOutNoise({ jsonSchema }: { jsonSchema: z.core.JSONSchema.BaseSchema }): void {
+function removeRedundantKeywords({ jsonSchema }: { jsonSchema: z.core.JSONSchema.BaseSchema }): void {
   if (jsonSchema.format) delete jsonSchema.pattern;
   if (jsonSchema.minimum === Number.MIN_SAFE_INTEGER) delete jsonSchema.minimum;
   if (jsonSchema.maximum === Number.MAX_SAFE_INTEGER) delete jsonSchema.maximum;
 }
 
-const introduction = ({ access, csrf }: Described['cookieNames']) =>
+const introduction = ({ access, csrf }: ApiDescription['cookieNames']) =>
   `
 Programs send a token: \`Authorization: Bearer <access_token>\`. Browser apps of this origin and of allowed origins use cookies. With
 cookies, each change (\`POST\`, \`PUT\`, \`PATCH\`, \`DELETE\`) that uses the cookie \`${access}\` needs the value of \`${csrf}\` in the

@@ -2,15 +2,15 @@
 import { sha256 } from '../../base/crypto.js';
 import type { Context } from '../http/context.js';
 
-const KEEP_SECONDS = 300;
+const CACHE_SECONDS = 300;
 
-export function createDocument(describe: () => object) {
+export function createDocumentHandler(describe: () => object) {
   let document: { body: string; etag: string } | undefined;
 
   return function showDocument(ctx: Context): void {
-    document ??= make(describe());
+    document ??= serialize(describe());
     ctx.etag = document.etag;
-    ctx.set('Cache-Control', `public, max-age=${KEEP_SECONDS}`);
+    ctx.set('Cache-Control', `public, max-age=${CACHE_SECONDS}`);
     if (!ctx.response.get('Access-Control-Allow-Origin')) ctx.set('Access-Control-Allow-Origin', '*');
     ctx.status = 200;
     ctx.type = 'json';
@@ -19,7 +19,7 @@ export function createDocument(describe: () => object) {
   };
 }
 
-function make(document: object) {
+function serialize(document: object) {
   const body = JSON.stringify(document);
   return { body, etag: sha256(body) };
 }

@@ -115,14 +115,14 @@ export function createEndpoints({ clock, credentials, cookieAuth, rateLimiter, r
    * never are.
    */
   function requireAdmin(principal: Principal): void {
-    if (principal.kind === 'login' && principal.account.role === 'admin') return;
+    if (principal.kind === 'session' && principal.account.role === 'admin') return;
     throw forbidden('insufficient_role', 'Only administrators of this server can do this.');
   }
 
   /** Throws `reauth_required` if the user authenticated too long ago. */
   function requireRecentAuthentication(principal: Principal): void {
     const isStale =
-      principal.kind === 'login' && !isRecentlyAuthenticated(principal.authenticated.session, clock.now());
+      principal.kind === 'session' && !isRecentlyAuthenticated(principal.authenticated.session, clock.now());
     if (isStale) throw unauthorized('reauth_required', 'Authenticate again: POST /api/v1/auth/reauth, or sign in.');
   }
 
@@ -147,14 +147,14 @@ export function createEndpoints({ clock, credentials, cookieAuth, rateLimiter, r
         await consume(ctx, 'anonymous', address);
         return undefined;
       }
-      if (presented?.source === 'cookie' && principal.kind !== 'login') {
+      if (presented?.source === 'cookie' && principal.kind !== 'session') {
         throw unauthorized('invalid_token', 'This token cannot be sent in a cookie.');
       }
       // Sends the next nonce before the client's nonce expires.
       if (presented?.presentation.scheme === 'dpop') ctx.set('DPoP-Nonce', credentials.nextNonce());
       const { type, id } = rateLimitSubject(principal);
       await consume(ctx, type, id);
-      if (presented?.source !== 'header' && principal.kind === 'login' && !SAFE_METHODS.has(ctx.method)) {
+      if (presented?.source !== 'header' && principal.kind === 'session' && !SAFE_METHODS.has(ctx.method)) {
         cookieAuth.checkCsrf(ctx, principal.authenticated.session.id);
       }
       return principal;

@@ -1,4 +1,4 @@
-/** The cookie of the *tools* dialect: an access token, for its paths only, without a CSRF token. */
+/** The cookie of the tools API: an access token, for its paths only, without a CSRF token. */
 import { SECOND_MS } from '../../base/clock.js';
 import type { SessionWithAccessToken } from '../../core/sessions/tokens.js';
 import { isLoopback } from '../../kit/loopback.js';

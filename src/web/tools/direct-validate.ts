@@ -23,7 +23,7 @@ const MAX_BODY_BYTES = 4096;
 const BEARER = /^Bearer +([\w.~+/-]+=*)$/i;
 const JSON_TYPE = /^application\/json(?:; ?charset=utf-8)?$/i;
 /** A request with one of these headers goes through Koa. */
-const SPECIAL = ['x-api-key', 'dpop', 'origin', 'content-encoding', 'transfer-encoding', 'expect'];
+const KOA_ONLY_HEADERS = ['x-api-key', 'dpop', 'origin', 'content-encoding', 'transfer-encoding', 'expect'];
 
 export function createDirectValidate({ validation, certificates }: Deps): DirectRoute {
   return { route: `POST ${VALIDATE}`, accepts, handle };
@@ -40,7 +40,7 @@ export function createDirectValidate({ validation, certificates }: Deps): Direct
 
 function accepts(req: IncomingMessage): boolean {
   const { headers } = req;
-  if (SPECIAL.some((name) => headers[name] !== undefined) || hasSeveralAuthorizationHeaders(req)) return false;
+  if (KOA_ONLY_HEADERS.some((name) => headers[name] !== undefined) || hasSeveralAuthorizationHeaders(req)) return false;
   const length = Number(headers['content-length'] ?? 0);
   if (length > MAX_BODY_BYTES || (length > 0 && !JSON_TYPE.test(headers['content-type'] ?? ''))) return false;
   return bearerToken(req) !== undefined;

@@ -1,12 +1,13 @@
 /**
- * API keys in the *tools* dialect: without expiration. The same keys as those of /api/v1/api-keys.
+ * `/api/keys`: the API keys of `/api/v1/api-keys` for tools. Keys created here have the prefix `cb`
+ * and never expire, and administrators can manage those of other users.
  */
 import { z } from 'zod';
 import { notFound } from '../../base/app-error.js';
 import { type ApiKey, KEY_ROLES } from '../../core/api-keys/api-keys.js';
 import { formatWith } from '../../core/api-keys/formats.js';
 import type { Core } from '../../core/core.js';
-import type { LoginPrincipal } from '../../core/credentials/principal.js';
+import type { SessionPrincipal } from '../../core/credentials/principal.js';
 import type { Api } from '../endpoints/endpoints.js';
 import { boundedString } from '../endpoints/json-body.js';
 import type { Context } from '../http/context.js';
@@ -16,9 +17,9 @@ interface Deps extends Pick<Core, 'accounts' | 'apiKeys'> {
   api: Api;
 }
 
-const OfUser = z.object({ user_id: boundedString(100).optional().describe('Another user, for administrators.') });
-const NewKey = OfUser.extend({ name: boundedString() });
-const FreshKey = Ok.extend({
+const UserQuery = z.object({ user_id: boundedString(100).optional().describe('Another user, for administrators.') });
+const NewKey = UserQuery.extend({ name: boundedString() });
+const NewKeyResponse = Ok.extend({
   key: z.string().describe('The key. Shown once.'),
   prefix: z.string().describe('The first characters of the key.'),
   warning: z.string(),
@@ -37,11 +38,11 @@ const ApiKeySchema = z
   .meta({ id: 'ToolsKey' });
 
 export function addKeys({ api, accounts, apiKeys }: Deps): void {
-  const accepts = ['login'] as const;
+  const accepts = ['session'] as const;
   const errors = ['insufficient_role', 'not_found'] as const;
   api.get(
     '/api/keys',
-    { summary: 'List my active keys', accepts, query: OfUser, response: [200, z.array(ApiKeySchema)], errors },
+    { summary: 'List my active keys', accepts, query: UserQuery, response: [200, z.array(ApiKeySchema)], errors },
     list,
   );
   api.post(
@@ -51,7 +52,7 @@ export function addKeys({ api, accounts, apiKeys }: Deps): void {
       accepts,
       requireRecentAuthentication: true,
       body: NewKey,
-      response: [201, FreshKey],
+      response: [201, NewKeyResponse],
       errors: [...errors, 'conflict'],
     },
     create,
@@ -67,19 +68,19 @@ export function addKeys({ api, accounts, apiKeys }: Deps): void {
     revoke,
   );
 
-  async function list(ctx: Context, { user_id: userId }: z.output<typeof OfUser>, principal: LoginPrincipal) {
-    const { id } = await ownerFor(principal, userId);
+  async function list(ctx: Context, { user_id: userId }: z.output<typeof UserQuery>, principal: SessionPrincipal) {
+    const { id } = await requireOwner(principal, userId);
     ctx.body = (await apiKeys.list(id)).filter(apiKeys.isActive).map(serialize);
   }
 
-  async function create(ctx: Context, input: z.output<typeof NewKey>, principal: LoginPrincipal): Promise<void> {
-    const owner = await ownerFor(principal, input.user_id);
-    const wanted = { name: input.name, format: 'cb', lifeSeconds: null } as const;
-    const { key, record } = await apiKeys.create(owner, wanted, ctx.state.meta, principal.account.id);
-    ctx.body = { ok: true, key, prefix: presentation(record), warning: 'Save this key now: it is not shown again.' };
+  async function create(ctx: Context, input: z.output<typeof NewKey>, principal: SessionPrincipal): Promise<void> {
+    const owner = await requireOwner(principal, input.user_id);
+    const values = { name: input.name, format: 'cb', lifeSeconds: null } as const;
+    const { key, record } = await apiKeys.create(owner, values, ctx.state.meta, principal.account.id);
+    ctx.body = { ok: true, key, prefix: displayedPrefix(record), warning: 'Save this key now: it is not shown again.' };
   }
 
-  async function revoke(ctx: Context, _input: unknown, principal: LoginPrincipal): Promise<void> {
+  async function revoke(ctx: Context, _input: unknown, principal: SessionPrincipal): Promise<void> {
     const { id: by, role } = principal.account;
     const owner = (await apiKeys.ownerOf(ctx.params.id)) ?? by;
     // Keys of other users are hidden from everyone but administrators.
@@ -89,7 +90,7 @@ export function addKeys({ api, accounts, apiKeys }: Deps): void {
   }
 
   /** Returns the current user, or the one that an administrator names. */
-  async function ownerFor(principal: LoginPrincipal, userId: string | undefined) {
+  async function requireOwner(principal: SessionPrincipal, userId: string | undefined) {
     if (userId === undefined || userId === principal.account.id) return principal.account;
     api.requireAdmin(principal);
     const account = await accounts.find(userId);
@@ -98,13 +99,13 @@ export function addKeys({ api, accounts, apiKeys }: Deps): void {
   }
 }
 
-const presentation = ({ format, prefix }: ApiKey) => formatWith(format).displayPrefix(prefix);
+const displayedPrefix = ({ format, prefix }: ApiKey) => formatWith(format).displayPrefix(prefix);
 
 const serialize = (key: ApiKey): z.input<typeof ApiKeySchema> => ({
   id: key.id,
   user_id: key.accountId,
   name: key.name,
-  prefix: presentation(key),
+  prefix: displayedPrefix(key),
   role: key.role as z.input<typeof ApiKeySchema>['role'],
   last_used_at: key.lastUsedAt?.toISOString() ?? null,
   expires_at: key.expiresAt?.toISOString() ?? null,

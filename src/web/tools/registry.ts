@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { invalidRequest } from '../../base/app-error.js';
 import type { Core } from '../../core/core.js';
-import type { LoginPrincipal } from '../../core/credentials/principal.js';
+import type { SessionPrincipal } from '../../core/credentials/principal.js';
 import type { PermissionInTool } from '../../core/tools/permissions.js';
 import type { Tool } from '../../core/tools/tools.js';
 import type { Api } from '../endpoints/endpoints.js';
@@ -28,7 +28,7 @@ const ToolSchema = z
   })
   .meta({ id: 'Tool' });
 const NewPermission = z.object({ user_id: boundedString(100), tool_slug: boundedString(100), level: LevelSchema });
-const Choice = z
+const PermissionSelector = z
   .object({
     id: boundedString(100).describe('The id of the permission.'),
     user_id: boundedString(100).describe('The id of the user.'),
@@ -46,13 +46,13 @@ const PermissionSchema = z
   .meta({ id: 'Permission' });
 
 export function addRegistry({ api, tools, permissions }: Deps): void {
-  const line = { accepts: ['login'], admin: true } as const;
-  const change = { ...line, requireRecentAuthentication: true } as const;
+  const adminOnly = { accepts: ['session'], admin: true } as const;
+  const adminChange = { ...adminOnly, requireRecentAuthentication: true } as const;
   api.get(
     '/api/tools',
     {
       summary: 'List tools',
-      accepts: ['login', 'external', 'api-key'],
+      accepts: ['session', 'external', 'api-key'],
       response: [200, z.array(ToolSchema)],
     },
     listTools,
@@ -60,7 +60,7 @@ export function addRegistry({ api, tools, permissions }: Deps): void {
   api.post(
     '/api/tools',
     {
-      ...change,
+      ...adminChange,
       summary: 'Register a tool',
       body: NewTool,
       response: [201, Ok.extend({ tool: ToolSchema })],
@@ -70,15 +70,15 @@ export function addRegistry({ api, tools, permissions }: Deps): void {
   );
   api.delete(
     '/api/tools/:slug',
-    { ...change, summary: 'Remove a tool and its permissions', response: [200, Ok], errors: ['not_found'] },
+    { ...adminChange, summary: 'Remove a tool and its permissions', response: [200, Ok], errors: ['not_found'] },
     removeTool,
   );
   api.get(
     '/api/permissions',
     {
-      ...line,
+      ...adminOnly,
       summary: 'List permissions',
-      query: Choice.pick({ user_id: true, tool_slug: true }),
+      query: PermissionSelector.pick({ user_id: true, tool_slug: true }),
       response: [200, z.array(PermissionSchema)],
     },
     listPermissions,
@@ -86,7 +86,7 @@ export function addRegistry({ api, tools, permissions }: Deps): void {
   api.post(
     '/api/permissions',
     {
-      ...change,
+      ...adminChange,
       summary: 'Grant or update a permission',
       body: NewPermission,
       response: [200, Ok.extend({ permission: PermissionSchema })],
@@ -97,11 +97,11 @@ export function addRegistry({ api, tools, permissions }: Deps): void {
   api.delete(
     '/api/permissions',
     {
-      ...change,
+      ...adminChange,
       summary: 'Revoke a permission by user and tool',
       description: 'Send `user_id` and `tool_slug`, or `id`, in the query or the body.',
-      query: Choice,
-      body: Choice,
+      query: PermissionSelector,
+      body: PermissionSelector,
       response: [200, Ok],
       errors: ['not_found'],
     },
@@ -109,7 +109,7 @@ export function addRegistry({ api, tools, permissions }: Deps): void {
   );
   api.delete(
     '/api/permissions/:id',
-    { ...change, summary: 'Revoke a permission', response: [200, Ok], errors: ['not_found'] },
+    { ...adminChange, summary: 'Revoke a permission', response: [200, Ok], errors: ['not_found'] },
     revokeById,
   );
 
@@ -117,37 +117,48 @@ export function addRegistry({ api, tools, permissions }: Deps): void {
     ctx.body = (await tools.list()).map(toTool);
   }
 
-  async function createTool(ctx: Context, input: z.output<typeof NewTool>, { account }: LoginPrincipal): Promise<void> {
+  async function createTool(
+    ctx: Context,
+    input: z.output<typeof NewTool>,
+    { account }: SessionPrincipal,
+  ): Promise<void> {
     ctx.body = { ok: true, tool: toTool(await tools.create(input, account.id, ctx.state.meta)) };
   }
 
-  async function removeTool(ctx: Context, _input: unknown, { account }: LoginPrincipal): Promise<void> {
+  async function removeTool(ctx: Context, _input: unknown, { account }: SessionPrincipal): Promise<void> {
     await tools.remove(ctx.params.slug, account.id, ctx.state.meta);
     ctx.body = { ok: true };
   }
 
-  async function listPermissions(ctx: Context, { user_id: accountId, tool_slug: slug }: z.output<typeof Choice>) {
+  async function listPermissions(
+    ctx: Context,
+    { user_id: accountId, tool_slug: slug }: z.output<typeof PermissionSelector>,
+  ) {
     ctx.body = (await permissions.list({ accountId, slug })).map(toPermission);
   }
 
-  async function grant(ctx: Context, input: z.output<typeof NewPermission>, { account }: LoginPrincipal) {
+  async function grant(ctx: Context, input: z.output<typeof NewPermission>, { account }: SessionPrincipal) {
     const { user_id: accountId, tool_slug: slug, level } = input;
     const permission = await permissions.grant({ accountId, slug, level }, account.id, ctx.state.meta);
     ctx.body = { ok: true, permission: toPermission(permission) };
   }
 
-  async function revoke(ctx: Context, input: z.output<typeof Choice>, { account }: LoginPrincipal): Promise<void> {
-    await permissions.revoke(chosen(input), account.id, ctx.state.meta);
+  async function revoke(
+    ctx: Context,
+    input: z.output<typeof PermissionSelector>,
+    { account }: SessionPrincipal,
+  ): Promise<void> {
+    await permissions.revoke(toSelector(input), account.id, ctx.state.meta);
     ctx.body = { ok: true };
   }
 
-  async function revokeById(ctx: Context, _input: unknown, { account }: LoginPrincipal): Promise<void> {
+  async function revokeById(ctx: Context, _input: unknown, { account }: SessionPrincipal): Promise<void> {
     await permissions.revoke({ id: ctx.params.id }, account.id, ctx.state.meta);
     ctx.body = { ok: true };
   }
 }
 
-function chosen({ id, user_id: accountId, tool_slug: slug }: z.output<typeof Choice>) {
+function toSelector({ id, user_id: accountId, tool_slug: slug }: z.output<typeof PermissionSelector>) {
   if (id) return { id };
   if (accountId && slug) return { accountId, slug };
   throw invalidRequest('Some values are missing.', {

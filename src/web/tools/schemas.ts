@@ -1,10 +1,10 @@
-/** Schemas of the *tools* dialect. */
+/** Schemas of the tools API. */
 import { z } from 'zod';
 import { ACCOUNT_ROLES, ACCOUNT_STATES, type Account } from '../../core/accounts/accounts.js';
 import { type Principal, subjectOf } from '../../core/credentials/principal.js';
 import { LEVELS } from '../../core/tools/levels.js';
 
-export const ToolVisitorSchema = z
+export const UserSchema = z
   .object({
     id: z.string().describe('The id of the account, or of the client, agent or workload if it has no account.'),
     name: z.string().nullable(),
@@ -13,7 +13,7 @@ export const ToolVisitorSchema = z
   })
   .meta({ id: 'ToolsUser' });
 
-export const ToolAccountSchema = z
+export const AccountSchema = z
   .object({
     id: z.uuid(),
     name: z.string().nullable(),
@@ -33,26 +33,26 @@ export const Ok = z.object({ ok: z.literal(true) }).meta({ id: 'Ok' });
  * Returns the user of a credential; for an agent, its owner. Only users who signed in here can be
  * administrators.
  */
-export function serializeToolUser(principal: Principal): z.input<typeof ToolVisitorSchema> {
+export function serializePrincipal(principal: Principal): z.input<typeof UserSchema> {
   if (principal.kind === 'agent') {
     const { id, name, owner } = principal.agent;
-    return owner ? { ...toPerson(owner), role: 'viewer' } : { id, name, email: null, role: 'viewer' };
+    return owner ? { ...serializeUser(owner), role: 'viewer' } : { id, name, email: null, role: 'viewer' };
   }
   const { account } = principal;
   if (!account) {
     const { id } = subjectOf(principal);
     return { id, name: id, email: null, role: 'viewer' };
   }
-  return { ...toPerson(account), ...(principal.kind !== 'login' && { role: 'viewer' }) };
+  return { ...serializeUser(account), ...(principal.kind !== 'session' && { role: 'viewer' }) };
 }
 
 /** Returns the representation of a user in this dialect. */
-export function toPerson({ id, name, email, role }: Account): z.input<typeof ToolVisitorSchema> {
+export function serializeUser({ id, name, email, role }: Account): z.input<typeof UserSchema> {
   return { id, name, email, role: role === 'admin' ? 'admin' : 'viewer' };
 }
 
 /** Returns the representation of an account in this dialect. */
-export function toAccount(account: Account): z.input<typeof ToolAccountSchema> {
+export function serializeAccount(account: Account): z.input<typeof AccountSchema> {
   const { id, name, email, role, status, emailVerified, createdAt } = account;
   return {
     id,

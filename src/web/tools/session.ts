@@ -1,7 +1,7 @@
-/** Sign-in for the *tools* dialect: with a cookie for browsers, with a token for programs. */
+/** Sign-in for the tools API: with a cookie for browsers, with a token for programs. */
 import { z } from 'zod';
 import type { Core } from '../../core/core.js';
-import type { LoginPrincipal } from '../../core/credentials/principal.js';
+import type { SessionPrincipal } from '../../core/credentials/principal.js';
 import type { SessionWithAccessToken } from '../../core/sessions/tokens.js';
 import { SIGN_IN_ERRORS } from '../endpoints/documented-errors.js';
 import type { Api } from '../endpoints/endpoints.js';
@@ -9,7 +9,7 @@ import { boundedString } from '../endpoints/json-body.js';
 import { requireCompleteAuthentication } from '../endpoints/require-complete.js';
 import type { Context } from '../http/context.js';
 import type { ToolsCookie } from './cookie.js';
-import { Ok, ToolVisitorSchema, toPerson } from './schemas.js';
+import { Ok, serializeUser, UserSchema } from './schemas.js';
 
 interface Deps extends Pick<Core, 'signIn' | 'sessionIssuer' | 'sessions'> {
   api: Api;
@@ -31,7 +31,7 @@ export function addSession({ api, cookie, seconds, signIn, sessionIssuer, sessio
       summary: 'Sign in with a cookie',
       accepts: [],
       body: LoginBody,
-      response: [200, Ok.extend({ user: ToolVisitorSchema })],
+      response: [200, Ok.extend({ user: UserSchema })],
       errors: [...SIGN_IN_ERRORS, 'csrf_validation_failed'],
     },
     login,
@@ -42,7 +42,7 @@ export function addSession({ api, cookie, seconds, signIn, sessionIssuer, sessio
       summary: 'Sign in for a token',
       accepts: [],
       body: LoginBody,
-      response: [200, z.object({ token: z.string(), user: ToolVisitorSchema })],
+      response: [200, z.object({ token: z.string(), user: UserSchema })],
       errors: SIGN_IN_ERRORS,
     },
     token,
@@ -51,7 +51,7 @@ export function addSession({ api, cookie, seconds, signIn, sessionIssuer, sessio
     '/api/logout',
     {
       summary: 'Sign out, revoke the token and clear the cookie',
-      accepts: ['login'],
+      accepts: ['session'],
       response: [200, Ok],
     },
     logout,
@@ -59,22 +59,25 @@ export function addSession({ api, cookie, seconds, signIn, sessionIssuer, sessio
 
   async function login(ctx: Context, input: z.output<typeof LoginBody>): Promise<void> {
     cookie.checkCsrf(ctx);
-    const opened = await enter(ctx, input);
-    cookie.set(ctx, opened);
-    ctx.body = { ok: true, user: toPerson(opened.account) };
+    const issued = await logInWithPassword(ctx, input);
+    cookie.set(ctx, issued);
+    ctx.body = { ok: true, user: serializeUser(issued.account) };
   }
 
   async function token(ctx: Context, input: z.output<typeof LoginBody>): Promise<void> {
-    const { account, accessToken } = await enter(ctx, input);
-    ctx.body = { token: accessToken, user: toPerson(account) };
+    const { account, accessToken } = await logInWithPassword(ctx, input);
+    ctx.body = { token: accessToken, user: serializeUser(account) };
   }
 
-  async function enter(ctx: Context, { otp, ...input }: z.output<typeof LoginBody>): Promise<SessionWithAccessToken> {
+  async function logInWithPassword(
+    ctx: Context,
+    { otp, ...input }: z.output<typeof LoginBody>,
+  ): Promise<SessionWithAccessToken> {
     const authResult = await signIn.withPassword({ ...input, ...(otp && { otp }) }, ctx.state.meta);
     return sessionIssuer.issueSingleToken(requireCompleteAuthentication(authResult), seconds, ctx.state.meta);
   }
 
-  async function logout(ctx: Context, _input: unknown, { authenticated }: LoginPrincipal): Promise<void> {
+  async function logout(ctx: Context, _input: unknown, { authenticated }: SessionPrincipal): Promise<void> {
     await sessions.revoke(authenticated.session.id, 'signed_out', ctx.state.meta);
     cookie.clear(ctx);
     ctx.body = { ok: true };

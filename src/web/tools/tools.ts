@@ -1,4 +1,4 @@
-/** The API for internal tools and their administrators, under /api: the *tools* dialect. */
+/** The tools API, under /api: for internal tools and their administrators. */
 import type { Clock } from '../../base/clock.js';
 import type { Config } from '../../base/config.js';
 import type { RateLimiter } from '../../base/rate-limiter.js';
@@ -28,7 +28,7 @@ interface Deps {
 export function createToolsModule({ config, clock, rateLimiter, originCheck, certificates, core }: Deps) {
   const { issuer, toolsCookie: name, toolsTokenSeconds: seconds, rateLimits } = config;
   const { credentials } = core;
-  const validation = createValidation({ ...core, rateLimiter, points: rateLimits.validate });
+  const validation = createValidation({ ...core, rateLimiter, requestsPerMinute: rateLimits.validate });
   const cookie = createToolsCookie({ issuer, name, originCheck });
   const api = createEndpoints({
     clock,

@@ -1,22 +1,28 @@
-/** User management for administrators. */
+/** `/api/users`: user management for administrators. */
 import { z } from 'zod';
 import { ACCOUNT_ROLES, ACCOUNT_STATES } from '../../core/accounts/accounts.js';
 import type { Core } from '../../core/core.js';
-import type { LoginPrincipal } from '../../core/credentials/principal.js';
+import type { SessionPrincipal } from '../../core/credentials/principal.js';
 import type { Api } from '../endpoints/endpoints.js';
 import { boundedString } from '../endpoints/json-body.js';
 import type { Context } from '../http/context.js';
-import { Ok, ToolAccountSchema, toAccount } from './schemas.js';
+import { AccountSchema, Ok, serializeAccount } from './schemas.js';
 
-interface Deps extends Pick<Core, 'accounts' | 'adminUsers'> {
+interface Deps extends Pick<Core, 'accounts' | 'userAdministration'> {
   api: Api;
 }
 
-const MAX_PAGE = 1000;
+const MAX_PAGE_SIZE = 1000;
 
-const Page = z.object({
+const ListQuery = z.object({
   after: boundedString(100).optional().describe('The id of the last user of the previous page.'),
-  limit: z.coerce.number().int().min(1).max(MAX_PAGE).default(MAX_PAGE),
+  limit: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .max(MAX_PAGE_SIZE)
+    .default(MAX_PAGE_SIZE)
+    .describe('The maximum number of users to return.'),
 });
 const NewUser = z.object({
   email: boundedString(),
@@ -25,38 +31,39 @@ const NewUser = z.object({
   role: z.enum(ACCOUNT_ROLES).optional(),
   status: z.enum(ACCOUNT_STATES).optional(),
 });
-/** Absent fields stay unchanged. */
-const Change = NewUser.partial().extend({
+/** PUT updates only the fields that are present, for compatibility. */
+const UserUpdate = NewUser.partial().extend({
   name: boundedString().nullable().optional().describe('Null removes the name.'),
 });
-const Made = Ok.extend({ user: ToolAccountSchema });
+const UserResponse = Ok.extend({ user: AccountSchema });
 
-export function addUsers({ api, accounts, adminUsers }: Deps): void {
-  const line = { accepts: ['login'], admin: true } as const;
-  const change = { ...line, requireRecentAuthentication: true } as const;
+export function addUsers({ api, accounts, userAdministration }: Deps): void {
+  const adminOnly = { accepts: ['session'], admin: true } as const;
+  const adminChange = { ...adminOnly, requireRecentAuthentication: true } as const;
   api.get(
     '/api/users',
     {
-      ...line,
-      summary: 'List users by e-mail address',
-      description: `Returns at most ${MAX_PAGE} users. Use \`after\` for the next page.`,
-      query: Page,
-      response: [200, z.array(ToolAccountSchema)],
+      ...adminOnly,
+      summary: 'List users, sorted by e-mail address',
+      description: 'To get the next page, set `after` to the id of the last user.',
+      query: ListQuery,
+      response: [200, z.array(AccountSchema)],
     },
     list,
   );
   api.post(
     '/api/users',
-    { ...change, summary: 'Create a user', body: NewUser, response: [201, Made], errors: ['conflict'] },
+    { ...adminChange, summary: 'Create a user', body: NewUser, response: [201, UserResponse], errors: ['conflict'] },
     create,
   );
   api.put(
     '/api/users/:id',
     {
-      ...change,
-      summary: 'Update a user; a new password or a suspension revokes all sessions',
-      body: Change,
-      response: [200, Made],
+      ...adminChange,
+      summary: 'Update a user',
+      description: 'A new password or a suspension revokes all sessions of the user.',
+      body: UserUpdate,
+      response: [200, UserResponse],
       errors: ['not_found', 'conflict'],
     },
     update,
@@ -64,29 +71,33 @@ export function addUsers({ api, accounts, adminUsers }: Deps): void {
   api.delete(
     '/api/users/:id',
     {
-      ...change,
-      summary: 'Delete a user with its permissions, keys and sessions',
+      ...adminChange,
+      summary: "Delete a user and the user's permissions, API keys and sessions",
       response: [200, Ok],
       errors: ['not_found', 'conflict'],
     },
     remove,
   );
 
-  async function list(ctx: Context, page: z.output<typeof Page>): Promise<void> {
-    ctx.body = (await accounts.page(page)).map(toAccount);
+  async function list(ctx: Context, query: z.output<typeof ListQuery>): Promise<void> {
+    ctx.body = (await accounts.page(query)).map(serializeAccount);
   }
 
-  async function create(ctx: Context, input: z.output<typeof NewUser>, { account }: LoginPrincipal): Promise<void> {
-    ctx.body = { ok: true, user: toAccount(await adminUsers.create(input, account, ctx.state.meta)) };
+  async function create(ctx: Context, input: z.output<typeof NewUser>, { account }: SessionPrincipal): Promise<void> {
+    ctx.body = { ok: true, user: serializeAccount(await userAdministration.create(input, account, ctx.state.meta)) };
   }
 
-  async function update(ctx: Context, { name, ...input }: z.output<typeof Change>, { account }: LoginPrincipal) {
+  async function update(ctx: Context, { name, ...input }: z.output<typeof UserUpdate>, { account }: SessionPrincipal) {
+    // An empty name removes the name.
     const change = { ...input, ...(name !== undefined && { name: name ?? '' }) };
-    ctx.body = { ok: true, user: toAccount(await adminUsers.change(ctx.params.id, change, account, ctx.state.meta)) };
+    ctx.body = {
+      ok: true,
+      user: serializeAccount(await userAdministration.change(ctx.params.id, change, account, ctx.state.meta)),
+    };
   }
 
-  async function remove(ctx: Context, _input: unknown, { account }: LoginPrincipal): Promise<void> {
-    await adminUsers.remove(ctx.params.id, account, ctx.state.meta);
+  async function remove(ctx: Context, _input: unknown, { account }: SessionPrincipal): Promise<void> {
+    await userAdministration.remove(ctx.params.id, account, ctx.state.meta);
     ctx.body = { ok: true };
   }
 }

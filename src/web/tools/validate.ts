@@ -48,15 +48,15 @@ export function addValidate({ api, cookie, validation }: Deps): void {
     validate,
   );
 
-  async function validate(ctx: Context, question: z.output<typeof ValidateRequest>): Promise<void> {
-    ctx.body = await validation.respond(() => present(ctx, question), question);
+  async function validate(ctx: Context, input: z.output<typeof ValidateRequest>): Promise<void> {
+    ctx.body = await validation.respond(() => findCredential(ctx, input), input);
   }
 
   /**
    * Uses the client certificate only without another credential and without `tool`: otherwise a
    * visitor without a credential would be accepted as the tool itself.
    */
-  function present(ctx: Context, { tool = null }: z.output<typeof ValidateRequest>) {
+  function findCredential(ctx: Context, { tool = null }: z.output<typeof ValidateRequest>) {
     const presented = extractCredential(ctx, cookie.authentication.cookieName);
     if (presented?.source === 'cookie') cookie.checkCsrf(ctx);
     const { certificates } = ctx.state;

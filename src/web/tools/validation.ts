@@ -10,7 +10,7 @@ import type { CertificateCredential, Validate } from '../../core/tools/validate.
 import { ErrorBody } from '../endpoints/documented-errors.js';
 import type { PresentedCredential } from '../endpoints/extract-credential.js';
 import { boundedString } from '../endpoints/json-body.js';
-import { LevelSchema, serializeToolUser, ToolVisitorSchema } from './schemas.js';
+import { LevelSchema, serializePrincipal, UserSchema } from './schemas.js';
 
 export const VALIDATE = '/api/validate';
 
@@ -54,7 +54,7 @@ const PrincipalSchema = z.union([
 export const Valid = z
   .object({
     valid: z.literal(true),
-    user: ToolVisitorSchema,
+    user: UserSchema,
     permission: LevelSchema.nullable().optional().describe("The visitor's access level in the tool. Null: no access."),
     error: z.string().optional().describe('The reason if `permission` is null.'),
     principal: PrincipalSchema.optional().describe('The actor, if it is not the user.'),
@@ -67,20 +67,20 @@ interface Deps {
   validate: Validate;
   rateLimiter: RateLimiter;
   /** Requests per minute and address. 0: no limit. */
-  points: number;
+  requestsPerMinute: number;
 }
 
 export type Validation = ReturnType<typeof createValidation>;
 
-export function createValidation({ validate, rateLimiter, points }: Deps) {
-  const limit = { name: 'api-validate', points, seconds: MINUTE_SECONDS };
-  const allowance = points > 0 ? createBatchedRateLimit({ rateLimiter, limit }) : undefined;
+export function createValidation({ validate, rateLimiter, requestsPerMinute }: Deps) {
+  const limit = { name: 'api-validate', points: requestsPerMinute, seconds: MINUTE_SECONDS };
+  const batchedLimit = requestsPerMinute > 0 ? createBatchedRateLimit({ rateLimiter, limit }) : undefined;
 
   return { count, respond };
 
   /** A separate limit, because a tool's address sends the requests of all its visitors. */
   async function count(address: string): Promise<LimitState | undefined> {
-    return allowance?.consume(rateLimitKey(address));
+    return batchedLimit?.consume(rateLimitKey(address));
   }
 
   /** Responds with 401 to any error of the credential. */
@@ -89,13 +89,13 @@ export function createValidation({ validate, rateLimiter, points }: Deps) {
     { tool, dpop }: z.output<typeof ValidateRequest>,
   ): Promise<z.input<typeof Valid>> {
     try {
-      const { principal, level } = await validate(demand(present()), tool ?? undefined, dpop ?? undefined);
+      const { principal, level } = await validate(requireCredential(present()), tool ?? undefined, dpop ?? undefined);
       return {
         valid: true,
-        user: serializeToolUser(principal),
+        user: serializePrincipal(principal),
         ...(level !== undefined && { permission: level }),
         ...(level === null && { error: 'No access to this tool' }),
-        ...actingFor(principal),
+        ...principalMember(principal),
       };
     } catch (error) {
       if (!(error instanceof AppError) || error.status !== 401) throw error;
@@ -105,14 +105,14 @@ export function createValidation({ validate, rateLimiter, points }: Deps) {
   }
 }
 
-function demand(
+function requireCredential(
   presented: PresentedCredential | CertificateCredential | undefined,
 ): PresentedCredential | CertificateCredential {
   if (!presented) throw unauthorized('no_auth', "Send the credential of your tool's visitor.");
   return presented;
 }
 
-function actingFor(principal: Principal): { principal?: z.input<typeof PrincipalSchema> } {
+function principalMember(principal: Principal): { principal?: z.input<typeof PrincipalSchema> } {
   if (principal.kind === 'api-key') return { principal: toKey(principal) };
   if (principal.kind === 'oauth') return { principal: toClient(principal) };
   if (principal.kind === 'agent') return { principal: toAgent(principal) };

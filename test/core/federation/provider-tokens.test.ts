@@ -225,7 +225,7 @@ describe.each(stores)('a stored provider token on $name', (store) => {
       await callApi(server, 'POST', '/auth/github/link', { token, body: { code, redirect_uri: APP } });
       const refresh = last(external.google.issued.refresh);
       const admin = await createAccount(server, { role: 'admin' });
-      await server.core.adminUsers.remove(accountId, admin, systemMeta);
+      await server.core.userAdministration.remove(accountId, admin, systemMeta);
       expect(await rowOf(linkId)).toBeNull();
       await server.core.waitUntilIdle();
       expect(external.google.revoked).toEqual([refresh]);

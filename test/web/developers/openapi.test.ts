@@ -2,11 +2,14 @@
 import { Validator } from '@seriousme/openapi-schema-validator';
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { z } from 'zod';
 import { VERSION } from '../../../src/base/version.js';
+import { describeApi } from '../../../src/web/developers/openapi.js';
 import { type ApiContract, readContract } from '../../support/api-contract.js';
 import { sendRequest } from '../../support/request.js';
 import { startServer, type TestServer } from '../../support/server.js';
 
+const COOKIE_NAMES = { access: 'a', refresh: 'r', csrf: 'c', tools: 't' };
 const LISTED = 'https://app.example';
 
 describe('the OpenAPI document', () => {
@@ -54,11 +57,18 @@ describe('the OpenAPI document', () => {
     for (const id of ids) expect(id).toMatch(/^(get|post|put|patch|delete)([A-Z][a-zA-Z0-9]+)+$/);
     for (const { tags, summary } of operations) {
       expect(tags).toHaveLength(1);
-      expect(tags).not.toContain('Other'); // a new path needs an entry in TAGS of developers/openapi.ts
       expect(summary.length).toBeGreaterThan(5);
     }
     const used = new Set(operations.flatMap(({ tags }) => tags));
     expect(new Set(contract.document.tags.map(({ name }) => name))).toEqual(used);
+  });
+
+  it('cannot be generated with a path that has no tag', () => {
+    const endpoint = { method: 'get', path: '/api/v1/auth/unknown', accepts: [], response: [200, z.object({})] };
+    const description = { issuer: server.issuer, brandName: 'Acme', version: VERSION, cookieNames: COOKIE_NAMES };
+    expect(() => describeApi({ ...description, endpoints: [endpoint as never] })).toThrow(
+      '/api/v1/auth/unknown has no tag',
+    );
   });
 
   it('defines the shared schemas once and refers to them by name', () => {

@@ -236,9 +236,9 @@ describe.each(stores)('the admin API on $name', (store) => {
     const [demoted, user] = [await createToolsAccount(server, 'admin'), await createToolsAccount(server)];
     const account = (await server.core.accounts.find(demoted.id))!;
     await changeAccount(server, demoted.id, { role: 'viewer' });
-    const change = server.core.adminUsers.change(user.id, { role: 'admin' }, account, systemMeta);
+    const change = server.core.userAdministration.change(user.id, { role: 'admin' }, account, systemMeta);
     await expect(change).rejects.toMatchObject({ code: 'insufficient_role' });
-    const deletion = server.core.adminUsers.remove(user.id, account, systemMeta);
+    const deletion = server.core.userAdministration.remove(user.id, account, systemMeta);
     await expect(deletion).rejects.toMatchObject({ code: 'insufficient_role' });
   });
 });

@@ -55,9 +55,9 @@ interface Deps {
   mailer: Mailer;
 }
 
-export type AdminUsers = ReturnType<typeof createAdminUsers>;
+export type UserAdministration = ReturnType<typeof createUserAdministration>;
 
-export function createAdminUsers(deps: Deps) {
+export function createUserAdministration(deps: Deps) {
   const {
     db,
     transact,
