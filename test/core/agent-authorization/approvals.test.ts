@@ -3,6 +3,7 @@
 import { decodeJwt } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { systemMeta } from '../../../src/core/request-meta.js';
+import { addMember, changeAccount, suspendAccount } from '../../support/accounts.js';
 import { onboard } from '../../support/agents.js';
 import { logIn } from '../../support/api.js';
 import {
@@ -35,19 +36,19 @@ describe.each(stores)('an approval request on $name', (store) => {
     (await introspect(server, { id, secret }, String(accessToken))).body.active === true;
   const grantsOf = ({ client_id: clientId }: ClaimedAgent) => server.base.db.grant.count({ where: { clientId } });
 
-  /** A request to the agent's owner. */
-  async function ask(agent: ClaimedAgent) {
-    const question = await requestApproval(server, agent, agent.ownerEmail);
-    if (question.status !== 200) throw new Error(`not asked: ${JSON.stringify(question.body)}`);
+  /** Requests the approval of the agent's owner. */
+  async function requestFromOwner(agent: ClaimedAgent) {
+    const request = await requestApproval(server, agent, agent.ownerEmail);
+    if (request.status !== 200) throw new Error(`not requested: ${JSON.stringify(request.body)}`);
     const [open] = await openFor(agent.bearer);
-    return { ...question, id: open!.id };
+    return { ...request, id: open!.id };
   }
 
   it('is open only once per agent and user, even with 8 concurrent requests', async () => {
     const agent = await createClaimedAgent(server);
-    const questions = await concurrently(8, () => requestApproval(server, agent, agent.ownerEmail));
-    expect(questions.map(({ status }) => status).sort()).toEqual([200, ...Array(7).fill(403)]);
-    for (const { status, body } of questions) if (status === 403) expect(body.error).toBe('access_denied');
+    const requests = await concurrently(8, () => requestApproval(server, agent, agent.ownerEmail));
+    expect(requests.map(({ status }) => status).sort()).toEqual([200, ...Array(7).fill(403)]);
+    for (const { status, body } of requests) if (status === 403) expect(body.error).toBe('access_denied');
     const [first, ...others] = await openFor(agent.bearer);
     expect(others).toEqual([]);
     await decide(agent.bearer, first!.id, 'deny');
@@ -58,57 +59,57 @@ describe.each(stores)('an approval request on $name', (store) => {
   it('is decided once, even with concurrent approvals and denials', async () => {
     for (let round = 0; round < 3; round += 1) {
       const agent = await createClaimedAgent(server);
-      const question = await ask(agent);
-      const responses = await concurrently(6, (n) => decide(agent.bearer, question.id, n % 2 ? 'approve' : 'deny'));
+      const request = await requestFromOwner(agent);
+      const responses = await concurrently(6, (n) => decide(agent.bearer, request.id, n % 2 ? 'approve' : 'deny'));
       expect(responses.map(({ status }) => status).sort()).toEqual([200, ...Array(5).fill(409)]);
-      const yes = responses.findIndex(({ status }) => status === 200) % 2 === 1;
-      const { status, body } = await poll(server, agent, question);
-      expect([status, body.error]).toEqual(yes ? [200, undefined] : [400, 'access_denied']);
-      expect(await grantsOf(agent)).toBe(yes ? 1 : 0);
-      const trail = await server.core.audit.list({ accountId: agent.ownerId, action: { startsWith: 'approval.' } });
-      const issued = yes ? 'approval.approved' : 'approval.denied';
-      expect(trail.map(({ action }) => action)).toEqual([issued, 'approval.requested']);
+      const isApproved = responses.findIndex(({ status }) => status === 200) % 2 === 1;
+      const { status, body } = await poll(server, agent, request);
+      expect([status, body.error]).toEqual(isApproved ? [200, undefined] : [400, 'access_denied']);
+      expect(await grantsOf(agent)).toBe(isApproved ? 1 : 0);
+      const events = await server.core.audit.list({ accountId: agent.ownerId, action: { startsWith: 'approval.' } });
+      const decision = isApproved ? 'approval.approved' : 'approval.denied';
+      expect(events.map(({ action }) => action)).toEqual([decision, 'approval.requested']);
     }
   });
 
   it('yields one active token, even with 10 concurrent polls', async () => {
     const agent = await createClaimedAgent(server);
-    const question = await ask(agent);
-    await decide(agent.bearer, question.id, 'approve');
-    const responses = await concurrently(10, () => poll(server, agent, question));
+    const request = await requestFromOwner(agent);
+    await decide(agent.bearer, request.id, 'approve');
+    const responses = await concurrently(10, () => poll(server, agent, request));
     const issued = responses.filter(({ status }) => status === 200);
     expect(issued).toHaveLength(1);
     for (const { status, body } of responses) if (status !== 200) expect(body.error).toBe('invalid_grant');
-    expect((await poll(server, agent, question)).body.error).toBe('invalid_grant');
+    expect((await poll(server, agent, request)).body.error).toBe('invalid_grant');
     expect(await isActive(agent, issued[0]!.body.access_token)).toBe(true);
   });
 
   it('is allowed only to the owner and to users who have consented to the agent', async () => {
-    const [agent, another] = [await createClaimedAgent(server), await createClaimedAgent(server)];
-    const [outsider, friend] = [await server.account(), await server.account()];
-    const allowance = { scopes: ['openid'], claims: [], resources: {} };
-    for (const { client_id: id } of [agent, another]) {
-      await server.core.consents.grant(friend.id, id, allowance, systemMeta);
+    const [agent, otherAgent] = [await createClaimedAgent(server), await createClaimedAgent(server)];
+    const [outsider, consenter] = [await server.account(), await server.account()];
+    const consent = { scopes: ['openid'], claims: [], resources: {} };
+    for (const { client_id: id } of [agent, otherAgent]) {
+      await server.core.consents.grant(consenter.id, id, consent, systemMeta);
     }
     const responses: string[] = [];
-    const odd = ['\0', `${agent.ownerEmail}\0`, `${agent.ownerId}\0`];
-    for (const hint of [outsider.email, outsider.id, 'unknown@example.com', 'unknown', agent.client_id, ...odd]) {
+    const malformed = ['\0', `${agent.ownerEmail}\0`, `${agent.ownerId}\0`];
+    for (const hint of [outsider.email, outsider.id, 'unknown@example.com', 'unknown', agent.client_id, ...malformed]) {
       const { status, body } = await requestApproval(server, agent, hint);
       responses.push(JSON.stringify([status, body]));
     }
     expect(responses).toEqual(responses.map(() => responses[0]));
     expect(responses[0]).toContain('unknown_user_id');
     expect(server.lines.filter((line) => /"level":"(error|fatal)"/.test(line))).toEqual([]);
-    for (const hint of [friend.email.toUpperCase(), agent.ownerId]) {
+    for (const hint of [consenter.email.toUpperCase(), agent.ownerId]) {
       expect((await requestApproval(server, agent, hint)).status).toBe(200);
     }
-    await server.base.db.account.update({ where: { id: friend.id }, data: { status: 'suspended' } });
-    expect((await requestApproval(server, another, friend.email)).body.error).toBe('unknown_user_id');
+    await suspendAccount(server, consenter.id);
+    expect((await requestApproval(server, otherAgent, consenter.email)).body.error).toBe('unknown_user_id');
     // An owner who left the organization can no longer approve.
-    const organizationId = another.company_id;
-    await server.base.db.membership.create({ data: { accountId: outsider.id, organizationId, role: 'owner' } });
-    await server.base.db.membership.deleteMany({ where: { accountId: another.ownerId } });
-    expect((await requestApproval(server, another, another.ownerEmail)).body.error).toBe('unknown_user_id');
+    const organizationId = otherAgent.company_id;
+    await addMember(server, organizationId, outsider.id, 'owner');
+    await server.base.db.membership.deleteMany({ where: { accountId: otherAgent.ownerId } });
+    expect((await requestApproval(server, otherAgent, otherAgent.ownerEmail)).body.error).toBe('unknown_user_id');
   });
 
   it('is rejected from an unclaimed agent', async () => {
@@ -119,12 +120,12 @@ describe.each(stores)('an approval request on $name', (store) => {
 
   it('cannot be decided by another user or polled by another agent', async () => {
     const [agent, other] = [await createClaimedAgent(server), await createClaimedAgent(server)];
-    const question = await ask(agent);
+    const request = await requestFromOwner(agent);
     expect(await openFor(other.bearer)).toEqual([]);
-    const response = await decide(other.bearer, question.id, 'approve');
+    const response = await decide(other.bearer, request.id, 'approve');
     expect([response.status, response.json.error]).toEqual([404, 'not_found']);
-    expect((await poll(server, other, question)).body.error).toBe('invalid_grant');
-    expect((await poll(server, agent, question)).body.error).toBe('authorization_pending');
+    expect((await poll(server, other, request)).body.error).toBe('invalid_grant');
+    expect((await poll(server, agent, request)).body.error).toBe('authorization_pending');
   });
 
   it('is rate limited per hour', async () => {
@@ -141,44 +142,46 @@ describe.each(stores)('an approval request on $name', (store) => {
 
   it('is deleted with the agent', async () => {
     const agent = await createClaimedAgent(server);
-    const open = await ask(agent);
+    const open = await requestFromOwner(agent);
     await callApi(server, 'DELETE', `/agents/${agent.agent_id}`, { token: agent.bearer });
     expect(await openFor(agent.bearer)).toEqual([]);
     expect((await decide(agent.bearer, open.id, 'approve')).status).toBe(404);
     expect((await poll(server, agent, open)).body.error).toBe('invalid_client');
   });
 
-  /** An agent with an approved token and a second, open request. */
-  async function allowed() {
+  /** Creates an agent with an approved token and a second, open request. */
+  async function createApprovedAgent() {
     const agent = await createClaimedAgent(server);
-    const question = await ask(agent);
-    await decide(agent.bearer, question.id, 'approve');
-    const { access_token: accessToken } = (await poll(server, agent, question)).body;
+    const request = await requestFromOwner(agent);
+    await decide(agent.bearer, request.id, 'approve');
+    const { access_token: accessToken } = (await poll(server, agent, request)).body;
     expect(await isActive(agent, accessToken)).toBe(true);
-    return { agent, accessToken, open: await ask(agent) };
+    return { agent, accessToken, open: await requestFromOwner(agent) };
   }
 
-  it('yields a token that cannot be exchanged or meant for an agent', async () => {
+  it('yields a token that cannot be exchanged and whose audience cannot be an agent', async () => {
     const [agent, other] = [await createClaimedAgent(server), await createClaimedAgent(server)];
     const audienceOf = ({ client_id: id }: ClaimedAgent) => `${server.issuer}/agents/${id}`;
-    for (const named of [agent, other]) {
-      const { status, body } = await requestApproval(server, agent, agent.ownerEmail, { resource: audienceOf(named) });
+    for (const audience of [agent, other]) {
+      const { status, body } = await requestApproval(server, agent, agent.ownerEmail, {
+        resource: audienceOf(audience),
+      });
       expect([status, body.error]).toEqual([400, 'invalid_target']);
     }
     // Even if the grant names agents, the token of an approval cannot be exchanged.
-    for (const by of [agent, other]) {
-      const question = await ask(agent);
-      const where = { id: question.id };
+    for (const actor of [agent, other]) {
+      const request = await requestFromOwner(agent);
+      const where = { id: request.id };
       const { grantPayload } = await server.base.db.approval.findUniqueOrThrow({ where });
       const payload = grantPayload as { resources: Record<string, string> };
-      payload.resources[audienceOf(by)] = 'write:equity';
+      payload.resources[audienceOf(actor)] = 'write:equity';
       await server.base.db.approval.update({ where, data: { grantPayload: payload } });
-      await decide(agent.bearer, question.id, 'approve');
-      const { access_token: accessToken } = (await poll(server, agent, question)).body;
-      expect(decodeJwt(accessToken!)).toMatchObject({ may_act: { sub: by.client_id } });
+      await decide(agent.bearer, request.id, 'approve');
+      const { access_token: accessToken } = (await poll(server, agent, request)).body;
+      expect(decodeJwt(accessToken!)).toMatchObject({ may_act: { sub: actor.client_id } });
       const { status, body } = await requestToken(
         server,
-        { id: by.client_id, secret: by.api_key },
+        { id: actor.client_id, secret: actor.api_key },
         {
           grant_type: 'urn:ietf:params:oauth:grant-type:token-exchange',
           subject_token: accessToken!,
@@ -194,7 +197,7 @@ describe.each(stores)('an approval request on $name', (store) => {
   });
 
   it('is revoked with its token by a password reset', async () => {
-    const { agent, accessToken, open } = await allowed();
+    const { agent, accessToken, open } = await createApprovedAgent();
     await server.base.db.account.update({ where: { id: agent.ownerId }, data: { emailVerified: true } });
     await server.core.passwordReset.requestReset(agent.ownerEmail, systemMeta);
     const link = tokenIn(await mailTo(server, agent.ownerEmail, /Choose/));
@@ -207,31 +210,24 @@ describe.each(stores)('an approval request on $name', (store) => {
   });
 
   it('is revoked with its token by a suspension', async () => {
-    const { agent, accessToken, open } = await allowed();
-    const second = await server.account();
-    await server.base.db.membership.create({
-      data: { accountId: second.id, organizationId: agent.company_id, role: 'admin' },
-    });
-    const suspend = { where: { id: agent.ownerId }, data: { status: 'suspended' } };
-    await server.base.transact(async (uow) => {
-      await uow.tx.account.update(suspend);
-      await server.core.sessions.revokeAll(uow, agent.ownerId, { reason: 'suspended', meta: systemMeta });
-    });
-    await server.base.invalidationBus.publish('accounts', agent.ownerId);
+    const { agent, accessToken, open } = await createApprovedAgent();
+    const second = await server.account(); // another manager, so that the agent stays active
+    await addMember(server, agent.company_id, second.id, 'admin');
+    await changeAccount(server, agent.ownerId, { status: 'suspended' });
     expect(await isActive(agent, accessToken)).toBe(false);
     expect((await poll(server, agent, open)).body.error).toBe('access_denied');
     expect((await decide(agent.bearer, open.id, 'approve')).status).toBe(401);
   });
 
   it('keeps its token after a sign-out, but not after a revocation of the session or deletion of the agent', async () => {
-    const { agent, accessToken } = await allowed();
+    const { agent, accessToken } = await createApprovedAgent();
     await callApi(server, 'POST', '/auth/logout', { token: agent.bearer });
     expect(await isActive(agent, accessToken)).toBe(true);
     const { access_token: bearer } = await logIn(server, agent.ownerEmail);
     await callApi(server, 'DELETE', `/agents/${agent.agent_id}`, { token: bearer });
     expect(await grantsOf(agent)).toBe(0);
 
-    const other = await allowed();
+    const other = await createApprovedAgent();
     const logins = JSON.parse((await callApi(server, 'GET', '/auth/sessions', { token: other.agent.bearer })).text);
     await server.core.sessions.revoke(logins[0].id, 'revoked', systemMeta);
     expect(await isActive(other.agent, other.accessToken)).toBe(false);

@@ -1,4 +1,4 @@
-// Timing of login hints: it must not reveal whether an account exists.
+// Response times to login hints must not reveal whether an account exists.
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { createClaimedAgent } from '../../support/approval-requests.js';
 import { startServer, type TestServer } from '../../support/server.js';
@@ -14,7 +14,7 @@ afterAll(() => server.close());
 
 const median = (times: number[]) => [...times].sort((a, b) => a - b)[Math.floor(times.length / 2)]!;
 
-it('takes equally long for unknown and for unrelated users', async () => {
+it('the lookup of an approver takes equally long for unknown and for unrelated users', async () => {
   const { client_id: id } = await createClaimedAgent(server);
   const agent = (await server.core.activeAgents.find(id))!;
   const outsider = await server.account();

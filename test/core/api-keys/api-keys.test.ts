@@ -4,6 +4,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { systemMeta } from '../../../src/core/request-meta.js';
+import { addMember, changeAccount, suspendAccount } from '../../support/accounts.js';
 import { createSignedInAccount } from '../../support/api.js';
 import { movableClock } from '../../support/movable-clock.js';
 import { callApi } from '../../support/request.js';
@@ -20,7 +21,7 @@ interface Key {
 
 const DAY_MS = 86_400_000;
 
-describe.each(stores)('API keys on $name', (store) => {
+describe.each(stores)('an API key on $name', (store) => {
   let server: TestServer;
   let secondServer: TestServer;
   const { clock, later } = movableClock();
@@ -33,18 +34,18 @@ describe.each(stores)('API keys on $name', (store) => {
     await server.close();
   });
 
-  async function make(token: string, body: object = {}): Promise<Key> {
+  async function createKey(token: string, body: object = {}): Promise<Key> {
     const response = await callApi(server, 'POST', '/api-keys', { token, body: { name: 'CI', ...body } });
     if (response.status !== 201) throw new Error(response.text);
     return response.json as unknown as Key;
   }
 
-  const me = (key: string, at: TestServer = server) => callApi(at, 'GET', '/auth/me', { token: key });
-  const list = async (token: string) => JSON.parse((await callApi(server, 'GET', '/api-keys', { token })).text);
+  const getMeWith = (key: string, at: TestServer = server) => callApi(at, 'GET', '/auth/me', { token: key });
+  const listKeys = async (token: string) => JSON.parse((await callApi(server, 'GET', '/api-keys', { token })).text);
 
-  it('are returned once, listed without their secret, and stored as a hash', async () => {
+  it('is returned once, listed without its secret, and stored as a hash', async () => {
     const { access_token: token, accountId } = await createSignedInAccount(server);
-    const created = await make(token, { name: 'Production Server Key', expires_in_days: 90 });
+    const created = await createKey(token, { name: 'Production Server Key', expires_in_days: 90 });
     expect(created).toEqual({
       id: expect.stringMatching(/^key_[0-9a-f-]{36}$/),
       api_key: expect.stringMatching(/^sk_live_/),
@@ -61,8 +62,8 @@ describe.each(stores)('API keys on $name', (store) => {
       expires_at: expect.any(String),
       created_at: expect.any(String),
     });
-    const { api_key: secret, ...shown } = created;
-    expect(await list(token)).toEqual([shown]);
+    const { api_key: secret, ...listed } = created;
+    expect(await listKeys(token)).toEqual([listed]);
     const rows = JSON.stringify(await server.base.db.apiKey.findMany({ omit: { usageCount: true } }));
     expect(rows).not.toContain(secret);
     expect(rows).not.toContain(secret.slice(20));
@@ -71,32 +72,32 @@ describe.each(stores)('API keys on $name', (store) => {
     expect(events).toHaveLength(1);
   });
 
-  it('are accepted as X-API-Key and as bearer token, in each format', async () => {
+  it('is accepted as X-API-Key and as bearer token, in each format', async () => {
     const { access_token: token, accountId } = await createSignedInAccount(server);
     for (const [body, form] of [
       [{}, /^sk_live_/],
       [{ environment: 'test' }, /^sk_test_/],
       [{ format: 'cap' }, /^cap_[A-Z2-7]{52}$/],
     ] as const) {
-      const { api_key: key } = await make(token, body);
+      const { api_key: key } = await createKey(token, body);
       expect(key).toMatch(form);
-      expect((await me(key)).json.id).toBe(accountId);
+      expect((await getMeWith(key)).json.id).toBe(accountId);
       expect((await callApi(server, 'GET', '/auth/me', { headers: { 'x-api-key': key } })).json.id).toBe(accountId);
     }
   });
 
-  it('are limited to 200 active ones, even when created or rotated concurrently', async () => {
+  it('is one of at most 200 active ones of an account, even after concurrent creations and rotations', async () => {
     const { access_token: token, accountId } = await createSignedInAccount(server);
-    await make(token);
+    await createKey(token);
     const { id, ...first } = (await server.core.apiKeys.list(accountId))[0]!;
-    const more = (count: number, expiresAt: Date | null) =>
+    const insertKeys = (count: number, expiresAt: Date | null) =>
       server.base.db.apiKey.createMany({
         data: Array.from({ length: count }, (_, n) => {
           return { ...first, scopes: [], id: `${id}-${expiresAt?.getTime()}-${n}`, hash: `${n}`, expiresAt };
         }),
       });
-    await more(50, new Date(Date.now() - DAY_MS));
-    await more(194, null);
+    await insertKeys(50, new Date(Date.now() - DAY_MS));
+    await insertKeys(194, null);
     const rotated = `/api-keys/${id}/rotate`;
     const responses = await concurrently(20, (n) =>
       callApi(n % 2 ? server : secondServer, 'POST', n < 10 ? '/api-keys' : rotated, {
@@ -108,84 +109,81 @@ describe.each(stores)('API keys on $name', (store) => {
     expect(new Set(responses.map(({ status }) => status))).toEqual(new Set([201, 409]));
   });
 
-  it('cannot be created by a session that a concurrent password reset revokes', async () => {
+  it('cannot be created by a session from before a password change', async () => {
     const { accountId } = await createSignedInAccount(server);
     const owner = (await server.core.accounts.find(accountId))!;
-    const passwordChangedAt = new Date(Date.now() + 60_000);
-    await server.base.db.account.update({ where: { id: accountId }, data: { passwordChangedAt } });
+    await sleep(2); // two changes within a millisecond look like one
+    await changeAccount(server, accountId, { password: 'nine unrelated lanterns' });
     const created = server.core.apiKeys.create(owner, { name: 'K', format: 'sk_live', lifeSeconds: null }, systemMeta);
     await expect(created).rejects.toMatchObject({ code: 'conflict' });
     expect(await server.core.apiKeys.list(accountId)).toEqual([]);
   });
 
-  it('expire after 90 days by default, after a given time, or never', async () => {
+  it('expires after 90 days by default, after a chosen time, or never', async () => {
     const { access_token: token } = await createSignedInAccount(server);
-    const [usual, short, never] = [
-      await make(token),
-      await make(token, { expires_in_days: 1 }),
-      await make(token, { expires_in_days: null }),
+    const [byDefault, short, never] = [
+      await createKey(token),
+      await createKey(token, { expires_in_days: 1 }),
+      await createKey(token, { expires_in_days: null }),
     ];
-    expect(Math.round((Date.parse(usual.expires_at!) - Date.now()) / DAY_MS)).toBe(90);
+    expect(Math.round((Date.parse(byDefault.expires_at!) - Date.now()) / DAY_MS)).toBe(90);
     expect(never.expires_at).toBeNull();
     await later(DAY_MS + 1000, async () => {
-      expect((await me(short.api_key)).json.error).toBe('expired_token');
-      expect((await me(usual.api_key)).status).toBe(200);
+      expect((await getMeWith(short.api_key)).json.error).toBe('expired_token');
+      expect((await getMeWith(byDefault.api_key)).status).toBe(200);
     });
     await later(3000 * DAY_MS, async () => {
-      expect((await me(never.api_key)).status).toBe(200);
+      expect((await getMeWith(never.api_key)).status).toBe(200);
     });
   });
 
-  it('are rejected by every process within a second when revoked, or when the owner is suspended or leaves', async () => {
-    const endings: ((created: Key, token: string, accountId: string) => Promise<unknown>)[] = [
+  it('is rejected by every process within a second when it is revoked, or when its owner is suspended or leaves', async () => {
+    const revocations: ((created: Key, token: string, accountId: string) => Promise<unknown>)[] = [
       ({ id }, token) => callApi(server, 'DELETE', `/api-keys/${id}`, { token }),
-      async (_made, _token, id) => {
-        await server.base.db.account.update({ where: { id }, data: { status: 'suspended' } });
-        await server.base.invalidationBus.publish('accounts', id);
-      },
+      (_made, _token, accountId) => suspendAccount(server, accountId),
       async (_made, _token, accountId) => {
         await server.base.db.membership.deleteMany({ where: { accountId } });
         await server.base.invalidationBus.publish('organizations');
       },
     ];
-    for (const end of endings) {
+    for (const revoke of revocations) {
       const { access_token: token, accountId } = await createSignedInAccount(server);
-      const created = await make(token);
-      expect((await me(created.api_key, secondServer)).status).toBe(200);
-      await end(created, token, accountId);
-      expect((await me(created.api_key)).json.error).toBe('invalid_token');
+      const created = await createKey(token);
+      expect((await getMeWith(created.api_key, secondServer)).status).toBe(200);
+      await revoke(created, token, accountId);
+      expect((await getMeWith(created.api_key)).json.error).toBe('invalid_token');
       await expect
-        .poll(async () => (await me(created.api_key, secondServer)).status, { timeout: 1000, interval: 50 })
+        .poll(async () => (await getMeWith(created.api_key, secondServer)).status, { timeout: 1000, interval: 50 })
         .toBe(401);
     }
   });
 
-  it('are rotated with or without a grace period', async () => {
+  it('is rotated with or without a grace period', async () => {
     const { access_token: token } = await createSignedInAccount(server);
-    const old = await make(token, { name: 'Deploy', role: 'viewer', expires_in_days: 30 });
+    const old = await createKey(token, { name: 'Deploy', role: 'viewer', expires_in_days: 30 });
     const rotate = (id: string, body?: object) => callApi(server, 'POST', `/api-keys/${id}/rotate`, { token, body });
     const fresh = await rotate(old.id);
     expect(fresh.status).toBe(201);
     expect(fresh.json).toMatchObject({ name: 'Deploy', role: 'viewer', is_active: true });
     const next = fresh.json as unknown as Key;
-    for (const key of [old, next]) expect((await me(key.api_key)).status).toBe(200);
+    for (const key of [old, next]) expect((await getMeWith(key.api_key)).status).toBe(200);
     await later(DAY_MS + 1000, async () => {
-      expect((await me(old.api_key)).json.error).toBe('expired_token');
-      expect((await me(next.api_key)).status).toBe(200);
+      expect((await getMeWith(old.api_key)).json.error).toBe('expired_token');
+      expect((await getMeWith(next.api_key)).status).toBe(200);
     });
 
     const last = (await rotate(next.id, { grace_period: 0 })).json as unknown as Key;
-    expect((await me(next.api_key)).status).toBe(401);
-    expect((await me(last.api_key)).status).toBe(200);
+    expect((await getMeWith(next.api_key)).status).toBe(401);
+    expect((await getMeWith(last.api_key)).status).toBe(200);
     expect((await rotate(next.id)).status).toBe(404);
     for (const grace of ['31d', '-1h', 'soon', -5]) {
       expect((await rotate(last.id, { grace_period: grace })).json.error).toBe('invalid_request');
     }
   });
 
-  it('are rotated once by 10 concurrent rotations without a grace period', async () => {
+  it('is rotated once by 10 concurrent requests without a grace period', async () => {
     const { access_token: token } = await createSignedInAccount(server);
-    const old = await make(token);
+    const old = await createKey(token);
     const responses = await concurrently(10, () =>
       callApi(server, 'POST', `/api-keys/${old.id}/rotate`, { token, body: { grace_period: 0 } }),
     );
@@ -193,35 +191,33 @@ describe.each(stores)('API keys on $name', (store) => {
     expect(responses.filter(({ status }) => status >= 500)).toEqual([]);
   });
 
-  it('are rotated once by two serialized rotations, even if the later one started first', async () => {
+  it('is rotated once by two requests, even if the later one is executed first', async () => {
     const { access_token: token, accountId } = await createSignedInAccount(server);
-    const { id } = await make(token);
+    const { id } = await createKey(token);
     const rotate = () =>
       server.core.apiKeys.rotate(accountId, id, 0, systemMeta).then(
         () => 'replaced',
         ({ code }) => code,
       );
-    /** Long enough to wait for the lock on the account. */
-    const begin = async (aheadMs: number) =>
-      later(aheadMs, async () => {
-        const response = rotate();
+    /** Starts a rotation that waits for the lock on the account. */
+    const begin = async (ms: number) =>
+      later(ms, async () => {
+        const rotation = rotate();
         await sleep(100);
-        return { response };
+        return { rotation };
       });
     const waiting = await server.base.db.$transaction(async (tx) => {
       await server.core.accounts.lock(accountId, tx);
       return [await begin(60_000), await begin(0)];
     });
-    expect((await Promise.all(waiting.map(({ response }) => response))).sort()).toEqual(['not_found', 'replaced']);
+    expect((await Promise.all(waiting.map(({ rotation }) => rotation))).sort()).toEqual(['not_found', 'replaced']);
   });
 
-  it('cannot have a higher role than their creator', async () => {
+  it('cannot have a higher role than its creator', async () => {
     const owner = await createSignedInAccount(server);
     const guest = await createSignedInAccount(server);
-    const [own] = await server.core.organizations.listFor(owner.accountId);
-    const organizationId = own!.id;
-    const membership = { accountId: guest.accountId, organizationId };
-    await server.base.db.membership.create({ data: { ...membership, role: 'operator' } });
+    const organizationId = await server.core.organizations.personalOrganizationId(owner.accountId);
+    await addMember(server, organizationId, guest.accountId, 'operator');
     const attempt = (body: object, token = guest.access_token) =>
       callApi(server, 'POST', '/api-keys', { token, body: { name: 'K', organization_id: organizationId, ...body } });
     expect((await attempt({ role: 'admin' })).json.error).toBe('insufficient_role');
@@ -230,16 +226,14 @@ describe.each(stores)('API keys on $name', (store) => {
     expect((await attempt({ scopes: ['everything'] })).json.error).toBe('invalid_request');
     expect((await attempt({}, (await createSignedInAccount(server)).access_token)).status).toBe(404); // another user's organization
 
-    // A key loses rights together with its owner.
+    // A key loses permissions together with its owner.
     const key = String((await attempt({ role: 'operator' })).json.api_key);
     const roleIn = async () => {
-      const { organizations } = (await me(key)).json as { organizations: { role: string }[] };
+      const { organizations } = (await getMeWith(key)).json as { organizations: { role: string }[] };
       return organizations.map(({ role }) => role);
     };
     expect(await roleIn()).toEqual(['operator']);
-    const where = { accountId_organizationId: membership };
-    await server.base.db.membership.update({ where, data: { role: 'viewer' } });
-    await server.base.invalidationBus.publish('organizations');
+    await addMember(server, organizationId, guest.accountId, 'viewer');
     expect(await roleIn()).toEqual(['viewer']);
   });
 
@@ -249,35 +243,35 @@ describe.each(stores)('API keys on $name', (store) => {
       (await callApi(server, 'POST', '/projects', { token, body: { name: 'One' } })).json.id,
       (await callApi(server, 'POST', '/projects', { token, body: { name: 'Other' } })).json.id,
     ];
-    const { api_key: key } = await make(token, { project_id: one });
+    const { api_key: key } = await createKey(token, { project_id: one });
     const get = (path: string) => callApi(server, 'GET', path, { token: key });
     expect((await get(`/projects/${one}`)).json.name).toBe('One');
-    expect((await me(key)).json).toMatchObject({ projects: [{ id: one }] });
+    expect((await getMeWith(key)).json).toMatchObject({ projects: [{ id: one }] });
     for (const path of [`/projects/${other}`, '/projects', '/organizations']) {
       const response = await get(path);
       expect([response.status, response.json.error], path).toEqual([403, 'project_scope_violation']);
     }
     await callApi(server, 'DELETE', `/projects/${one}`, { token });
-    expect((await me(key)).json.error).toBe('invalid_token');
+    expect((await getMeWith(key)).json.error).toBe('invalid_token');
   });
 
-  it('of an organization get not_found for projects of others, existing or not', async () => {
+  it('of an organization gets not_found for projects of others, existing or not', async () => {
     const [mine, theirs] = [await createSignedInAccount(server), await createSignedInAccount(server)];
     const project = (token: string) => callApi(server, 'POST', '/projects', { token, body: { name: 'Secret' } });
     const { id } = (await project(theirs.access_token)).json;
-    const { api_key: key } = await make(mine.access_token);
+    const { api_key: key } = await createKey(mine.access_token);
     const get = async (path: string) => {
       const { status, json } = await callApi(server, 'GET', path, { token: key });
       return [status, json.error, json.error_description];
     };
-    const nothing = await get('/projects/prj_00000000-0000-4000-8000-000000000000');
-    expect(nothing.slice(0, 2)).toEqual([404, 'not_found']);
-    expect(await get(`/projects/${id}`)).toEqual(nothing);
+    const unknown = await get('/projects/prj_00000000-0000-4000-8000-000000000000');
+    expect(unknown.slice(0, 2)).toEqual([404, 'not_found']);
+    expect(await get(`/projects/${id}`)).toEqual(unknown);
   });
 
   it('cannot manage keys or the account', async () => {
     const { access_token: token } = await createSignedInAccount(server);
-    const created = await make(token);
+    const created = await createKey(token);
     for (const [method, path, body] of [
       ['POST', '/api-keys', { name: 'K' }],
       ['GET', '/api-keys', undefined],
@@ -294,19 +288,19 @@ describe.each(stores)('API keys on $name', (store) => {
     expect((await callApi(server, 'POST', '/auth/refresh', { token: created.api_key })).status).toBe(401);
   });
 
-  it('of other accounts cannot be listed, rotated or revoked', async () => {
+  it('cannot be listed, rotated or revoked by another account', async () => {
     const [one, other] = [await createSignedInAccount(server), await createSignedInAccount(server)];
-    const created = await make(one.access_token);
+    const created = await createKey(one.access_token);
     const token = other.access_token;
     expect((await callApi(server, 'DELETE', `/api-keys/${created.id}`, { token })).status).toBe(404);
     expect((await callApi(server, 'POST', `/api-keys/${created.id}/rotate`, { token, body: {} })).status).toBe(404);
-    expect(await list(token)).toEqual([]);
-    expect((await me(created.api_key)).status).toBe(200);
+    expect(await listKeys(token)).toEqual([]);
+    expect((await getMeWith(created.api_key)).status).toBe(200);
   });
 
   it('can be created and rotated only after recent authentication', async () => {
     const { access_token: token } = await createSignedInAccount(server);
-    const created = await make(token);
+    const created = await createKey(token);
     await later(11 * 60_000, async () => {
       for (const path of ['/api-keys', `/api-keys/${created.id}/rotate`]) {
         const response = await callApi(server, 'POST', path, { token, body: { name: 'K' } });
@@ -317,7 +311,7 @@ describe.each(stores)('API keys on $name', (store) => {
   });
 
   /** Counts the key queries of this server while `run` runs. */
-  async function calls(method: 'findMany' | 'updateMany', run: () => Promise<unknown>): Promise<number> {
+  async function countCalls(method: 'findMany' | 'updateMany', run: () => Promise<unknown>): Promise<number> {
     const keys = server.base.db.apiKey as unknown as Record<string, (...all: unknown[]) => unknown>;
     const original = keys[method]!;
     let count = 0;
@@ -334,28 +328,28 @@ describe.each(stores)('API keys on $name', (store) => {
     }
   }
 
-  it('count every use with few writes', async () => {
+  it('counts every use with few writes', async () => {
     const { access_token: token } = await createSignedInAccount(server);
-    const created = await make(token);
+    const created = await createKey(token);
     await server.core.keyUsage.flush(); // counts of other tests must not be written meanwhile
-    const writes = await calls('updateMany', () => concurrently(30, () => me(created.api_key)));
+    const writes = await countCalls('updateMany', () => concurrently(30, () => getMeWith(created.api_key)));
     expect(writes).toBeLessThanOrEqual(2); // one write every few seconds
-    await concurrently(20, () => me(created.api_key, secondServer));
+    await concurrently(20, () => getMeWith(created.api_key, secondServer));
     await server.core.keyUsage.flush();
     await secondServer.core.keyUsage.flush();
     expect((await server.base.db.apiKey.findUniqueOrThrow({ where: { id: created.id } })).usageCount).toBe(50n);
-    await me(created.api_key);
-    expect((await list(token))[0]).toMatchObject({ usage_count: 51, last_used_at: expect.any(String) });
+    await getMeWith(created.api_key);
+    expect((await listKeys(token))[0]).toMatchObject({ usage_count: 51, last_used_at: expect.any(String) });
   });
 
-  it('with a typing error are rejected without a query', async () => {
+  it('with a typing error is rejected without a query', async () => {
     const { access_token: token } = await createSignedInAccount(server);
-    const { api_key: key } = await make(token);
+    const { api_key: key } = await createKey(token);
     const mistyped = key.slice(0, -1) + (key.endsWith('0') ? '1' : '0');
-    const asked = (text: string, status: number) =>
-      calls('findMany', async () => expect((await me(text)).status).toBe(status));
-    expect(await asked(mistyped, 401)).toBe(0);
-    expect(await asked(key, 200)).toBe(1);
-    expect(await asked(key, 200)).toBe(0); // cached for a moment
+    const countQueries = (text: string, status: number) =>
+      countCalls('findMany', async () => expect((await getMeWith(text)).status).toBe(status));
+    expect(await countQueries(mistyped, 401)).toBe(0);
+    expect(await countQueries(key, 200)).toBe(1);
+    expect(await countQueries(key, 200)).toBe(0); // cached for a moment
   });
 });

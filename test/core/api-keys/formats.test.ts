@@ -1,4 +1,4 @@
-// Key formats: the documented forms, checksums that detect typing errors, uniform randomness.
+// Key formats: documented forms, checksums that detect typing errors, uniform randomness.
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
@@ -36,8 +36,8 @@ describe.each(formats)('a key of the format %s', (_, format) => {
     const key = generateKey(format);
     for (let at = format.prefix.length; at < key.length - 1; at += 1) {
       if (key[at] === key[at + 1]) continue;
-      const exchanged = key.slice(0, at) + key[at + 1] + key[at] + key.slice(at + 2);
-      expect(formatOf(exchanged)).toBeUndefined();
+      const swapped = key.slice(0, at) + key[at + 1] + key[at] + key.slice(at + 2);
+      expect(formatOf(swapped)).toBeUndefined();
     }
   });
 
@@ -53,8 +53,8 @@ describe.each(formats)('a key of the format %s', (_, format) => {
   });
 });
 
-describe('keys', () => {
-  it('have the documented forms', () => {
+describe('an API key', () => {
+  it('has the documented form', () => {
     expect(generateKey(KEY_FORMATS.sk_live)).toMatch(/^sk_live_[0-9A-Za-z]{38}$/);
     expect(generateKey(KEY_FORMATS.sk_test)).toMatch(/^sk_test_[0-9A-Za-z]{38}$/);
     expect(generateKey(KEY_FORMATS.cap)).toMatch(/^cap_[A-Z2-7]{52}$/);
@@ -62,14 +62,14 @@ describe('keys', () => {
     expect(generateKey(KEY_FORMATS.ocs_live)).toMatch(/^ocs_live_[0-9A-Za-z]{38}$/);
   });
 
-  it('display only characters that are not secret', () => {
+  it('displays only characters that are not secret', () => {
     const cb = generateKey(KEY_FORMATS.cb);
     expect(KEY_FORMATS.cb.displayPrefix(prefixOf(cb, KEY_FORMATS.cb))).toBe(cb.slice(0, 11));
     expect(prefixOf(cb, KEY_FORMATS.cb)).toHaveLength(11);
     expect(KEY_FORMATS.sk_live.displayPrefix()).toBe('sk_live');
   });
 
-  it('are not recognized in arbitrary text, without an error', () => {
+  it('is not recognized in arbitrary text', () => {
     fc.assert(
       fc.property(
         fc.oneof(

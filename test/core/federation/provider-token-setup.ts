@@ -79,7 +79,9 @@ export function useProviderTokens(store: Store) {
     return { externalUser, token, accountId, linkId: link!.id };
   }
 
-  /** Signs a new user in with GitHub, whose tokens expire and whose refresh tokens are single-use. */
+  /**
+   * Signs a new user in with GitHub, whose tokens expire and whose refresh tokens are single-use.
+   */
   async function signInForRefresh() {
     external.github.issuesExpiringTokens = true;
     const user = await signInNewUser('github');

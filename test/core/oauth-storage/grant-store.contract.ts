@@ -12,7 +12,7 @@ const later = () => addSeconds(new Date(), 60);
 describe.each(databaseImplementations)('GrantStore of $name', (implementation) => {
   const opened = useImplementation(implementation);
 
-  /** A grant for a new account, with `more`. */
+  /** Returns an unsaved grant, for a new account unless `more` names one. */
   async function newGrant(more: Partial<NewGrant> = {}): Promise<NewGrant> {
     const accountId = more.accountId ?? (await opened.server.account()).id;
     const payload = { openid: { scope: 'openid ü' } };

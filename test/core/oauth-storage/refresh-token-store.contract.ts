@@ -85,15 +85,15 @@ describe.each(databaseImplementations)('RefreshTokenStore of $name', (implementa
 
   it('does not rotate a token that does not exist, or belongs to another grant', async () => {
     const token = await savedToken();
-    const [orphan, unrelated, missing] = [
+    const [orphan, ofOtherGrant, missing] = [
       newToken(randomUUID()),
       newToken(await newGrantId()),
       newToken(token.grantId),
     ];
     expect(await opened.refreshTokens.rotateUnused(token.id, orphan, null)).toBe(false);
-    expect(await opened.refreshTokens.rotateUnused(token.id, unrelated, null)).toBe(false);
+    expect(await opened.refreshTokens.rotateUnused(token.id, ofOtherGrant, null)).toBe(false);
     expect(await opened.refreshTokens.rotateUnused(randomUUID(), missing, null)).toBe(false);
-    for (const { id } of [orphan, unrelated, missing]) expect(await opened.refreshTokens.find(id)).toBeUndefined();
+    for (const { id } of [orphan, ofOtherGrant, missing]) expect(await opened.refreshTokens.find(id)).toBeUndefined();
     expect(await opened.refreshTokens.find(token.id)).toMatchObject({ consumedAt: null });
   });
 

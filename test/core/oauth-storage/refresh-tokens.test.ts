@@ -1,26 +1,26 @@
-// Retries and reuse: a lost response can be requested again, but a family never has two usable
-// tokens.
+// Rotation, retries and reuse detection: a family never has two usable refresh tokens.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { systemMeta } from '../../../src/core/request-meta.js';
 import { makeKey, tokenWithProof } from '../../support/client-keys.js';
+import { movableClock } from '../../support/movable-clock.js';
 import { isActive, obtainCode, REDIRECT_URI, refresh, type TestClient } from '../../support/relying-party.js';
 import { startServer, type TestServer } from '../../support/server.js';
 import { revokeAllSessions } from '../../support/sessions.js';
 import { stores } from '../../support/stores.js';
 import { activeTokens, concurrently, introspect, openTokenFamily, revoke } from '../../support/token-family.js';
 
-const NOTHING = { accessTokens: [], refreshTokens: [] };
+const NONE_ACTIVE = { accessTokens: [], refreshTokens: [] };
 
-describe.each(stores)('refresh tokens on $name', (store) => {
+describe.each(stores)('the rotation of refresh tokens on $name', (store) => {
   let server: TestServer;
   let strict: TestServer;
   let client: TestClient;
   let email: string;
   let accountId: string;
-  let aheadMs = 0;
+  const { clock, later } = movableClock();
   let resource: string;
   beforeAll(async () => {
-    server = await startServer({ store, clock: { now: () => new Date(Date.now() + aheadMs) } });
+    server = await startServer({ store, clock });
     strict = await startServer({ sharedWith: server, settings: { REFRESH_TOKEN_REUSE_INTERVAL: '0s' } });
     client = await server.client();
     ({ email, id: accountId } = await server.account());
@@ -31,7 +31,7 @@ describe.each(stores)('refresh tokens on $name', (store) => {
     await server.close();
   });
 
-  it('issues a new successor to a retry, in place of the lost one', async () => {
+  it('replaces the successor from a lost response when the client retries', async () => {
     const family = await openTokenFamily(server, client, email);
     const lost = await refresh(server, client, family.refreshToken);
     const again = await refresh(server, client, family.refreshToken);
@@ -42,20 +42,17 @@ describe.each(stores)('refresh tokens on $name', (store) => {
     expect((await refresh(server, client, again.body.refresh_token!)).status).toBe(200);
   });
 
-  it('rejects a replaced refresh token as stolen after the reuse interval', async () => {
+  it('treats a replaced refresh token as stolen after the reuse interval', async () => {
     const family = await openTokenFamily(server, client, email);
-    const honest = await refresh(server, client, family.refreshToken);
+    const legitimate = await refresh(server, client, family.refreshToken);
     const attacker = await refresh(server, client, family.refreshToken); // within the interval it looks like a retry
-    expect((await refresh(server, client, honest.body.refresh_token!)).body.error).toBe('invalid_grant');
+    expect((await refresh(server, client, legitimate.body.refresh_token!)).body.error).toBe('invalid_grant');
     expect(await isActive(server, attacker.body.access_token!)).toBe(true); // otherwise a concurrent tab would lose its tokens
-    aheadMs = 11_000;
-    try {
-      expect((await refresh(server, client, honest.body.refresh_token!)).body.error).toBe('invalid_grant');
+    await later(11_000, async () => {
+      expect((await refresh(server, client, legitimate.body.refresh_token!)).body.error).toBe('invalid_grant');
       expect((await refresh(server, client, attacker.body.refresh_token!)).body.error).toBe('invalid_grant');
       expect(await isActive(server, attacker.body.access_token!)).toBe(false);
-    } finally {
-      aheadMs = 0;
-    }
+    });
   });
 
   it('keeps the previous access token active after a refresh', async () => {
@@ -83,7 +80,7 @@ describe.each(stores)('refresh tokens on $name', (store) => {
     const third = await refresh(server, client, second.body.refresh_token!);
     const theft = await refresh(server, client, family.refreshToken);
     expect([theft.status, theft.body.error]).toEqual([400, 'invalid_grant']);
-    expect(await activeTokens(server, client, [second, third])).toEqual(NOTHING);
+    expect(await activeTokens(server, client, [second, third])).toEqual(NONE_ACTIVE);
     expect(await isActive(server, family.accessToken)).toBe(false);
     const [entry] = await server.core.audit.list({ action: 'refresh_token.replayed' }, 1);
     expect(entry).toMatchObject({ accountId, clientId: client.id, address: expect.stringContaining('127.0.0.1') });
@@ -92,13 +89,10 @@ describe.each(stores)('refresh tokens on $name', (store) => {
   it('revokes the token family when a token is reused after the reuse interval', async () => {
     const family = await openTokenFamily(server, client, email);
     const second = await refresh(server, client, family.refreshToken);
-    aheadMs = 10_001;
-    try {
+    await later(10_001, async () => {
       expect((await refresh(server, client, family.refreshToken)).body.error).toBe('invalid_grant');
-      expect(await activeTokens(server, client, [second])).toEqual(NOTHING);
-    } finally {
-      aheadMs = 0;
-    }
+      expect(await activeTokens(server, client, [second])).toEqual(NONE_ACTIVE);
+    });
   });
 
   it('lets exactly one of 20 refreshes succeed without a reuse interval', async () => {
@@ -106,7 +100,7 @@ describe.each(stores)('refresh tokens on $name', (store) => {
     const responses = await concurrently(20, () => refresh(strict, client, family.refreshToken));
     expect(responses.filter(({ status }) => status === 200)).toHaveLength(1);
     expect(responses.filter(({ body }) => body.error === 'invalid_grant')).toHaveLength(19);
-    expect(await activeTokens(strict, client, responses)).toEqual(NOTHING); // the others were reuse
+    expect(await activeTokens(strict, client, responses)).toEqual(NONE_ACTIVE); // the others were reuse
   });
 
   it('leaves one usable refresh token after concurrent refreshes at two servers', async () => {
@@ -167,7 +161,7 @@ describe.each(stores)('refresh tokens on $name', (store) => {
     expect((await tokenWithProof(server, app, own, params)).status).toBe(200);
   });
 
-  it('rejects another client, and the token stays usable for its own', async () => {
+  it('rejects a token of another client, and does not consume it', async () => {
     const family = await openTokenFamily(server, client, email);
     const otherClient = await server.client();
     expect((await refresh(server, otherClient, family.refreshToken)).body.error).toBe('invalid_grant');
@@ -212,27 +206,27 @@ describe.each(stores)('refresh tokens on $name', (store) => {
       ]);
       expect(revoked.status).toBe(200);
       expect(responses.filter(({ status }) => status >= 500)).toEqual([]);
-      expect(await activeTokens(server, client, responses)).toEqual(NOTHING);
+      expect(await activeTokens(server, client, responses)).toEqual(NONE_ACTIVE);
       expect(await isActive(server, family.accessToken)).toBe(false);
     }
   });
 
   it.each(['consent revocation', 'session revocation'] as const)(
     'leaves no active token when %s and 20 refreshes run concurrently',
-    async (verb) => {
+    async (revocation) => {
       const family = await openTokenFamily(server, client, email);
       const [responses] = await Promise.all([
         concurrently(20, () => refresh(server, client, family.refreshToken)),
-        verb === 'consent revocation'
+        revocation === 'consent revocation'
           ? server.core.consents.revoke(accountId, client.id, systemMeta)
           : revokeAllSessions(server, accountId, 'revoked'),
       ]);
       expect(responses.filter(({ status }) => status >= 500)).toEqual([]);
-      expect(await activeTokens(server, client, responses)).toEqual(NOTHING);
+      expect(await activeTokens(server, client, responses)).toEqual(NONE_ACTIVE);
     },
   );
 
-  it('expires a grant after all of its refresh tokens', async () => {
+  it('stores grants that expire after all of their refresh tokens', async () => {
     const family = await openTokenFamily(server, client, email);
     const renewed = await refresh(server, client, family.refreshToken);
     const { exp } = (await introspect(server, client, renewed.body.refresh_token!)).body as { exp: number };

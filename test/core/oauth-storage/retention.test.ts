@@ -1,35 +1,33 @@
-// Everything stored expires and is cleaned up.
+// All stored data has an expiry and is deleted after it.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { addSeconds } from '../../../src/base/clock.js';
 import { movableClock } from '../../support/movable-clock.js';
+import { registerDynamically } from '../../support/registration.js';
 import { authorizeUrl, pkce, refresh } from '../../support/relying-party.js';
+import { postForm, sendRequest } from '../../support/request.js';
 import { startServer, type TestServer } from '../../support/server.js';
 import { stores } from '../../support/stores.js';
 import { openTokenFamily, revoke } from '../../support/token-family.js';
 
-describe.each(stores)('retention on $name', (store) => {
+describe.each(stores)('the retention of stored data on $name', (store) => {
   let server: TestServer;
-  const { clock, later: ahead } = movableClock();
-  const later = (seconds: number) => addSeconds(new Date(), seconds);
+  const { clock, later } = movableClock();
+  const inSeconds = (seconds: number) => addSeconds(new Date(), seconds);
   beforeAll(async () => {
     server = await startServer({ store, clock });
   });
   afterAll(() => server.close());
 
-  it('gives an expiry to everything that a sign-in and its tokens leave behind', async () => {
+  it('is limited for everything that a sign-in and its tokens store', async () => {
     const client = await server.client();
     const { email } = await server.account();
     const family = await openTokenFamily(server, client, email);
     await refresh(server, client, family.refreshToken);
     await refresh(server, client, family.refreshToken); // a retry within the reuse interval
     await revoke(server, client, family.accessToken);
-    await fetch(authorizeUrl(server, client, pkce().challenge), { redirect: 'manual' });
-    await fetch(`${server.origin}/oauth/clients/register`, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json' },
-      body: JSON.stringify({ redirect_uris: ['https://a.example/cb'] }),
-    });
-    await fetch(`${server.origin}/login`, { method: 'POST', body: new URLSearchParams({ email, password: 'wrong' }) });
+    await sendRequest(server, 'GET', authorizeUrl({ origin: '' }, client, pkce().challenge));
+    await registerDynamically(server);
+    await postForm(server, '/login', { email, password: 'wrong' });
     const { db, redis } = server.base;
     // The columns cannot be null, so an expiry in the far future is the failure to look for.
     const horizon = addSeconds(new Date(), 31 * 86_400);
@@ -45,10 +43,10 @@ describe.each(stores)('retention on $name', (store) => {
     for (const key of keys) expect(await redis.pttl(key), key).toBeGreaterThan(0);
   });
 
-  it('deletes what has expired, and nothing else', async () => {
+  it('ends with the deletion of expired rows, and of no others', async () => {
     const { db } = server.base;
     const { id: accountId } = await server.account();
-    const [soon, far] = [later(3600), later(7200)];
+    const [soon, far] = [inSeconds(3600), inSeconds(7200)];
     const grant = { accountId, clientId: 'c', payload: {} };
     for (const [name, expiresAt] of [
       ['old', soon],
@@ -69,10 +67,10 @@ describe.each(stores)('retention on $name', (store) => {
         },
       });
     }
-    await db.grant.create({ data: { ...grant, id: 'g-dead', expiresAt: soon } });
-    await db.refreshToken.create({ data: { id: 'r-dead', grantId: 'g-dead', payload: {}, expiresAt: far } });
+    await db.grant.create({ data: { ...grant, id: 'g-expired', expiresAt: soon } });
+    await db.refreshToken.create({ data: { id: 'r-of-expired', grantId: 'g-expired', payload: {}, expiresAt: far } });
 
-    await ahead(5400_000, () => server.core.cleanup.sweepAll());
+    await later(5400_000, () => server.core.cleanup.sweepAll());
     expect(await db.oidcArtifact.findMany({ where: { kind: 'Swept' }, select: { id: true } })).toEqual([{ id: 'new' }]);
     const ids = { select: { id: true }, orderBy: { id: 'asc' } } as const;
     expect(await db.grant.findMany({ where: { clientId: 'c' }, ...ids })).toEqual([{ id: 'g-new' }, { id: 'g-old' }]);
@@ -85,7 +83,7 @@ describe.each(stores)('retention on $name', (store) => {
     expect(await server.core.accounts.find(accountId)).not.toBeNull();
   });
 
-  it('deletes tokens that were consumed long ago, and keeps the usable token of the family', async () => {
+  it('is a day for consumed tokens, and longer for the usable token of the family', async () => {
     const client = await server.client();
     const { email } = await server.account();
     let { refreshToken } = await openTokenFamily(server, client, email);
@@ -95,7 +93,7 @@ describe.each(stores)('retention on $name', (store) => {
       refreshToken = String((await refresh(server, client, refreshToken)).body.refresh_token);
     const { refreshToken: tokens } = server.base.db;
     expect(await tokens.count({ where: { grantId } })).toBe(6);
-    await ahead(25 * 3600_000, () => server.core.cleanup.sweepAll());
+    await later(25 * 3600_000, () => server.core.cleanup.sweepAll());
     expect(await tokens.count({ where: { grantId } })).toBe(1);
     expect((await refresh(server, client, refreshToken)).status).toBe(200);
   });

@@ -2,6 +2,7 @@
 
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { createAccount } from '../../support/accounts.js';
 import { logIn } from '../../support/api.js';
 import { Browser } from '../../support/browser.js';
 import { isConsent } from '../../support/openid-client.js';
@@ -21,15 +22,14 @@ import { concurrently, openTokenFamily } from '../../support/token-family.js';
 
 const claimsOf = (jwt: string) => JSON.parse(Buffer.from(jwt.split('.')[1]!, 'base64url').toString());
 
-describe.each(stores)('API resources on $name', (store) => {
+describe.each(stores)('the registry of API resources on $name', (store) => {
   let server: TestServer;
   let secondServer: TestServer;
   let admin: string;
   beforeAll(async () => {
     server = await startServer({ store });
     secondServer = await startServer({ sharedWith: server });
-    const { id, email } = await server.account();
-    await server.base.db.account.update({ where: { id }, data: { role: 'admin' } });
+    const { email } = await createAccount(server, { role: 'admin' });
     admin = (await logIn(server, email)).access_token;
   });
   afterAll(async () => {
@@ -67,8 +67,8 @@ describe.each(stores)('API resources on $name', (store) => {
     const browser = new Browser(server.origin);
     await browser.signIn(email, PASSWORD);
     const { challenge, verifier } = pkce();
-    const wanted = { resource: identifier, scope: 'openid notes:read notes:write' };
-    const page = await browser.open(authorizeUrl(server, client, challenge, wanted));
+    const requested = { resource: identifier, scope: 'openid notes:read notes:write' };
+    const page = await browser.open(authorizeUrl(server, client, challenge, requested));
     expect(isConsent(page)).toBe(true);
     for (const text of ['Access to Notes', identifier, 'Read your notes.', 'Change your notes.'])
       expect(page.html).toContain(text);
@@ -95,8 +95,8 @@ describe.each(stores)('API resources on $name', (store) => {
     await asAdmin('PATCH', `/resources/${id}`, { clients: [other.id, app.id] });
     expect((await asMachine(listed, identifier)).body.error).toBe('invalid_target');
     expect((await asMachine(other, identifier)).status).toBe(200);
-    const notYet = async () => (await asMachine(other, identifier, {}, secondServer)).status;
-    await expect.poll(notYet, { timeout: 3000 }).toBe(200);
+    const statusAtSecondServer = async () => (await asMachine(other, identifier, {}, secondServer)).status;
+    await expect.poll(statusAtSecondServer, { timeout: 3000 }).toBe(200);
     const scope = 'openid notes:read offline_access';
     const family = await openTokenFamily(server, app, email, { resource: identifier, scope, prompt: 'consent' });
     expect(claimsOf(family.accessToken).aud).toBe(identifier);
@@ -137,17 +137,17 @@ describe.each(stores)('API resources on $name', (store) => {
     const { identifier } = await newApi();
     const { email } = await server.account();
     const scopesFor = async (client: Awaited<ReturnType<typeof machine>>) => {
-      const attempt = await obtainCode(server, client, email, { resource: identifier, scope: '', nonce: '' });
-      const { body } = await redeemCode(server, client, attempt, { resource: identifier });
+      const obtained = await obtainCode(server, client, email, { resource: identifier, scope: '', nonce: '' });
+      const { body } = await redeemCode(server, client, obtained, { resource: identifier });
       return claimsOf(body.access_token!).scope;
     };
     expect(await scopesFor(await server.client())).toBe('notes:read');
     expect(await scopesFor(await server.client({ scope: 'openid notes:read memory:read' }))).toBe('notes:read');
     expect(claimsOf((await asMachine(await machine(), identifier)).body.access_token!).scope).toBe('notes:read');
-    const bounded = await machine({ scope: 'notes:write' });
-    expect(claimsOf((await asMachine(bounded, identifier)).body.access_token!).scope).toBeUndefined();
-    const wide = await asMachine(bounded, identifier, { scope: 'notes:read' });
-    expect([wide.body.error, wide.body.access_token]).toEqual(['invalid_scope', undefined]);
+    const limited = await machine({ scope: 'notes:write' });
+    expect(claimsOf((await asMachine(limited, identifier)).body.access_token!).scope).toBeUndefined();
+    const rejected = await asMachine(limited, identifier, { scope: 'notes:read' });
+    expect([rejected.body.error, rejected.body.access_token]).toEqual(['invalid_scope', undefined]);
   });
 
   it('does not grant admin to clients, even with consent', async () => {
@@ -193,7 +193,7 @@ describe.each(stores)('API resources on $name', (store) => {
     }
   });
 
-  it('registers an API once when many requests do so at once', async () => {
+  it('registers an API once in 20 concurrent requests', async () => {
     const identifier = newIdentifier();
     const responses = await concurrently(20, () => asAdmin('POST', '/resources', { identifier, name: 'Notes' }));
     expect(responses.map(({ status }) => status).sort()).toEqual([201, ...Array(19).fill(409)]);
@@ -241,13 +241,12 @@ describe.each(stores)('API resources on $name', (store) => {
   });
 });
 
-describe('DEFAULT_RESOURCE', () => {
+describe('the DEFAULT_RESOURCE', () => {
   const DEFAULT_RESOURCE = 'https://notes.example/default';
   let server: TestServer;
   beforeAll(async () => {
     server = await startServer({ settings: { DEFAULT_RESOURCE } });
-    const { id, email } = await server.account();
-    await server.base.db.account.update({ where: { id }, data: { role: 'admin' } });
+    const { email } = await createAccount(server, { role: 'admin' });
     const { access_token: admin } = await logIn(server, email);
     const scopes = [{ name: 'notes:read', description: 'Read your notes.' }];
     const body = { identifier: DEFAULT_RESOURCE, name: 'Notes', scopes };

@@ -77,7 +77,7 @@ describe('a scope preset of the operator', () => {
   });
 });
 
-describe('no scope preset', () => {
+describe('the scope preset none', () => {
   let server: TestServer;
   beforeAll(async () => {
     server = await startServer({ settings: { SCOPE_PRESET: 'none' } });

@@ -3,7 +3,7 @@ import { describeDevice, describeSecurityEvent, deviceHash } from '../../../src/
 
 const FIREFOX = 'Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0';
 
-describe('describeDevice', () => {
+describe('the description of a device', () => {
   it.each([
     ['Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0', 'Firefox on Linux'],
     ['Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) Version/18.5 Mobile/15E148 Safari/604.1', 'Safari on iOS'],
@@ -11,13 +11,13 @@ describe('describeDevice', () => {
     ['curl/8.5.0', 'curl'],
     ['', 'Unknown device'],
     [null, 'Unknown device'],
-  ])('%j is "%s"', (userAgent, words) => {
-    expect(describeDevice(userAgent)).toBe(words);
+  ])('for %j is "%s"', (userAgent, description) => {
+    expect(describeDevice(userAgent)).toBe(description);
   });
 });
 
-describe('describeSecurityEvent', () => {
-  it('returns the device, the address and the time, without text that an attacker controls', () => {
+describe('the description of a security event', () => {
+  it('contains the device, the address and the time, but no text that an attacker controls', () => {
     const meta = { address: '203.0.113.7', userAgent: `${FIREFOX} <script>https://evil.example`, requestId: '' };
     expect(describeSecurityEvent(meta, new Date('2026-11-22T13:20:59Z'))).toEqual({
       device: 'Firefox on Linux',
@@ -31,16 +31,16 @@ describe('a device', () => {
   const program = { address: '2001:db8:1:1::1', userAgent: 'acme-cli/1.0', requestId: '' };
 
   it('is recognized by its cookie at any address and with any user agent', () => {
-    const here = deviceHash('a', { ...program, device: 'cookie' });
-    expect(deviceHash('a', { address: '', userAgent: FIREFOX, requestId: '', device: 'cookie' })).toBe(here);
-    expect(deviceHash('a', { ...program, device: 'another' })).not.toBe(here);
+    const hash = deviceHash('a', { ...program, device: 'cookie' });
+    expect(deviceHash('a', { address: '', userAgent: FIREFOX, requestId: '', device: 'cookie' })).toBe(hash);
+    expect(deviceHash('a', { ...program, device: 'another' })).not.toBe(hash);
   });
 
   it('is recognized by its user agent and network if it has no cookie', () => {
-    const here = deviceHash('a', program);
-    expect(deviceHash('a', { ...program, address: '2001:db8:1:1::2' })).toBe(here);
-    expect(deviceHash('a', { ...program, address: '2001:db8:1:2::1' })).not.toBe(here);
-    expect(deviceHash('a', { ...program, userAgent: 'acme-cli/2.0' })).not.toBe(here);
+    const hash = deviceHash('a', program);
+    expect(deviceHash('a', { ...program, address: '2001:db8:1:1::2' })).toBe(hash);
+    expect(deviceHash('a', { ...program, address: '2001:db8:1:2::1' })).not.toBe(hash);
+    expect(deviceHash('a', { ...program, userAgent: 'acme-cli/2.0' })).not.toBe(hash);
   });
 
   it('has a different hash for each account', () => {

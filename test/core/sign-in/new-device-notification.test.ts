@@ -24,7 +24,7 @@ describe.each(stores)('a sign-in from a new device on $name', (store) => {
   it('is notified with the device, the address and the time', async () => {
     const { email } = await server.account();
     await browserAt('198.51.100.1').signIn(email, PASSWORD);
-    expect(await noticesTo(email)).toEqual([]); // the first one: there is nothing to compare with
+    expect(await noticesTo(email)).toEqual([]); // the first sign-in has no earlier one to compare with
     await browserAt('198.51.100.2').signIn(email, PASSWORD);
     const [notice, ...more] = await noticesTo(email);
     expect(more).toEqual([]);
@@ -40,7 +40,7 @@ describe.each(stores)('a sign-in from a new device on $name', (store) => {
     await browser.submit(await browser.open('/logout'));
     browser.headers = { ...browser.headers, 'x-forwarded-for': '198.51.100.4', 'user-agent': 'Firefox/150' };
     await browser.signIn(email, PASSWORD);
-    await browser.signIn(email, PASSWORD); // proves it again
+    await browser.signIn(email, PASSWORD); // a second sign-in of the same browser
     expect(await noticesTo(email)).toEqual([]);
   });
 
@@ -51,11 +51,11 @@ describe.each(stores)('a sign-in from a new device on $name', (store) => {
     await browserAt('198.51.100.6').signIn(other.email, PASSWORD);
     await browser.signIn(other.email, PASSWORD);
     expect(await noticesTo(other.email)).toHaveLength(1);
-    const inventive = browserAt('198.51.100.7');
-    inventive.cookies.set('signet_device', { value: '1', path: '/' });
-    await inventive.signIn(other.email, PASSWORD);
+    const forging = browserAt('198.51.100.7');
+    forging.cookies.set('signet_device', { value: '1', path: '/' });
+    await forging.signIn(other.email, PASSWORD);
     expect(await noticesTo(other.email)).toHaveLength(2);
-    expect(inventive.cookies.get('signet_device')!.value).toMatch(/^[\w-]{43}$/);
+    expect(forging.cookies.get('signet_device')!.value).toMatch(/^[\w-]{43}$/);
   });
 
   it('is notified a limited number of times a day', async () => {
@@ -64,17 +64,17 @@ describe.each(stores)('a sign-in from a new device on $name', (store) => {
     expect(await noticesTo(email)).toHaveLength(5);
   });
 
-  it('sets an HTTP-only cookie for a year that grants no access', async () => {
+  it('sets a device cookie that grants no access, and not before sign-in', async () => {
     const { email } = await server.account();
     const page = await new Browser(server.origin).open('/login');
     const browser = new Browser(server.origin);
     await browser.signIn(email, PASSWORD);
     const device = browser.cookies.get('signet_device')!;
-    const thief = new Browser(server.origin);
-    thief.cookies.set('signet_device', device);
-    thief.cookies.set('signet_login', device);
-    expect((await thief.open('/account')).url.pathname).toBe('/login');
-    expect(page.headers.getSetCookie().join()).not.toContain('signet_device'); // not to who merely looks
+    const attacker = new Browser(server.origin);
+    attacker.cookies.set('signet_device', device);
+    attacker.cookies.set('signet_login', device);
+    expect((await attacker.open('/account')).url.pathname).toBe('/login');
+    expect(page.headers.getSetCookie().join()).not.toContain('signet_device'); // without a sign-in
     expect(JSON.stringify(await server.base.db.session.findMany())).not.toContain(device.value);
   });
 });

@@ -1,26 +1,26 @@
 // Imported password hashes, or hashes of another cost, are replaced at the next sign-in.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createPasswords } from '../../../src/core/accounts/passwords.js';
 import { systemMeta } from '../../../src/core/request-meta.js';
+import { changeAccount, suspendAccount } from '../../support/accounts.js';
 import { Browser } from '../../support/browser.js';
 import { PASSWORD, startServer, type TestServer } from '../../support/server.js';
 import { stores } from '../../support/stores.js';
 
-const BROUGHT = 'lètmein';
-const DJANGO = 'pbkdf2_sha256$12000$seasalt$Ybw8zsFxqja97tY/o6G+Fy1ksY4U/Hw3DRrGED6Up4s=';
+const IMPORTED_PASSWORD = 'lètmein';
+const IMPORTED_HASH = 'pbkdf2_sha256$12000$seasalt$Ybw8zsFxqja97tY/o6G+Fy1ksY4U/Hw3DRrGED6Up4s=';
 
 describe.each(stores)('an outdated password hash on $name', (store) => {
   let server: TestServer;
-  let created = 0;
+  let imported = 0;
   beforeAll(async () => {
     server = await startServer({ store });
   });
   afterAll(() => server.close());
 
-  async function brought() {
-    created += 1;
-    const email = `brought${created}@example.com`;
-    return server.core.accounts.create({ email, passwordHash: DJANGO }, systemMeta);
+  async function importAccount() {
+    imported += 1;
+    const email = `imported${imported}@example.com`;
+    return server.core.accounts.create({ email, passwordHash: IMPORTED_HASH }, systemMeta);
   }
   const hashOf = async (id: string) =>
     (await server.base.db.account.findUniqueOrThrow({ where: { id } })).passwordHash ?? '';
@@ -28,16 +28,16 @@ describe.each(stores)('an outdated password hash on $name', (store) => {
     (await new Browser(server.origin).signIn(email, password)).status;
 
   it('is replaced at the first sign-in, with the same password', async () => {
-    const { id, email } = await brought();
-    expect(await signIn(email, BROUGHT)).toBe(200);
+    const { id, email } = await importAccount();
+    expect(await signIn(email, IMPORTED_PASSWORD)).toBe(200);
     const renewed = await hashOf(id);
     expect(renewed).toMatch(/^signet1:\$2b\$04\$/);
-    expect(await signIn(email, BROUGHT)).toBe(200);
-    expect(await signIn(email, `${BROUGHT}x`)).toBe(401);
+    expect(await signIn(email, IMPORTED_PASSWORD)).toBe(200);
+    expect(await signIn(email, `${IMPORTED_PASSWORD}x`)).toBe(401);
     expect(await hashOf(id)).toBe(renewed);
   });
 
-  it('covers the whole password afterwards, and not only the 72 bytes of plain bcrypt', async () => {
+  it('is replaced by one of the whole password, not only of the 72 bytes of bcrypt', async () => {
     const long = 'x'.repeat(72);
     const passwordHash = '$2a$04$abcdefghijklmnopqrstuubzadhGtS2zEF.gu0yd0opP6cVzb.e0i';
     await server.core.accounts.create({ email: 'long@example.com', passwordHash }, systemMeta);
@@ -48,53 +48,59 @@ describe.each(stores)('an outdated password hash on $name', (store) => {
   });
 
   it('is replaced by one with the configured cost', async () => {
-    const { id, email } = await server.account();
-    const passwordHash = await createPasswords({ cost: 5 }).hash(PASSWORD);
-    await server.base.db.account.update({ where: { id }, data: { passwordHash } });
+    const { id, email, passwordHash } = await server.account();
+    expect(passwordHash).toMatch(/^signet1:\$2b\$04\$/);
+    const secondServer = await startServer({ sharedWith: server, settings: { PASSWORD_HASH_COST: '5' } });
+    try {
+      await new Browser(secondServer.origin).signIn(email, PASSWORD);
+    } finally {
+      await secondServer.close();
+    }
+    expect(await hashOf(id)).toMatch(/^signet1:\$2b\$05\$/);
     expect(await signIn(email, PASSWORD)).toBe(200);
     expect(await hashOf(id)).toMatch(/^signet1:\$2b\$04\$/);
   });
 
-  it('stays for a wrong password and a suspended account, as does a current hash', async () => {
+  it('is kept after a wrong password and for a suspended account, as is a current hash', async () => {
     const ours = await server.account();
     expect(await signIn(ours.email, PASSWORD)).toBe(200);
     expect(await hashOf(ours.id)).toBe(ours.passwordHash);
-    const { id, email } = await brought();
+    const { id, email } = await importAccount();
     expect(await signIn(email, 'letmein')).toBe(401);
-    await server.base.db.account.update({ where: { id }, data: { status: 'suspended' } });
-    expect(await signIn(email, BROUGHT)).toBe(403);
-    expect(await hashOf(id)).toBe(DJANGO);
+    await suspendAccount(server, id);
+    expect(await signIn(email, IMPORTED_PASSWORD)).toBe(403);
+    expect(await hashOf(id)).toBe(IMPORTED_HASH);
   });
 
   it('never overwrites a password that is changed concurrently', async () => {
-    const before = await brought();
-    const changed = await server.core.passwords.hash('another good password');
-    for (let i = 0; i < 20; i += 1) {
-      await server.base.db.account.update({ where: { id: before.id }, data: { passwordHash: DJANGO } });
+    const password = 'another good password';
+    for (let round = 0; round < 10; round += 1) {
+      const before = await importAccount();
       await Promise.all([
-        server.core.accounts.renewHash(before, BROUGHT),
-        server.base.db.account.update({ where: { id: before.id }, data: { passwordHash: changed } }),
+        server.core.accounts.renewHash(before, IMPORTED_PASSWORD),
+        changeAccount(server, before.id, { password }),
       ]);
-      expect(await hashOf(before.id)).toBe(changed);
+      await server.core.accounts.renewHash(before, IMPORTED_PASSWORD); // a sign-in that read the account before
+      expect(await server.core.passwords.verify(password, await hashOf(before.id))).toBe(true);
     }
-    await server.core.accounts.renewHash(before, BROUGHT);
-    expect(await hashOf(before.id)).toBe(changed);
   });
 
   it('is replaced consistently by concurrent sign-ins', async () => {
-    const { id, email } = await brought();
-    expect(await Promise.all(Array.from({ length: 8 }, () => signIn(email, BROUGHT)))).toEqual(Array(8).fill(200));
-    expect(await server.core.passwords.verify(BROUGHT, await hashOf(id))).toBe(true);
-    expect(await signIn(email, BROUGHT)).toBe(200);
+    const { id, email } = await importAccount();
+    expect(await Promise.all(Array.from({ length: 8 }, () => signIn(email, IMPORTED_PASSWORD)))).toEqual(
+      Array(8).fill(200),
+    );
+    expect(await server.core.passwords.verify(IMPORTED_PASSWORD, await hashOf(id))).toBe(true);
+    expect(await signIn(email, IMPORTED_PASSWORD)).toBe(200);
   });
 
-  it('is replaced at the next sign-in when the hashing queue is full', async () => {
-    const account = await brought();
+  it('is replaced at a later sign-in when the hashing queue is full', async () => {
+    const account = await importAccount();
     const busy = Array.from({ length: 150 }, () => server.core.passwords.hash('x').catch(() => {}));
-    await server.core.accounts.renewHash(account, BROUGHT);
-    expect(await hashOf(account.id)).toBe(DJANGO);
+    await server.core.accounts.renewHash(account, IMPORTED_PASSWORD);
+    expect(await hashOf(account.id)).toBe(IMPORTED_HASH);
     await Promise.all(busy);
-    await server.core.accounts.renewHash(account, BROUGHT);
+    await server.core.accounts.renewHash(account, IMPORTED_PASSWORD);
     expect(await hashOf(account.id)).toMatch(/^signet1:/);
   });
 });

@@ -14,7 +14,7 @@ afterAll(() => server.close());
 
 const median = (times: number[]) => [...times].sort((a, b) => a - b)[Math.floor(times.length / 2)]!;
 
-it('takes as long for an unknown address as for a wrong password', { timeout: 240_000 }, async () => {
+it('a sign-in takes as long for an unknown address as for a wrong password', { timeout: 240_000 }, async () => {
   const browser = new Browser(server.origin);
   const page = await browser.open('/login');
   const { fields } = formsOf(page.html)[0]!;

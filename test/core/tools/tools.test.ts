@@ -1,6 +1,7 @@
 // Tools and permissions: administrators grant them, and tools validate credentials.
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { addMember } from '../../support/accounts.js';
 import { callApi, callTools } from '../../support/request.js';
 import { startServer, type TestServer } from '../../support/server.js';
 import { stores } from '../../support/stores.js';
@@ -9,7 +10,7 @@ import { createToolsAccount, createToolsKey, parseItems, validateToken } from '.
 
 type TestUser = Awaited<ReturnType<typeof createToolsAccount>>;
 
-describe.each(stores)('tools on $name', (store) => {
+describe.each(stores)('the tools API on $name', (store) => {
   let server: TestServer;
   let secondServer: TestServer;
   let admin: TestUser;
@@ -75,8 +76,9 @@ describe.each(stores)('tools on $name', (store) => {
     const slug = await newTool();
     const profile = { valid: true, user: { id: user.id, email: user.email, name: 'Jane Developer', role: 'viewer' } };
     expect((await validateToken(server, user.token)).json).toEqual(profile);
-    const none = { ...profile, permission: null, error: 'No access to this tool' };
-    for (const at of [server, secondServer]) expect((await validateToken(at, user.token, slug)).json).toEqual(none);
+    const withoutAccess = { ...profile, permission: null, error: 'No access to this tool' };
+    for (const at of [server, secondServer])
+      expect((await validateToken(at, user.token, slug)).json).toEqual(withoutAccess);
     for (const level of ['read', 'write', 'admin']) {
       const { status, json } = await grant(user.id, slug, level);
       expect([status, json]).toEqual([
@@ -102,7 +104,7 @@ describe.each(stores)('tools on $name', (store) => {
     }
     const { id } = parseItems(await asAdmin('GET', `/permissions?user_id=${user.id}`))[0]!;
     expect((await asAdmin('DELETE', `/permissions/${String(id)}`)).json).toEqual({ ok: true });
-    expect((await validateToken(server, user.token, slug)).json).toEqual(none);
+    expect((await validateToken(server, user.token, slug)).json).toEqual(withoutAccess);
     await expect
       .poll(async () => (await validateToken(secondServer, user.token, slug)).json.permission, {
         timeout: 1000,
@@ -184,8 +186,8 @@ describe.each(stores)('tools on $name', (store) => {
       expect(profile.json.principal).toMatchObject({ type: 'api_key', id: json.id, name: 'K', role, project_id: null });
     }
     const key = await createToolsKey(server, user.token);
-    await server.base.db.membership.updateMany({ where: { accountId: user.id }, data: { role: 'viewer' } });
-    await server.base.invalidationBus.publish('organizations');
+    const organizationId = await server.core.organizations.personalOrganizationId(user.id);
+    await addMember(server, organizationId, user.id, 'viewer');
     expect((await validateToken(server, key, slug)).json.permission).toBe('read'); // its owner was demoted in the organization
     const me = await callTools(server, 'GET', '/me', { token: key });
     expect(me.json.permissions).toEqual([{ tool_slug: slug, level: 'read' }]);
@@ -200,10 +202,10 @@ describe.each(stores)('tools on $name', (store) => {
       user: { id: user.id, email: user.email, name: 'Jane Developer', role: 'viewer' },
       permissions: [{ tool_slug: slug, level: 'write' }],
     });
-    const otherBrowser = await callApi(server, 'GET', '/auth/me', { token: user.token });
-    expect(otherBrowser.json.tools).toEqual([{ slug, name: 'Deal room', url: 'https://wiki.example', level: 'write' }]);
-    const ofAdmin = await callTools(server, 'GET', '/me', { token: admin.token });
-    expect(ofAdmin.json.permissions).toContainEqual({ tool_slug: slug, level: 'admin' });
+    const apiProfile = await callApi(server, 'GET', '/auth/me', { token: user.token });
+    expect(apiProfile.json.tools).toEqual([{ slug, name: 'Deal room', url: 'https://wiki.example', level: 'write' }]);
+    const adminProfile = await callTools(server, 'GET', '/me', { token: admin.token });
+    expect(adminProfile.json.permissions).toContainEqual({ tool_slug: slug, level: 'admin' });
   });
 
   it('rejects credentials within a second after revocation, suspension, sign-out or deletion', async () => {
