@@ -165,8 +165,8 @@ export function addAgents(deps: Deps): void {
       return;
     }
     await rateLimiter.consume(ONBOARDING_LIMIT, rateLimitKey(meta.address));
-    const { claimToken, ...fresh } = await agents.onboarding.onboardUnclaimed(values, meta);
-    ctx.body = { ...serializeWithKey(fresh), claim_url: `${issuer}${CLAIM_PATH}?token=${claimToken}` };
+    const { claimToken, ...onboarded } = await agents.onboarding.onboardUnclaimed(values, meta);
+    ctx.body = { ...serializeWithKey(onboarded), claim_url: `${issuer}${CLAIM_PATH}?token=${claimToken}` };
   }
 
   async function claim(

@@ -110,7 +110,7 @@ export function addApiKeys({ api, apiKeys, defaultLifetimeSeconds }: Deps): void
   async function create(ctx: Context, input: z.output<typeof NewKey>, { account }: SessionPrincipal): Promise<void> {
     const { name, role, scopes, expires_in_days: days, environment = 'live', format = 'sk' } = input;
     const lifeSeconds = days === undefined ? defaultLifetimeSeconds : days && days * DAY_SECONDS;
-    const fresh = await apiKeys.create(
+    const created = await apiKeys.create(
       account,
       {
         name,
@@ -123,7 +123,7 @@ export function addApiKeys({ api, apiKeys, defaultLifetimeSeconds }: Deps): void
       },
       ctx.state.meta,
     );
-    ctx.body = serializeWithSecret(fresh);
+    ctx.body = serializeWithSecret(created);
   }
 
   async function list(ctx: Context, _input: unknown, { account }: SessionPrincipal): Promise<void> {

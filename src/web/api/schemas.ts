@@ -1,5 +1,6 @@
 /**
- * Schemas of the JSON API. Some values have two names, because the clients use different dialects.
+ * Schemas of the JSON API. Some values have two names, because existing clients read different
+ * ones.
  */
 import { z } from 'zod';
 import type { Account } from '../../core/accounts/accounts.js';

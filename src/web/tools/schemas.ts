@@ -46,12 +46,12 @@ export function serializePrincipal(principal: Principal): z.input<typeof UserSch
   return { ...serializeUser(account), ...(principal.kind !== 'session' && { role: 'viewer' }) };
 }
 
-/** Returns the representation of a user in this dialect. */
+/** Returns the representation of a user in the tools API. */
 export function serializeUser({ id, name, email, role }: Account): z.input<typeof UserSchema> {
   return { id, name, email, role: role === 'admin' ? 'admin' : 'viewer' };
 }
 
-/** Returns the representation of an account in this dialect. */
+/** Returns the representation of an account in the tools API. */
 export function serializeAccount(account: Account): z.input<typeof AccountSchema> {
   const { id, name, email, role, status, emailVerified, createdAt } = account;
   return {
