@@ -75,10 +75,14 @@ export async function readText(ctx: Context, maxBytes: number): Promise<string> 
   const chunks: Buffer[] = [];
   let size = 0;
   // By default, leaving the loop would destroy the request, and with it the response's socket.
-  for await (const chunk of ctx.req.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
-    size += chunk.length;
-    if (size > maxBytes) throw tooLarge(ctx.res);
-    chunks.push(chunk);
+  try {
+    for await (const chunk of ctx.req.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
+      size += chunk.length;
+      if (size > maxBytes) throw tooLarge(ctx.res);
+      chunks.push(chunk);
+    }
+  } catch (error) {
+    throw error instanceof AppError ? error : toAppError(error, ctx.res); // the client disconnected
   }
   return Buffer.concat(chunks).toString();
 }

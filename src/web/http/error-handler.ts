@@ -35,6 +35,7 @@ export function createErrorHandler({ errorResponses, views }: { errorResponses: 
   function respond(ctx: Context, error: AppError): void {
     const { requestId } = ctx.state.meta;
     const { headers, body } = errorResponses.responseFor(error, ctx.path, requestId);
+    ctx.respond = true; // a handler that wanted to write the response itself has failed
     ctx.status = error.status;
     ctx.set(headers);
     if (!wantsPage(ctx)) {

@@ -40,13 +40,13 @@ export function createOidcRouter({
   processRateLimiter,
   endpoints,
 }: Deps): Router<State> {
-  const router = new Router<State>({ sensitive: true });
+  const router = new Router<State>({ sensitive: true, strict: true });
   const { registration } = ROUTES;
   const { checkBody, throttleClientAuth, toProvider } = endpoints;
   const sessionCookie = hostCookie(config.issuer, 'signet_op').name;
 
-  for (const path of Object.keys(WELL_KNOWN_PATHS))
-    router.get(path, wellKnown.handler).options(path, allowAnyOrigin, preflight);
+  for (const [path, name] of Object.entries(WELL_KNOWN_PATHS))
+    router.get(path, wellKnown.handlerFor(name)).options(path, allowAnyOrigin, preflight);
 
   router.get(ROUTES.authorization, keepOpenerForPopups, limitPerProcess, toProvider);
   router.post(ROUTES.authorization, keepOpenerForPopups, redirectToGet);

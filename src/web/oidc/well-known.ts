@@ -45,16 +45,17 @@ export function createWellKnown({ issuer, resources, providers }: Deps) {
     handle: (_req, res) => send(res, name, providers.currentIfBuilt()!),
   }));
 
-  return { directRoutes, handler };
+  return { directRoutes, handlerFor };
 
   /**
-   * Koa handler for requests that no direct route accepts: HEAD, a query string, or providers that
-   * are being rebuilt.
+   * Returns the Koa handler of a document, for requests that no direct route accepts: HEAD, a query
+   * string, or providers that are being rebuilt.
    */
-  async function handler(ctx: Context): Promise<void> {
-    const current = await providers.current();
-    ctx.respond = false;
-    send(ctx.res, WELL_KNOWN_PATHS[ctx.path]!, current);
+  function handlerFor(name: DocumentName) {
+    return async function sendByKoa(ctx: Context): Promise<void> {
+      send(ctx.res, name, await providers.current());
+      ctx.respond = false;
+    };
   }
 
   function send(res: ServerResponse, name: DocumentName, generated: GeneratedDocuments): void {

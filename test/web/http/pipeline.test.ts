@@ -3,6 +3,7 @@
 
 import { connect } from 'node:net';
 import { text } from 'node:stream/consumers';
+import { setTimeout } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { TestClient } from '../../support/relying-party.js';
 import { basicAuth, FORM, postForm, sendRequest, type TestResponse } from '../../support/request.js';
@@ -93,6 +94,26 @@ describe('the request pipeline', () => {
     ];
     expect(plain.status).toBe(405);
     expect(stable(plain)).toEqual(stable(query));
+  });
+
+  it.each(DIRECT)('responds 404 with JSON to a trailing slash: %s', async (route) => {
+    const [method = '', path = ''] = route.split(' ');
+    const response = await sendRequest(server, method, `${path}/`, method === 'POST' ? { 'content-type': FORM } : {});
+    expect(response).toMatchObject({ status: path === '/api/validate' ? 401 : 404 });
+    expect(response.json.error).toEqual(expect.any(String));
+  });
+
+  it('logs no error if the client aborts a form', async () => {
+    const before = server.lines.length;
+    const socket = connect(server.port, '127.0.0.1');
+    const head = `POST /oauth/logout HTTP/1.1\r\nHost: localhost\r\nContent-Type: ${FORM}\r\nContent-Length: 50\r\n\r\nabc`;
+    await new Promise<void>((resolve) => socket.write(head, () => resolve()));
+    await setTimeout(50); // until the server reads the body
+    socket.resetAndDestroy();
+    await expect
+      .poll(() => server.lines.slice(before).some((line) => line.includes('"path":"/oauth/logout"')))
+      .toBe(true);
+    expect(server.lines.slice(before).filter((line) => line.includes('"level":"error"'))).toEqual([]);
   });
 
   it('logs the client address and the request id that a trusted proxy sends', async () => {

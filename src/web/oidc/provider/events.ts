@@ -81,7 +81,7 @@ export function addEventListeners(provider: Provider, { audit, clientUsage, log 
       detail: {
         grant_type: KNOWN_GRANTS.has(String(params?.grant_type)) ? String(params?.grant_type) : 'other',
         error: error.error ?? error.message,
-        reason: error.error_detail ?? '',
+        reason: detailOf(error) ?? '',
       },
     });
   });
