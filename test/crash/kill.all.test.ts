@@ -390,5 +390,6 @@ async function registerClient({ origin }: ServerProcess, address: string) {
 
 /** Reports whether the connection broke before or during the response. */
 function isBroken(error: unknown): boolean {
-  return error instanceof TypeError && /fetch failed|terminated/.test(error.message);
+  if (error instanceof TypeError) return /fetch failed|terminated/.test(error.message);
+  return ['ECONNRESET', 'ECONNREFUSED', 'EPIPE'].includes((error as NodeJS.ErrnoException).code ?? '');
 }

@@ -48,6 +48,7 @@ export function sendRequest(
       response.setEncoding('utf8').on('data', (chunk) => {
         text += chunk;
       });
+      response.on('error', reject); // the connection broke before the end of the body
       response.on('end', () => {
         const { 'set-cookie': cookies = [], ...rest } = response.headers;
         resolve({ status: response.statusCode!, headers: rest as never, cookies, text, json: parseObject(text) });
