@@ -1,7 +1,7 @@
 /**
- * The undocumented internals of oidc-provider that this module relies on, as they are in 9.13.3,
- * the version that package.json pins. Before an update, compare the new version with this file and
- * with `patches/README.md`.
+ * The undocumented internals of oidc-provider that this module relies on. They are described as
+ * they are in 9.13.3, the version that package.json pins. Before an update, compare the new version
+ * with this file and with `patches/README.md`.
  */
 import type Provider from 'oidc-provider';
 import type { AccessToken, Client, Grant, KoaContextWithOIDC, Session } from 'oidc-provider';
