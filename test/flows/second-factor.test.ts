@@ -117,14 +117,14 @@ describe.each(stores)('the security page on $name', (store) => {
         expect(response.url.pathname, action).toBe('/login');
         expect(response.html).toContain(`value="${email}"`);
       }
-      expect(await server.core.mfa.state(id)).toEqual({ enrolled: true, recoveryCodesLeft: 10 });
+      expect(await server.core.mfa.status(id)).toEqual({ enrolled: true, recoveryCodesLeft: 10 });
       const login = await browser.open(SECURITY);
       const prompt = await browser.signIn(email, PASSWORD, login);
       const security = await browser.submit(prompt, { otp: app.code(clock.now()) });
       expect(security.url.pathname).toBe(SECURITY);
       expect(await server.core.sessions.list(id)).toHaveLength(1); // the same session
       await press(browser, security, 'factor/remove');
-      expect((await server.core.mfa.state(id)).enrolled).toBe(false);
+      expect((await server.core.mfa.status(id)).enrolled).toBe(false);
     });
   });
 
@@ -155,6 +155,6 @@ describe.each(stores)('the security page on $name', (store) => {
       const forged = { method: 'POST', body: new URLSearchParams({ csrf: 'x'.repeat(43), otp: '000000' }) };
       expect((await browser.open(`${SECURITY}/${action}`, forged)).status, action).toBe(403);
     }
-    expect(await server.core.mfa.state(id)).toEqual({ enrolled: true, recoveryCodesLeft: 10 });
+    expect(await server.core.mfa.status(id)).toEqual({ enrolled: true, recoveryCodesLeft: 10 });
   });
 });

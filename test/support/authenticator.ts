@@ -58,8 +58,8 @@ export async function enrol(server: TestServer, now = new Date(), existing?: Acc
   const account = existing ?? (await server.account());
   const { session, token } = await server.core.sessions.open(account, ['pwd'], systemMeta);
   const login = { account, session, amr: ['pwd'] };
-  const app = Authenticator.scan((await server.core.mfa.begin(account)).otpauthUri);
-  const recoveryCodes = await server.core.mfa.confirm(login, app.code(now), systemMeta);
+  const app = Authenticator.scan((await server.core.mfa.beginEnrollment(account)).otpauthUri);
+  const recoveryCodes = await server.core.mfa.confirmEnrollment(login, app.code(now), systemMeta);
   return { account, login, token, app, recoveryCodes };
 }
 

@@ -83,7 +83,7 @@ export const examplePages: Pages = {
       { name: 'GitHub', action: '/login/with/github?return_to=%2Faccount' },
     ],
   },
-  'sign-in/factor': {
+  'sign-in/second-factor': {
     csrfToken,
     action: `/login/otp${loginRedirect}`,
     challenge: 'eyJhbGciOiJkaXIiLCJlbmMiOiJBMjU2R0NNIn0..aXYtb2YtaXQ.c2VhbGVk.dGFn',
@@ -160,7 +160,7 @@ export const examplePages: Pages = {
     role: 'operator',
     email: 'mara.lindqvist@example.com',
     expires: '29 November 2026',
-    accept: true,
+    canAccept: true,
   },
   'sign-in/invitation-accepted': { organization: 'Northwind Traders', role: 'operator' },
   outbox: {
@@ -189,8 +189,8 @@ export const examplePages: Pages = {
     csrfToken,
     client: acme,
     unverified: true,
-    describedAt: 'apps.acme.example',
-    local: true,
+    documentHost: 'apps.acme.example',
+    isLoopback: true,
     redirectHost: 'analytics.acme.example',
     account: { name: 'Mara Lindqvist', email: 'mara.lindqvist@example.com' },
     switchHref: '/interaction/rH2xVb7QmKp/switch',
@@ -206,7 +206,7 @@ export const examplePages: Pages = {
         scopes: [{ description: 'Search your vectors.' }, { description: 'Add, change and delete vectors.' }],
       },
     ],
-    offline: true,
+    offlineAccess: true,
   },
   'oidc/device-input': {
     action: '/device',

@@ -25,14 +25,14 @@ interface Deps {
 }
 
 /** The TOTP secret in three encodings. */
-export interface Enrolment {
+export interface TotpEnrollment {
   /** Base32, for typing. */
   secret: string;
   otpauthUri: string;
   qrSvg: string;
 }
 
-export interface MfaState {
+export interface MfaStatus {
   enrolled: boolean;
   recoveryCodesLeft: number;
 }
@@ -47,13 +47,24 @@ export function createMfa(base: Base, { audit, accounts, sessions, knownLocation
   const recoveryCodes = createRecoveryCodes({ db, transact, clock, audit });
   const { verify } = createVerification({ ...base, knownLocations, recoveryCodes });
 
-  return { begin, pending, confirm, remove, removeLost, renewRecoveryCodes, state, isEnrolled, verify, removeAllFor };
+  return {
+    beginEnrollment,
+    pendingEnrollment,
+    confirmEnrollment,
+    remove,
+    removeLost,
+    regenerateRecoveryCodes,
+    status,
+    isEnrolled,
+    verify,
+    removeAllFor,
+  };
 
   /**
    * Starts enrollment with a new secret, which replaces an unconfirmed one. Throws `AppError`
    * `conflict` if a second factor is already set up.
    */
-  async function begin(account: Account): Promise<Enrolment> {
+  async function beginEnrollment(account: Account): Promise<TotpEnrollment> {
     const secret = newTotpSecret();
     const sealedSecret = await secrets.seal(SEALED_FOR, secret);
     if (!(await replacePending(account.id, sealedSecret))) {
@@ -81,12 +92,12 @@ export function createMfa(base: Base, { audit, accounts, sessions, knownLocation
   }
 
   /** Returns the enrollment that waits for confirmation, if any. */
-  async function pending(account: Account): Promise<Enrolment | undefined> {
+  async function pendingEnrollment(account: Account): Promise<TotpEnrollment | undefined> {
     const factor = await db.totpFactor.findFirst({ where: { accountId: account.id, ...PENDING } });
     return factor ? describe(account, await secrets.open(SEALED_FOR, factor.sealedSecret)) : undefined;
   }
 
-  function describe(account: Account, secret: string): Enrolment {
+  function describe(account: Account, secret: string): TotpEnrollment {
     const uri = otpauthUri(secret, brandName, account.email);
     return { secret, otpauthUri: uri, qrSvg: qrCodeSvg(uri) };
   }
@@ -96,7 +107,7 @@ export function createMfa(base: Base, { audit, accounts, sessions, knownLocation
    * recovery codes, which are never shown again. Throws `AppError` `invalid_otp`, or `conflict` if
    * there is nothing to confirm.
    */
-  async function confirm(
+  async function confirmEnrollment(
     { account, session }: AuthenticatedSession,
     otp: string,
     meta: RequestMeta,
@@ -165,7 +176,7 @@ export function createMfa(base: Base, { audit, accounts, sessions, knownLocation
   }
 
   /** Replaces the recovery codes and returns the new ones. Throws `AppError` `not_found`. */
-  async function renewRecoveryCodes(account: Account, meta: RequestMeta): Promise<string[]> {
+  async function regenerateRecoveryCodes(account: Account, meta: RequestMeta): Promise<string[]> {
     const accountId = account.id;
     return transact(async (uow) => {
       const { tx } = uow;
@@ -178,7 +189,7 @@ export function createMfa(base: Base, { audit, accounts, sessions, knownLocation
   }
 
   /** Returns whether a second factor is set up and how many recovery codes are unused. */
-  async function state(accountId: string): Promise<MfaState> {
+  async function status(accountId: string): Promise<MfaStatus> {
     return { enrolled: await isEnrolled(accountId), recoveryCodesLeft: await recoveryCodes.left(accountId) };
   }
 

@@ -14,7 +14,7 @@ import { field, parseForm, queryParam, readForm } from '../http/body.js';
 import type { Context, State } from '../http/context.js';
 import { seeOther } from '../http/see-other.js';
 import type { Csrf } from '../pages/csrf.js';
-import { renderFormErrors } from '../pages/form-errors.js';
+import { setErrorStatus } from '../pages/error-status.js';
 import { describeDay } from '../pages/format.js';
 import type { LoginRedirects } from '../pages/login-redirect.js';
 import type { Views } from '../pages/views.js';
@@ -78,7 +78,7 @@ export function addAgentOwnership(router: Router<State>, deps: Deps): void {
   }
 
   function renderInvalidLink(ctx: Context): void {
-    renderFormErrors(ctx, invalidClaim());
+    setErrorStatus(ctx, invalidClaim());
     ctx.body = views.render('sign-in/invalid-link', {
       advice:
         'This link has already been used or has expired. ' +

@@ -12,7 +12,7 @@ import type { Core } from '../../core/core.js';
 import { field, parseForm, readForm } from '../http/body.js';
 import type { Context, State } from '../http/context.js';
 import type { Csrf } from '../pages/csrf.js';
-import { renderFormErrors } from '../pages/form-errors.js';
+import { setErrorStatus } from '../pages/error-status.js';
 import { describeDuration, describeExpiry } from '../pages/format.js';
 import type { Views } from '../pages/views.js';
 import { type Guards, sessionOf } from './guards.js';
@@ -86,7 +86,7 @@ export function addNewKeys(router: Router<State>, deps: Deps): void {
       renderKey(ctx, created);
     } catch (error) {
       if (!(error instanceof AppError)) throw error;
-      renderFormErrors(ctx, error);
+      setErrorStatus(ctx, error);
       renderNewKeyForm(ctx, available, values, toFormErrors(error));
     }
   }
@@ -133,7 +133,7 @@ export function addNewKeys(router: Router<State>, deps: Deps): void {
       renderKey(ctx, created, describeOldKeyExpiry(graceSeconds, clock.now()));
     } catch (error) {
       if (!(error instanceof AppError) || error.status === 404) throw error;
-      renderFormErrors(ctx, error);
+      setErrorStatus(ctx, error);
       await renderReplaceForm(ctx, grace, error.message);
     }
   }

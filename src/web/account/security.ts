@@ -8,12 +8,12 @@ import { AppError } from '../../base/app-error.js';
 import type { Clock } from '../../base/clock.js';
 import type { Core } from '../../core/core.js';
 import type { Link } from '../../core/federation/links.js';
-import type { Enrolment } from '../../core/mfa/mfa.js';
+import type { TotpEnrollment } from '../../core/mfa/mfa.js';
 import { field, parseForm, queryParam, readForm } from '../http/body.js';
 import type { Context, State } from '../http/context.js';
 import { seeOther } from '../http/see-other.js';
 import type { Csrf } from '../pages/csrf.js';
-import { renderFormErrors } from '../pages/form-errors.js';
+import { setErrorStatus } from '../pages/error-status.js';
 import { describeAge } from '../pages/format.js';
 import type { Views } from '../pages/views.js';
 import { type Guards, sessionOf } from './guards.js';
@@ -73,7 +73,7 @@ export function addSecurity(router: Router<State>, deps: Deps): void {
       email: account.email,
       passwordRule: passwords.rule,
       errors,
-      secondFactor: await mfa.state(account.id),
+      secondFactor: await mfa.status(account.id),
       hasPassword: account.passwordHash !== null,
       links: linked.map((link) => toLinkView(link, clock.now())),
       linkable: federation.signInProviders.filter(({ id }) => linked.every(({ provider }) => provider?.id !== id)),
@@ -91,7 +91,7 @@ export function addSecurity(router: Router<State>, deps: Deps): void {
       seeOther(ctx, `${SECURITY_PATH}?notice=${PASSWORD_CHANGED}`);
     } catch (error) {
       if (!(error instanceof AppError)) throw error;
-      renderFormErrors(ctx, error);
+      setErrorStatus(ctx, error);
       const { password } = error.fields ?? {};
       await render(ctx, { errors: password ? { password } : { current: error.message } });
     }
@@ -99,12 +99,12 @@ export function addSecurity(router: Router<State>, deps: Deps): void {
 
   async function beginEnrollment(ctx: Context): Promise<void> {
     csrf.check(ctx, readForm(ctx, CsrfForm).csrf);
-    await mfa.begin(sessionOf(ctx).account);
+    await mfa.beginEnrollment(sessionOf(ctx).account);
     seeOther(ctx, `${SECURITY_PATH}/factor`);
   }
 
   async function showEnrollment(ctx: Context): Promise<void> {
-    const enrollment = await mfa.pending(sessionOf(ctx).account);
+    const enrollment = await mfa.pendingEnrollment(sessionOf(ctx).account);
     if (enrollment) renderEnrollment(ctx, enrollment);
     else seeOther(ctx, SECURITY_PATH);
   }
@@ -114,17 +114,17 @@ export function addSecurity(router: Router<State>, deps: Deps): void {
     csrf.check(ctx, token);
     const login = sessionOf(ctx);
     try {
-      renderCodes(ctx, await mfa.confirm(login, otp, ctx.state.meta));
+      renderCodes(ctx, await mfa.confirmEnrollment(login, otp, ctx.state.meta));
     } catch (error) {
-      const enrollment = await mfa.pending(login.account);
+      const enrollment = await mfa.pendingEnrollment(login.account);
       if (!(error instanceof AppError) || !enrollment) throw error;
-      renderFormErrors(ctx, error);
+      setErrorStatus(ctx, error);
       renderEnrollment(ctx, enrollment, error.message);
     }
   }
 
   /** Embeds the QR code as a data URI, because an SVG in an `img` cannot run scripts. */
-  function renderEnrollment(ctx: Context, { secret, qrSvg }: Enrolment, error?: string): void {
+  function renderEnrollment(ctx: Context, { secret, qrSvg }: TotpEnrollment, error?: string): void {
     ctx.body = views.render('account/second-factor', {
       csrfToken: csrf.tokenFor(ctx),
       qrSrc: `data:image/svg+xml;base64,${Buffer.from(qrSvg).toString('base64')}`,
@@ -141,7 +141,7 @@ export function addSecurity(router: Router<State>, deps: Deps): void {
 
   async function regenerateRecoveryCodes(ctx: Context): Promise<void> {
     csrf.check(ctx, readForm(ctx, CsrfForm).csrf);
-    renderCodes(ctx, await mfa.renewRecoveryCodes(sessionOf(ctx).account, ctx.state.meta));
+    renderCodes(ctx, await mfa.regenerateRecoveryCodes(sessionOf(ctx).account, ctx.state.meta));
   }
 
   function renderCodes(ctx: Context, codes: string[]): void {

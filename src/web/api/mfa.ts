@@ -95,7 +95,7 @@ export function addMfa({ api, mfa, signIn }: Deps): void {
   }
 
   async function beginEnrollment(ctx: Context, _input: unknown, { account }: SessionPrincipal): Promise<void> {
-    const { secret, otpauthUri, qrSvg } = await mfa.begin(account);
+    const { secret, otpauthUri, qrSvg } = await mfa.beginEnrollment(account);
     ctx.body = { secret, otpauth_uri: otpauthUri, qr_svg: qrSvg };
   }
 
@@ -104,7 +104,7 @@ export function addMfa({ api, mfa, signIn }: Deps): void {
     { otp }: z.output<typeof CodeBody>,
     { authenticated }: SessionPrincipal,
   ): Promise<void> {
-    ctx.body = { recovery_codes: await mfa.confirm(authenticated, otp, ctx.state.meta) };
+    ctx.body = { recovery_codes: await mfa.confirmEnrollment(authenticated, otp, ctx.state.meta) };
   }
 
   async function removeSecondFactor(ctx: Context, _input: unknown, { authenticated }: SessionPrincipal): Promise<void> {
@@ -113,6 +113,6 @@ export function addMfa({ api, mfa, signIn }: Deps): void {
   }
 
   async function regenerateRecoveryCodes(ctx: Context, _input: unknown, { account }: SessionPrincipal): Promise<void> {
-    ctx.body = { recovery_codes: await mfa.renewRecoveryCodes(account, ctx.state.meta) };
+    ctx.body = { recovery_codes: await mfa.regenerateRecoveryCodes(account, ctx.state.meta) };
   }
 }

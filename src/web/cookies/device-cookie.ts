@@ -1,4 +1,7 @@
-/** Recognizes a browser from which the account has signed in before. Grants no access. */
+/**
+ * The cookie that recognizes a browser from which an account has signed in before. Grants no
+ * access.
+ */
 import { DAY_SECONDS, SECOND_MS } from '../../base/clock.js';
 import { randomToken } from '../../base/crypto.js';
 import type { RequestMeta } from '../../core/request-meta.js';
@@ -12,18 +15,18 @@ export type DeviceCookie = ReturnType<typeof createDeviceCookie>;
 export function createDeviceCookie({ issuer }: { issuer: string }) {
   const { name, options } = hostCookie(issuer, 'signet_device');
 
-  return { withDevice, remember };
+  return { read, issue };
 
-  /** Returns the request metadata with the device. Sets or renews the cookie, for one year. */
-  function withDevice(ctx: Context): RequestMeta {
-    const { device = randomToken(), ...meta } = remember(ctx);
-    ctx.cookies.set(name, device, { ...options, maxAge: MAX_AGE_MS });
-    return { ...meta, device };
+  /** Returns the request metadata with the browser's device, if it has the cookie. */
+  function read(ctx: Context): RequestMeta {
+    const device = ctx.cookies.get(name, { signed: false });
+    return device && /^[\w-]{43}$/.test(device) ? { ...ctx.state.meta, device } : ctx.state.meta;
   }
 
-  /** Returns the same without setting a cookie, for a sign-in that has not succeeded yet. */
-  function remember(ctx: Context): RequestMeta {
-    const known = ctx.cookies.get(name, { signed: false });
-    return known && /^[\w-]{43}$/.test(known) ? { ...ctx.state.meta, device: known } : ctx.state.meta;
+  /** Returns the request metadata with the device. Sets the cookie, or renews it for one year. */
+  function issue(ctx: Context): RequestMeta {
+    const { device = randomToken(), ...meta } = read(ctx);
+    ctx.cookies.set(name, device, { ...options, maxAge: MAX_AGE_MS });
+    return { ...meta, device };
   }
 }

@@ -51,8 +51,8 @@ export function createOidcRouter({
   router.get(ROUTES.authorization, keepOpenerForPopups, limitPerProcess, toProvider);
   router.post(ROUTES.authorization, keepOpenerForPopups, redirectToGet);
   router.get(`${ROUTES.authorization}/:uid`, keepOpenerForPopups, removeQuery, toProvider);
-  router.get('/interaction/:uid', interactions.decide);
-  router.post('/interaction/:uid', parseForm, interactions.answer);
+  router.get('/interaction/:uid', interactions.showNextStep);
+  router.post('/interaction/:uid', parseForm, interactions.submitDecision);
 
   for (const path of CLIENT_ENDPOINTS) {
     router.post(path, checkBody, throttleClientAuth, toProvider).options(path, toProvider);

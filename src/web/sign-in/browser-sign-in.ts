@@ -1,4 +1,6 @@
-/** The end of every sign-in in a browser: the session cookie, or the page of the second factor. */
+/**
+ * The last step of every sign-in in a browser: a session cookie, or the page of the second factor.
+ */
 import type { Core } from '../../core/core.js';
 import type { AuthResult } from '../../core/sign-in/complete-authentication.js';
 import type { Authenticated } from '../../core/sign-in/session-issuance.js';
@@ -28,20 +30,20 @@ export function createBrowserSignIn({ sessionIssuer, loginCookie, deviceCookie, 
   /** Starts the browser session and redirects to `returnTo`. */
   async function complete(ctx: Context, authenticated: Authenticated, returnTo: string): Promise<void> {
     const current = await loginCookie.read(ctx);
-    loginCookie.set(ctx, await sessionIssuer.startBrowserSession(authenticated, current, deviceCookie.withDevice(ctx)));
+    loginCookie.set(ctx, await sessionIssuer.startBrowserSession(authenticated, current, deviceCookie.issue(ctx)));
     csrf.renew(ctx);
     seeOther(ctx, returnTo);
   }
 
-  /** Completes the sign-in, or continues with the second factor. */
+  /** Completes the sign-in, or shows the page of the second factor if it is required. */
   async function proceed(ctx: Context, loginRedirect: LoginRedirect, authResult: AuthResult): Promise<void> {
     if (authResult.kind === 'complete') await complete(ctx, authResult, loginRedirect.returnTo);
     else renderSecondFactor(ctx, loginRedirect, authResult.challenge);
   }
 
-  /** Shows the page that asks for a code of the second factor. */
+  /** Shows the page of the second factor. */
   function renderSecondFactor(ctx: Context, loginRedirect: LoginRedirect, challenge: string, error?: string): void {
-    ctx.body = views.render('sign-in/factor', {
+    ctx.body = views.render('sign-in/second-factor', {
       csrfToken: csrf.tokenFor(ctx, challenge),
       action: loginRedirects.urlFor('/login/otp', loginRedirect),
       challenge,
@@ -52,7 +54,10 @@ export function createBrowserSignIn({ sessionIssuer, loginCookie, deviceCookie, 
   }
 }
 
-/** The first middleware of each page of a sign-in: an app can open these pages in a popup. */
+/**
+ * Keeps `window.opener`, because an app can open a sign-in in a popup. The first middleware of each
+ * sign-in page.
+ */
 export const allowPopupOpener: Handler = async function allowPopupOpener(ctx, next) {
   keepOpener(ctx);
   await next();

@@ -1,6 +1,6 @@
 /**
- * Sign-in with an external provider, and linking one. It starts with a form, so that no other site
- * can start it, and must end in the same browser.
+ * Sign-in with an external provider, and the callback when a user links one. Only a form of our
+ * pages can start it, and the callback must come from the same browser.
  */
 import type Router from '@koa/router';
 import { z } from 'zod';
@@ -14,7 +14,7 @@ import { field, parseForm, queryParam, readForm } from '../http/body.js';
 import type { Context, State } from '../http/context.js';
 import { seeOther } from '../http/see-other.js';
 import type { Csrf } from '../pages/csrf.js';
-import { renderFormErrors } from '../pages/form-errors.js';
+import { setErrorStatus } from '../pages/error-status.js';
 import { type LoginRedirect, type LoginRedirects, safeReturnTo } from '../pages/login-redirect.js';
 import { allowPopupOpener, type BrowserSignIn } from './browser-sign-in.js';
 import type { FederatedProvider } from './view-models.js';
@@ -29,32 +29,32 @@ interface Deps extends Pick<Core, 'federation' | 'links'> {
   renderLogin(ctx: Context, loginRedirect: LoginRedirect, values: { email?: string; error?: string }): void;
 }
 
-const BeginForm = z.object({ csrf: field });
+const CsrfForm = z.object({ csrf: field });
 const NO_REDIRECT: LoginRedirect = { returnTo: safeReturnTo(undefined) };
-/** The query parameter that reports the result to the page where the link was started. */
+/** The value of `?notice=` on the security page, by the error code. */
 const LINK_NOTICES: Record<string, string> = { conflict: 'link-taken', access_denied: 'link-canceled' };
 
 export function addFederation(router: Router<State>, deps: Deps): void {
   const { issuer, federation, links, federationCookie, loginCookie, csrf, loginRedirects } = deps;
   const { browserSignIn, renderLogin } = deps;
   if (federation.signInProviders.length === 0) return;
-  router.post('/login/with/:provider', allowPopupOpener, parseForm, begin);
-  router.get(callbackPath(':provider'), allowPopupOpener, callback);
+  router.post('/login/with/:provider', allowPopupOpener, parseForm, redirectToProvider);
+  router.get(callbackPath(':provider'), allowPopupOpener, handleCallback);
 
-  async function begin(ctx: Context): Promise<void> {
+  async function redirectToProvider(ctx: Context): Promise<void> {
     const loginRedirect = loginRedirects.read(ctx);
-    csrf.check(ctx, readForm(ctx, BeginForm).csrf);
+    csrf.check(ctx, readForm(ctx, CsrfForm).csrf);
     const id = String(ctx.params.provider);
     try {
-      const browser = federationCookie.issue(ctx);
+      const browserKey = federationCookie.issue(ctx);
       const flow = { redirectUri: issuer + callbackPath(id), data: { ...loginRedirect } };
-      seeOther(ctx, await federation.beginLogin(id, flow, browser, ctx.state.meta));
+      seeOther(ctx, await federation.beginLogin(id, flow, browserKey, ctx.state.meta));
     } catch (error) {
-      refuse(ctx, loginRedirect, error);
+      renderError(ctx, loginRedirect, error);
     }
   }
 
-  async function callback(ctx: Context): Promise<void> {
+  async function handleCallback(ctx: Context): Promise<void> {
     let flow: PendingLogin | undefined;
     try {
       flow = await federation.resumeLogin(
@@ -63,7 +63,7 @@ export function addFederation(router: Router<State>, deps: Deps): void {
         federationCookie.read(ctx),
       );
     } catch (error) {
-      return refuse(ctx, NO_REDIRECT, error);
+      return renderError(ctx, NO_REDIRECT, error);
     }
     if (flow.accountId) await link(ctx, flow, flow.accountId);
     else await signIn(ctx, flow);
@@ -80,7 +80,7 @@ export function addFederation(router: Router<State>, deps: Deps): void {
         await federation.authenticate(externalLogin, undefined, ctx.state.meta),
       );
     } catch (error) {
-      refuse(ctx, loginRedirect, error);
+      renderError(ctx, loginRedirect, error);
     }
   }
 
@@ -105,14 +105,14 @@ export function addFederation(router: Router<State>, deps: Deps): void {
   }
 
   /** Shows the sign-in page with the error, because other sign-in methods may work. */
-  function refuse(ctx: Context, loginRedirect: LoginRedirect, error: unknown): void {
+  function renderError(ctx: Context, loginRedirect: LoginRedirect, error: unknown): void {
     if (!(error instanceof AppError) || error.status === 404) throw error;
-    renderFormErrors(ctx, error);
+    setErrorStatus(ctx, error);
     renderLogin(ctx, loginRedirect, { email: loginRedirect.email, error: error.message });
   }
 }
 
-/** Returns the buttons of the providers. Their links keep the page to which the user returns. */
+/** Returns the buttons of the providers. They preserve the user's destination. */
 export function providerButtons(
   { signInProviders }: Core['federation'],
   loginRedirects: LoginRedirects,

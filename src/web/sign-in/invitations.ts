@@ -1,6 +1,7 @@
 /**
- * The page of a mailed invitation. It leads through sign-in or sign-up and back. Opening the link
- * changes nothing; its form accepts the invitation.
+ * The page of a mailed invitation. Opening the link changes nothing; the form accepts the
+ * invitation. Users who are not signed in can first sign in or sign up, and then return to this
+ * page.
  */
 import Router from '@koa/router';
 import { z } from 'zod';
@@ -12,7 +13,7 @@ import { field, parseForm, queryParam, readForm } from '../http/body.js';
 import type { Context, State } from '../http/context.js';
 import { seeOther } from '../http/see-other.js';
 import type { Csrf } from '../pages/csrf.js';
-import { renderFormErrors } from '../pages/form-errors.js';
+import { setErrorStatus } from '../pages/error-status.js';
 import { describeDay } from '../pages/format.js';
 import type { LoginRedirects } from '../pages/login-redirect.js';
 import type { Views } from '../pages/views.js';
@@ -26,9 +27,9 @@ interface Deps extends Pick<Core, 'invitations' | 'emailVerification'> {
   views: Views<SignInPages>;
 }
 
-type NextStep = Pick<InvitationPage, 'accept' | 'signIn' | 'change' | 'verify'>;
+type NextStep = Pick<InvitationPage, 'canAccept' | 'signIn' | 'switchAccount' | 'verifyEmail'>;
 
-const PAGE = '/invitations/accept';
+const INVITATION_PATH = '/invitations/accept';
 const AcceptForm = z.object({ csrf: field, token: field });
 
 export function createInvitationPages({
@@ -41,13 +42,13 @@ export function createInvitationPages({
   views,
 }: Deps): Router<State> {
   const router = new Router<State>({ sensitive: true });
-  router.get(PAGE, show).post(PAGE, parseForm, accept);
+  router.get(INVITATION_PATH, show).post(INVITATION_PATH, parseForm, accept);
   return router;
 
   async function show(ctx: Context): Promise<void> {
     const token = queryParam(ctx, 'token') ?? '';
     const invitation = await invitations.find(token);
-    if (!invitation) return renderExpired(ctx);
+    if (!invitation) return renderInvalidLink(ctx);
     ctx.body = views.render('sign-in/invitation', {
       csrfToken: csrf.tokenFor(ctx),
       token,
@@ -62,7 +63,7 @@ export function createInvitationPages({
 
   async function nextStep(ctx: Context, token: string, invitation: OpenInvitation): Promise<NextStep> {
     const authenticated = await loginCookie.read(ctx);
-    const loginRedirect = { returnTo: pageOf(token), email: invitation.email };
+    const loginRedirect = { returnTo: urlFor(token), email: invitation.email };
     const loginHref = loginRedirects.urlFor('/login', loginRedirect);
     if (!authenticated) {
       return {
@@ -74,11 +75,11 @@ export function createInvitationPages({
     }
     switch (invitations.obstacleOf(invitation, authenticated.account)) {
       case 'other_address':
-        return { change: { signedInAs: authenticated.account.email, loginHref } };
+        return { switchAccount: { signedInAs: authenticated.account.email, loginHref } };
       case 'unverified':
-        return { verify: { canSend: emailVerification.isOffered } };
+        return { verifyEmail: { canSend: emailVerification.isOffered } };
       case undefined:
-        return { accept: true };
+        return { canAccept: true };
     }
   }
 
@@ -86,20 +87,20 @@ export function createInvitationPages({
     const { csrf: csrfToken, token } = readForm(ctx, AcceptForm);
     csrf.check(ctx, csrfToken);
     const authenticated = await loginCookie.read(ctx);
-    if (!authenticated) return seeOther(ctx, pageOf(token)); // signed out meanwhile: the page says how to go on
+    if (!authenticated) return seeOther(ctx, urlFor(token)); // signed out in the meantime: the page offers the sign-in
     try {
       const { name: organization, role } = await invitations.accept(token, authenticated.account, ctx.state.meta);
       ctx.body = views.render('sign-in/invitation-accepted', { organization, role });
     } catch (error) {
       if (!(error instanceof AppError)) throw error;
-      if (error.code === 'not_found') return renderExpired(ctx);
-      if (error.code === 'insufficient_role') return seeOther(ctx, pageOf(token));
+      if (error.code === 'not_found') return renderInvalidLink(ctx);
+      if (error.code === 'insufficient_role') return seeOther(ctx, urlFor(token));
       throw error;
     }
   }
 
-  function renderExpired(ctx: Context): void {
-    renderFormErrors(ctx, invalidInvitation());
+  function renderInvalidLink(ctx: Context): void {
+    setErrorStatus(ctx, invalidInvitation());
     ctx.body = views.render('sign-in/invalid-link', {
       advice: 'An invitation works once, within one week, unless it is revoked. Ask for a new one.',
       href: '/account',
@@ -108,4 +109,4 @@ export function createInvitationPages({
   }
 }
 
-const pageOf = (token: string) => `${PAGE}?${new URLSearchParams({ token })}`;
+const urlFor = (token: string) => `${INVITATION_PATH}?${new URLSearchParams({ token })}`;

@@ -1,4 +1,4 @@
-/** Sign-up of new users. */
+/** The sign-up page. */
 import Router from '@koa/router';
 import { z } from 'zod';
 import { AppError } from '../../base/app-error.js';
@@ -6,7 +6,7 @@ import type { Core } from '../../core/core.js';
 import { field, parseForm, queryParam, readForm } from '../http/body.js';
 import type { Context, State } from '../http/context.js';
 import type { Csrf } from '../pages/csrf.js';
-import { renderFormErrors } from '../pages/form-errors.js';
+import { setErrorStatus } from '../pages/error-status.js';
 import type { LoginRedirect, LoginRedirects } from '../pages/login-redirect.js';
 import type { Views } from '../pages/views.js';
 import { allowPopupOpener, type BrowserSignIn } from './browser-sign-in.js';
@@ -32,11 +32,11 @@ export function createRegistrationPages({
   views,
 }: Deps): Router<State> {
   const router = new Router<State>({ sensitive: true });
-  router.get('/register', allowPopupOpener, showRegister).post('/register', allowPopupOpener, parseForm, register);
+  router.get('/register', allowPopupOpener, showForm).post('/register', allowPopupOpener, parseForm, register);
   return router;
 
-  function showRegister(ctx: Context): void {
-    renderRegister(ctx, loginRedirects.read(ctx), { email: queryParam(ctx, 'login_hint') }, {});
+  function showForm(ctx: Context): void {
+    renderForm(ctx, loginRedirects.read(ctx), { email: queryParam(ctx, 'login_hint') }, {});
   }
 
   async function register(ctx: Context): Promise<void> {
@@ -47,12 +47,12 @@ export function createRegistrationPages({
       await browserSignIn.complete(ctx, await signIn.register(input, ctx.state.meta), loginRedirect.returnTo);
     } catch (error) {
       if (!(error instanceof AppError)) throw error;
-      renderFormErrors(ctx, error);
-      renderRegister(ctx, loginRedirect, input, error.fields ?? { form: error.message });
+      setErrorStatus(ctx, error);
+      renderForm(ctx, loginRedirect, input, error.fields ?? { form: error.message });
     }
   }
 
-  function renderRegister(
+  function renderForm(
     ctx: Context,
     loginRedirect: LoginRedirect,
     input: { name?: string; email?: string },

@@ -1,4 +1,4 @@
-/** The setup link, which creates the first administrator of a new instance. */
+/** The page of the setup link, which creates the first administrator of a new server. */
 import Router from '@koa/router';
 import { z } from 'zod';
 import { AppError } from '../../base/app-error.js';
@@ -7,7 +7,7 @@ import type { Core } from '../../core/core.js';
 import { field, parseForm, queryParam, readForm } from '../http/body.js';
 import type { Context, State } from '../http/context.js';
 import type { Csrf } from '../pages/csrf.js';
-import { renderFormErrors } from '../pages/form-errors.js';
+import { setErrorStatus } from '../pages/error-status.js';
 import { safeReturnTo } from '../pages/login-redirect.js';
 import type { Views } from '../pages/views.js';
 import type { BrowserSignIn } from './browser-sign-in.js';
@@ -23,13 +23,13 @@ const SetupForm = z.object({ csrf: field, token: field, name: field, email: fiel
 
 export function createSetupPages({ bootstrap, signIn, passwords, browserSignIn, csrf, views }: Deps): Router<State> {
   const router = new Router<State>({ sensitive: true });
-  router.get('/setup', showSetup).post('/setup', parseForm, completeSetup);
+  router.get('/setup', showForm).post('/setup', parseForm, completeSetup);
   return router;
 
-  async function showSetup(ctx: Context): Promise<void> {
+  async function showForm(ctx: Context): Promise<void> {
     const token = queryParam(ctx, 'token') ?? '';
     if (!(await bootstrap.isValid(token))) throw invalidSetupLink();
-    renderSetup(ctx, token, {}, {});
+    renderForm(ctx, token, {}, {});
   }
 
   async function completeSetup(ctx: Context): Promise<void> {
@@ -44,12 +44,12 @@ export function createSetupPages({ bootstrap, signIn, passwords, browserSignIn, 
       );
     } catch (error) {
       if (!(error instanceof AppError) || error.status === 401) throw error;
-      renderFormErrors(ctx, error);
-      renderSetup(ctx, token, input, error.fields ?? { form: error.message });
+      setErrorStatus(ctx, error);
+      renderForm(ctx, token, input, error.fields ?? { form: error.message });
     }
   }
 
-  function renderSetup(
+  function renderForm(
     ctx: Context,
     token: string,
     input: { name?: string; email?: string },

@@ -1,4 +1,4 @@
-/** Sign-in with a password and a second factor, and the router of all pages of this folder. */
+/** Sign-in with a password and a second factor. Combines the routes of this folder. */
 import Router from '@koa/router';
 import { z } from 'zod';
 import { AppError } from '../../base/app-error.js';
@@ -10,7 +10,7 @@ import { field, parseForm, readForm } from '../http/body.js';
 import type { Context, State } from '../http/context.js';
 import { seeOther } from '../http/see-other.js';
 import type { Csrf } from '../pages/csrf.js';
-import { renderFormErrors } from '../pages/form-errors.js';
+import { setErrorStatus } from '../pages/error-status.js';
 import type { LoginRedirect, LoginRedirects } from '../pages/login-redirect.js';
 import type { Views } from '../pages/views.js';
 import { allowPopupOpener, createBrowserSignIn } from './browser-sign-in.js';
@@ -46,16 +46,16 @@ interface Deps
   views: Views<SignInPages>;
 }
 
-const SignInForm = z.object({ csrf: field, email: field, password: field });
-const FactorForm = z.object({ csrf: field, challenge: field, otp: field });
+const PasswordForm = z.object({ csrf: field, email: field, password: field });
+const SecondFactorForm = z.object({ csrf: field, challenge: field, otp: field });
 
 export function createSignInRouter(deps: Deps): Router<State> {
   const { signIn, passwordReset, federation, signup, deviceCookie, csrf, loginRedirects, views } = deps;
   const browserSignIn = createBrowserSignIn(deps);
   const router = new Router<State>({ sensitive: true });
-  router.get('/login', allowPopupOpener, showLogin).post('/login', allowPopupOpener, parseForm, login);
+  router.get('/login', allowPopupOpener, showLogin).post('/login', allowPopupOpener, parseForm, signInWithPassword);
   router
-    .get('/login/otp', allowPopupOpener, restart)
+    .get('/login/otp', allowPopupOpener, redirectToFirstStep)
     .post('/login/otp', allowPopupOpener, parseForm, verifySecondFactor);
   addFederation(router, { ...deps, browserSignIn, renderLogin });
   if (signup === 'open') router.use(createRegistrationPages({ ...deps, browserSignIn }).routes());
@@ -70,43 +70,43 @@ export function createSignInRouter(deps: Deps): Router<State> {
     renderLogin(ctx, loginRedirect, { email: loginRedirect.email });
   }
 
-  async function login(ctx: Context): Promise<void> {
+  async function signInWithPassword(ctx: Context): Promise<void> {
     const loginRedirect = loginRedirects.read(ctx);
-    const { csrf: token, email, password } = readForm(ctx, SignInForm);
+    const { csrf: token, email, password } = readForm(ctx, PasswordForm);
     csrf.check(ctx, token);
     try {
       await browserSignIn.proceed(
         ctx,
         loginRedirect,
-        await signIn.withPassword({ email, password }, deviceCookie.remember(ctx)),
+        await signIn.withPassword({ email, password }, deviceCookie.read(ctx)),
       );
     } catch (error) {
       if (!(error instanceof AppError)) throw error;
-      renderFormErrors(ctx, error);
+      setErrorStatus(ctx, error);
       renderLogin(ctx, loginRedirect, { email, error: error.message });
     }
   }
 
-  /** Redirects to the first step, because the second one needs its challenge. */
-  function restart(ctx: Context): void {
+  /** Redirects to the first step, which issues the challenge that this step needs. */
+  function redirectToFirstStep(ctx: Context): void {
     seeOther(ctx, loginRedirects.urlFor('/login', loginRedirects.read(ctx)));
   }
 
   async function verifySecondFactor(ctx: Context): Promise<void> {
     const loginRedirect = loginRedirects.read(ctx);
-    const { csrf: token, challenge, otp } = readForm(ctx, FactorForm);
-    csrf.check(ctx, token, challenge); // a challenge is valid only in its browser
+    const { csrf: token, challenge, otp } = readForm(ctx, SecondFactorForm);
+    csrf.check(ctx, token, challenge); // the challenge is valid in this browser only
     try {
       await browserSignIn.complete(
         ctx,
-        await signIn.withSecondFactor(challenge, otp, deviceCookie.remember(ctx)),
+        await signIn.withSecondFactor(challenge, otp, deviceCookie.read(ctx)),
         loginRedirect.returnTo,
       );
     } catch (error) {
       if (!(error instanceof AppError)) throw error;
-      renderFormErrors(ctx, error);
-      const again = error.code === 'invalid_otp' || error.code === 'auth_rate_limited';
-      if (again) browserSignIn.renderSecondFactor(ctx, loginRedirect, challenge, error.message);
+      setErrorStatus(ctx, error);
+      const canRetry = error.code === 'invalid_otp' || error.code === 'auth_rate_limited';
+      if (canRetry) browserSignIn.renderSecondFactor(ctx, loginRedirect, challenge, error.message);
       else renderLogin(ctx, loginRedirect, { email: loginRedirect.email, error: error.message });
     }
   }

@@ -1,4 +1,4 @@
-/** Sign-out. */
+/** The sign-out page. It asks first, so that a link on another site cannot sign a user out. */
 import Router from '@koa/router';
 import { z } from 'zod';
 import type { Core } from '../../core/core.js';
@@ -20,10 +20,10 @@ const SignOutForm = z.object({ csrf: field });
 
 export function createSignOutPages({ sessions, loginCookie, csrf, views }: Deps): Router<State> {
   const router = new Router<State>({ sensitive: true });
-  router.get('/logout', showSignOut).post('/logout', parseForm, signOut);
+  router.get('/logout', showForm).post('/logout', parseForm, signOut);
   return router;
 
-  async function showSignOut(ctx: Context): Promise<void> {
+  async function showForm(ctx: Context): Promise<void> {
     const authenticated = await loginCookie.read(ctx);
     if (!authenticated) {
       ctx.body = views.render('sign-in/signed-out', {});

@@ -1,8 +1,8 @@
-/** Pages of a user who signs in, and the values that each prints. */
+/** View models of the sign-in, sign-up and recovery pages. */
 
 export interface SignInPages {
   'sign-in/login': LoginPage;
-  'sign-in/factor': FactorPage;
+  'sign-in/second-factor': SecondFactorPage;
   'sign-in/register': RegisterPage;
   'sign-in/setup': SetupPage;
   'sign-in/forgot-password': ForgotPasswordPage;
@@ -21,13 +21,13 @@ interface LoginPage {
   csrfToken: string;
   /** `/login`, with the user's destination in the query. */
   action: string;
-  /** Kept from the last attempt, or from the app's `login_hint`. */
+  /** The address of the last attempt, or the app's `login_hint`. */
   email?: string;
-  /** The same for an unknown e-mail address and for a wrong password. */
+  /** The same text for an unknown e-mail address and for a wrong password. */
   error?: string;
   /** The app that requested the sign-in: "to continue to Acme". */
   appName?: string;
-  /** Cancels the app's request. */
+  /** The URL that cancels the app's request. */
   cancelHref?: string;
   /** Absent if sign-up is disabled. */
   registerHref?: string;
@@ -42,8 +42,8 @@ export interface FederatedProvider {
   action: string;
 }
 
-/** The second factor. Posts `csrf`, `challenge` and `otp` to `action`. */
-interface FactorPage {
+/** Asks for the second factor. Posts `csrf`, `challenge` and `otp` to `action`. */
+interface SecondFactorPage {
   csrfToken: string;
   /** `/login/otp`, with the user's destination in the query. */
   action: string;
@@ -71,7 +71,10 @@ interface RegisterPage {
   providers?: FederatedProvider[];
 }
 
-/** The first administrator. Posts `csrf`, `token`, `name`, `email` and `password` to `/setup`. */
+/**
+ * Creates the first administrator. Posts `csrf`, `token`, `name`, `email` and `password` to
+ * `/setup`.
+ */
 interface SetupPage {
   csrfToken: string;
   /** The one-time token of the setup link, which the server prints when it first starts. */
@@ -95,7 +98,7 @@ interface ForgotPasswordPage {
   csrfToken: string;
   email?: string;
   error?: string;
-  /** The requested address. The response is the same whether the account exists or not. */
+  /** The address that was entered. The page is the same whether the account exists or not. */
   sentTo?: string;
 }
 
@@ -126,7 +129,7 @@ interface EmailVerifiedPage {
   accountHref?: string;
 }
 
-/** An invitation, and what its reader can do: one of `accept`, `signIn`, `change`, `verify`. */
+/** An invitation and the next step of the user, which is one of the last four members. */
 export interface InvitationPage {
   csrfToken: string;
   /** The token of the mailed link. */
@@ -140,13 +143,13 @@ export interface InvitationPage {
   /** "22 November 2026" */
   expires: string;
   /** Posts `csrf` and `token` to `/invitations/accept`. */
-  accept?: true;
+  canAccept?: true;
   /** Present if no user is signed in. */
   signIn?: { loginHref: string; registerHref?: string };
   /** Present if a user with another address is signed in. */
-  change?: { signedInAs: string; loginHref: string };
+  switchAccount?: { signedInAs: string; loginHref: string };
   /** Present if the address is not verified. Posts `csrf` to `/account/verify-email`. */
-  verify?: { canSend: boolean };
+  verifyEmail?: { canSend: boolean };
 }
 
 interface InvitationAcceptedPage {

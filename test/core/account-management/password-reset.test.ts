@@ -91,7 +91,7 @@ describe.each(stores)('a password reset on $name', (store) => {
         { name: 'K', format: 'sk_live', lifeSeconds: null },
         systemMeta,
       );
-      await server.core.mfa.begin(account);
+      await server.core.mfa.beginEnrollment(account);
       await reset(await resetTokenOf(email));
       const remaining = await Promise.all([
         db.federatedIdentity.count({ where: { accountId: id } }),

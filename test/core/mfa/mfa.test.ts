@@ -34,17 +34,19 @@ describe.each(stores)('a second factor on $name', (store) => {
     const account = await server.account();
     const { session } = await server.core.sessions.open(account, ['pwd'], systemMeta);
     const login = { account, session, amr: ['pwd'] };
-    const { secret, otpauthUri, qrSvg } = await server.core.mfa.begin(account);
+    const { secret, otpauthUri, qrSvg } = await server.core.mfa.beginEnrollment(account);
     expect(readQrCode(qrSvg)).toBe(otpauthUri);
     expect(otpauthUri).toContain(`otpauth://totp/Acme%20%26%20Co%3A%20Konto:${encodeURIComponent(account.email)}?`);
     const app = Authenticator.scan(otpauthUri);
     expect(app.secret).toBe(secret);
     expect(await server.core.mfa.isEnrolled(account.id)).toBe(false);
-    await expect(server.core.mfa.confirm(login, app.wrongCode(now()), systemMeta)).rejects.toThrow('incorrect');
+    await expect(server.core.mfa.confirmEnrollment(login, app.wrongCode(now()), systemMeta)).rejects.toThrow(
+      'incorrect',
+    );
     expect(await server.core.mfa.isEnrolled(account.id)).toBe(false);
-    const codes = await server.core.mfa.confirm(login, app.code(now()), systemMeta);
+    const codes = await server.core.mfa.confirmEnrollment(login, app.code(now()), systemMeta);
     expect(codes).toHaveLength(10);
-    expect(await server.core.mfa.state(account.id)).toEqual({ enrolled: true, recoveryCodesLeft: 10 });
+    expect(await server.core.mfa.status(account.id)).toEqual({ enrolled: true, recoveryCodesLeft: 10 });
     expect(await auditedActions(account.id)).toContain('mfa.enrolled');
   });
 
@@ -52,28 +54,33 @@ describe.each(stores)('a second factor on $name', (store) => {
     const account = await server.account();
     const { session } = await server.core.sessions.open(account, ['pwd'], systemMeta);
     const login = { account, session, amr: ['pwd'] };
-    const [first, second] = [await server.core.mfa.begin(account), await server.core.mfa.begin(account)];
+    const [first, second] = [
+      await server.core.mfa.beginEnrollment(account),
+      await server.core.mfa.beginEnrollment(account),
+    ];
     expect(second.secret).not.toBe(first.secret);
-    expect(await server.core.mfa.pending(account)).toEqual(second);
+    expect(await server.core.mfa.pendingEnrollment(account)).toEqual(second);
     const old = new Authenticator(first.secret).code(now());
-    await expect(server.core.mfa.confirm(login, old, systemMeta)).rejects.toMatchObject({ code: 'invalid_otp' });
-    await server.core.mfa.confirm(login, new Authenticator(second.secret).code(now()), systemMeta);
-    expect(await server.core.mfa.pending(account)).toBeUndefined();
-    await expect(server.core.mfa.begin(account)).rejects.toMatchObject({ code: 'conflict' });
+    await expect(server.core.mfa.confirmEnrollment(login, old, systemMeta)).rejects.toMatchObject({
+      code: 'invalid_otp',
+    });
+    await server.core.mfa.confirmEnrollment(login, new Authenticator(second.secret).code(now()), systemMeta);
+    expect(await server.core.mfa.pendingEnrollment(account)).toBeUndefined();
+    await expect(server.core.mfa.beginEnrollment(account)).rejects.toMatchObject({ code: 'conflict' });
   });
 
   it('has one secret after 8 concurrent enrollments and one set of recovery codes after 8 confirmations', async () => {
     const account = await server.account();
     const { session } = await server.core.sessions.open(account, ['pwd'], systemMeta);
     const login = { account, session, amr: ['pwd'] };
-    await Promise.all(Array.from({ length: 8 }, () => server.core.mfa.begin(account)));
-    const app = new Authenticator((await server.core.mfa.pending(account))!.secret);
+    await Promise.all(Array.from({ length: 8 }, () => server.core.mfa.beginEnrollment(account)));
+    const app = new Authenticator((await server.core.mfa.pendingEnrollment(account))!.secret);
     const code = app.code(now());
     const confirmed = await Promise.allSettled(
-      Array.from({ length: 8 }, () => server.core.mfa.confirm(login, code, systemMeta)),
+      Array.from({ length: 8 }, () => server.core.mfa.confirmEnrollment(login, code, systemMeta)),
     );
     expect(confirmed.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
-    expect(await server.core.mfa.state(account.id)).toEqual({ enrolled: true, recoveryCodesLeft: 10 });
+    expect(await server.core.mfa.status(account.id)).toEqual({ enrolled: true, recoveryCodesLeft: 10 });
   });
 
   it('accepts each code once, and none older than the last accepted one', async () => {
@@ -119,7 +126,7 @@ describe.each(stores)('a second factor on $name', (store) => {
     expect(await verify(account, ` ${second.replaceAll('-', '')} `)).toEqual(['otp']);
     const results = await Promise.allSettled(Array.from({ length: 20 }, () => verify(account, third)));
     expect(results.filter((result) => result.status === 'fulfilled' && result.value)).toHaveLength(1);
-    expect(await server.core.mfa.state(account.id)).toEqual({ enrolled: true, recoveryCodesLeft: 7 });
+    expect(await server.core.mfa.status(account.id)).toEqual({ enrolled: true, recoveryCodesLeft: 7 });
     const used = (await server.core.audit.list({ accountId: account.id, action: 'mfa.recovery_code_used' })).reverse();
     expect(used.map(({ detail }) => detail)).toEqual([{ left: 9 }, { left: 8 }, { left: 7 }]);
   });
@@ -157,10 +164,10 @@ describe.each(stores)('a second factor on $name', (store) => {
     const open = () => server.core.sessions.open(account, ['pwd'], systemMeta);
     const [mine, other] = [await open(), await open()];
     const login = { account, session: mine.session, amr: ['pwd'] };
-    const app = new Authenticator((await server.core.mfa.begin(account)).secret);
+    const app = new Authenticator((await server.core.mfa.beginEnrollment(account)).secret);
     const isOpen = async (token: string) => (await server.core.sessions.findByToken(token)) !== undefined;
     expect([await isOpen(mine.token), await isOpen(other.token)]).toEqual([true, true]);
-    await server.core.mfa.confirm(login, app.code(now()), systemMeta);
+    await server.core.mfa.confirmEnrollment(login, app.code(now()), systemMeta);
     expect([await isOpen(mine.token), await isOpen(other.token)]).toEqual([true, false]);
     const third = await open();
     await server.core.mfa.remove(login, systemMeta);
@@ -174,7 +181,7 @@ describe.each(stores)('a second factor on $name', (store) => {
     const client = await server.client();
     const { session } = await server.core.sessions.open(account, ['pwd'], systemMeta);
     const login = { account, session, amr: ['pwd'] };
-    const app = new Authenticator((await server.core.mfa.begin(account)).secret);
+    const app = new Authenticator((await server.core.mfa.beginEnrollment(account)).secret);
     /** Obtains tokens with offline access, then signs out. */
     const openOfflineFamily = async (otp?: string) => {
       const browser = new Browser(server.origin);
@@ -187,7 +194,7 @@ describe.each(stores)('a second factor on $name', (store) => {
       return family;
     };
     const before = await openOfflineFamily();
-    const codes = await server.core.mfa.confirm(login, app.code(now()), systemMeta);
+    const codes = await server.core.mfa.confirmEnrollment(login, app.code(now()), systemMeta);
     const after = await openOfflineFamily(codes[0]);
     expect(await isActive(server, before.accessToken)).toBe(false);
     expect((await refresh(server, client, before.refreshToken)).body.error).toBe('invalid_grant');
@@ -199,12 +206,12 @@ describe.each(stores)('a second factor on $name', (store) => {
   it('is removed with its recovery codes and can be set up again', async () => {
     const { account, login, app, recoveryCodes } = await enrol(server, now());
     await server.core.mfa.remove(login, systemMeta);
-    expect(await server.core.mfa.state(account.id)).toEqual({ enrolled: false, recoveryCodesLeft: 0 });
+    expect(await server.core.mfa.status(account.id)).toEqual({ enrolled: false, recoveryCodesLeft: 0 });
     expect(await verify(account, app.code(now(), 1))).toBeUndefined();
     expect(await verify(account, recoveryCodes[0]!)).toBeUndefined();
     await expect(server.core.mfa.remove(login, systemMeta)).rejects.toMatchObject({ status: 404 });
-    const next = new Authenticator((await server.core.mfa.begin(account)).secret);
-    await server.core.mfa.confirm(login, next.code(now()), systemMeta);
+    const next = new Authenticator((await server.core.mfa.beginEnrollment(account)).secret);
+    await server.core.mfa.confirmEnrollment(login, next.code(now()), systemMeta);
     expect(await verify(account, app.code(now(), 1))).toBeUndefined();
     expect(await verify(account, next.code(now(), 1))).toEqual(['otp']);
     expect(await auditedActions(account.id)).toEqual(
@@ -215,20 +222,22 @@ describe.each(stores)('a second factor on $name', (store) => {
   it('has one set of recovery codes after 8 concurrent renewals', async () => {
     const { account, recoveryCodes } = await enrol(server, now());
     const sets = await Promise.all(
-      Array.from({ length: 8 }, () => server.core.mfa.renewRecoveryCodes(account, systemMeta)),
+      Array.from({ length: 8 }, () => server.core.mfa.regenerateRecoveryCodes(account, systemMeta)),
     );
-    expect((await server.core.mfa.state(account.id)).recoveryCodesLeft).toBe(10);
+    expect((await server.core.mfa.status(account.id)).recoveryCodesLeft).toBe(10);
     expect(await verify(account, recoveryCodes[0]!)).toBeUndefined();
     const accepted: unknown[] = [];
     for (const [code] of sets) if (await verify(account, code!)) accepted.push(code);
     expect(accepted).toHaveLength(1);
     const otherAccount = await server.account();
-    await expect(server.core.mfa.renewRecoveryCodes(otherAccount, systemMeta)).rejects.toMatchObject({ status: 404 });
+    await expect(server.core.mfa.regenerateRecoveryCodes(otherAccount, systemMeta)).rejects.toMatchObject({
+      status: 404,
+    });
   });
 
   it('is stored sealed or hashed, never in plain text', async () => {
     const { account, app, recoveryCodes } = await enrol(server, now());
-    const { secret } = await server.core.mfa.begin(await server.account()); // not confirmed
+    const { secret } = await server.core.mfa.beginEnrollment(await server.account()); // not confirmed
     const rows = JSON.stringify([
       await server.base.db.totpFactor.findMany(),
       await server.base.db.recoveryCode.findMany({ where: { accountId: account.id } }),

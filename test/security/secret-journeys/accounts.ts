@@ -107,7 +107,9 @@ export async function useSecondFactor({ server, secrets, sendJson }: Journey) {
   await browser.submit(await browser.open('/register'), { email, name: 'Jane', password });
   const page = await browser.submit(await browser.open('/account/security'), {}, 1);
   const account = (await server.core.accounts.findByEmail(email))!;
-  const app = new Authenticator(secrets.keep('TOTP secret', (await server.core.mfa.pending(account))!.secret));
+  const app = new Authenticator(
+    secrets.keep('TOTP secret', (await server.core.mfa.pendingEnrollment(account))!.secret),
+  );
   secrets.keepAs('TOTP secret in groups', app.secret.match(/.{4}/g)!.join(' '));
   await browser.submit(page, { otp: secrets.create('invalid TOTP code') }, 1);
   const { html } = await browser.submit(page, { otp: app.code() }, 1);

@@ -99,7 +99,7 @@ describe.each(stores)('two-factor authentication over the JSON API on $name', (s
         const response = await call(method, path, { token, body: { otp: app.code(clock.now()) } });
         expect([response.status, response.json.error], path).toEqual([401, 'reauth_required']);
       }
-      expect(await server.core.mfa.state(account.id)).toEqual({ enrolled: true, recoveryCodesLeft: 9 });
+      expect(await server.core.mfa.status(account.id)).toEqual({ enrolled: true, recoveryCodesLeft: 9 });
     });
   });
 

@@ -72,7 +72,7 @@ describe.each(names)('the page %s', (name) => {
 describe('an absent optional value', () => {
   it.each<{ [Name in PageName]: [Name, Pages[Name]] }[PageName]>([
     ['sign-in/login', { csrfToken: 'c', action: '/login' }],
-    ['sign-in/factor', { csrfToken: 'c', action: '/login/otp', challenge: 't', startOverHref: '/login' }],
+    ['sign-in/second-factor', { csrfToken: 'c', action: '/login/otp', challenge: 't', startOverHref: '/login' }],
     ['sign-in/register', { csrfToken: 'c', action: '/register', errors: {}, loginHref: '/login', passwordRule: 'r' }],
     ['sign-in/setup', { csrfToken: 'c', token: 't', errors: {}, passwordRule: 'r' }],
     ['sign-in/signed-out', {}],
@@ -90,20 +90,20 @@ describe('an absent optional value', () => {
 });
 
 describe('the page of an invitation', () => {
-  const { accept: _accept, ...page } = examplePages['sign-in/invitation'];
+  const { canAccept: _canAccept, ...page } = examplePages['sign-in/invitation'];
   const href = '/login?return_to=x';
 
   it('offers the next step: accept, sign in, switch accounts or verify the address', () => {
     const render = (step: Partial<Pages['sign-in/invitation']>) =>
       views.render('sign-in/invitation', { ...page, ...step }).replace(/[\s\S]*<main/, '');
-    expect(render({ accept: true })).toContain('action="/invitations/accept"');
+    expect(render({ canAccept: true })).toContain('action="/invitations/accept"');
     expect(render({ signIn: { loginHref: href, registerHref: '/register' } })).toMatch(
       />Sign in<[\s\S]+Create an account/,
     );
     expect(render({ signIn: { loginHref: href } })).not.toContain('Create an account');
-    expect(render({ change: { signedInAs: 'ada@example.com', loginHref: href } })).toContain('ada@example.com');
-    expect(render({ verify: { canSend: true } })).toContain('action="/account/verify-email"');
-    expect(render({ verify: { canSend: false } })).not.toContain('<form');
+    expect(render({ switchAccount: { signedInAs: 'ada@example.com', loginHref: href } })).toContain('ada@example.com');
+    expect(render({ verifyEmail: { canSend: true } })).toContain('action="/account/verify-email"');
+    expect(render({ verifyEmail: { canSend: false } })).not.toContain('<form');
   });
 });
 

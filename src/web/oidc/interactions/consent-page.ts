@@ -1,4 +1,4 @@
-/** The consent page: the access that a client requests, in words for the user. */
+/** The consent page: describes to the user the access that a client requests. */
 import type { Audiences } from '../../../core/agents/audiences.js';
 import type { GrantedAccess } from '../../../core/consents/consents.js';
 import type { Resources } from '../../../core/resources/resources.js';
@@ -10,7 +10,7 @@ import { allowFormRedirect } from '../../http/security-headers.js';
 import type { Csrf } from '../../pages/csrf.js';
 import type { LoginRedirects } from '../../pages/login-redirect.js';
 import type { Views } from '../../pages/views.js';
-import { clientCard } from '../pages/client-view.js';
+import { toClientView } from '../pages/client-view.js';
 import type { ConsentScope, OidcPages } from '../pages/view-models.js';
 import { documentHost, isUnverified } from '../storage/client-origin.js';
 import { type Client, type Interaction, loginRedirectFor } from './interaction.js';
@@ -46,21 +46,21 @@ export function createConsentPage({ resources, audiences, csrf, loginRedirects, 
     const { uid, params } = interaction;
     const redirectUri = typeof params.redirect_uri === 'string' ? params.redirect_uri : undefined;
     const access = await requestedAccess(interaction, client);
-    const card = clientCard(client);
-    const namedByResource = new Set(Object.values(access.resources).flat());
+    const view = toClientView(client);
+    const resourceScopes = new Set(Object.values(access.resources).flat());
     if (redirectUri) allowFormRedirect(ctx, redirectUri);
     ctx.body = views.render('oidc/consent', {
       action: `/interaction/${uid}`,
       csrfToken: csrf.tokenFor(ctx),
-      client: { ...card, host: card.host ?? destinationOf(redirectUri) },
+      client: { ...view, host: view.host ?? destinationOf(redirectUri) },
       unverified: isUnverified(client),
-      describedAt: documentHost(client),
-      local: isLoopback(URL.parse(redirectUri ?? '')?.hostname ?? ''),
+      documentHost: documentHost(client),
+      isLoopback: isLoopback(URL.parse(redirectUri ?? '')?.hostname ?? ''),
       redirectHost: destinationOf(redirectUri),
       account: { name: account.name ?? undefined, email: account.email },
       switchHref: loginRedirects.urlFor('/login', loginRedirectFor(uid, params, client)),
       scopes: [
-        ...access.scopes.filter((scope) => !namedByResource.has(scope)).flatMap(describeScope),
+        ...access.scopes.filter((scope) => !resourceScopes.has(scope)).flatMap(describeScope),
         ...access.claims.map(describeClaim),
       ],
       resources: (
@@ -68,11 +68,11 @@ export function createConsentPage({ resources, audiences, csrf, loginRedirects, 
           Object.entries(access.resources).map(([identifier, names]) => describeResource(identifier, names)),
         )
       ).flat(),
-      offline: access.scopes.includes('offline_access'),
+      offlineAccess: access.scopes.includes('offline_access'),
     });
   }
 
-  /** Returns the requested access, as far as the client can have it. */
+  /** Returns the requested access, limited to what the client can have. */
   async function requestedAccess({ params, prompt }: Interaction, client: Client): Promise<GrantedAccess> {
     const scopes = String(params.scope ?? '')
       .split(' ')
@@ -113,7 +113,7 @@ export function createConsentPage({ resources, audiences, csrf, loginRedirects, 
   }
 }
 
-/** Describes where the response goes, for the consent page. */
+/** Describes the destination of the response for the user. */
 function destinationOf(redirectUri: string | undefined): string {
   const url = redirectUri ? URL.parse(redirectUri) : null;
   if (!url) return 'the device that shows the code';

@@ -1,4 +1,4 @@
-/** One interaction, as oidc-provider stores it. */
+/** Types of oidc-provider's interactions, and the way back to one after a sign-in. */
 import { formTarget } from '../../http/security-headers.js';
 import type { LoginRedirect } from '../../pages/login-redirect.js';
 import type { Providers } from '../provider/provider.js';
@@ -7,7 +7,7 @@ export type Provider = Awaited<ReturnType<Providers['current']>>['main'];
 export type Interaction = Awaited<ReturnType<Provider['interactionDetails']>>;
 export type Client = NonNullable<Awaited<ReturnType<Provider['Client']['find']>>>;
 
-/** Returns the redirect to the sign-in page, which leads back to this interaction. */
+/** Returns the query of the sign-in page: the user returns to this interaction afterwards. */
 export function loginRedirectFor(
   uid: string,
   { redirect_uri: uri }: Interaction['params'],

@@ -1,6 +1,6 @@
 /**
- * Interactions (`/interaction/:uid`): the only place that decides what an authorization request
- * needs next, a sign-in or consent. Every step returns here; no step calls another.
+ * Interactions (`/interaction/:uid`). Only this file decides which step an authorization request
+ * needs next: a sign-in or consent. Each step redirects back here.
  */
 import { errors } from 'oidc-provider';
 import { z } from 'zod';
@@ -29,9 +29,11 @@ interface Deps {
   loginRedirects: LoginRedirects;
 }
 
-const Decision = z.object({ csrf: z.string(), decision: z.enum(['allow', 'deny']) });
+const DecisionForm = z.object({ csrf: z.string(), decision: z.enum(['allow', 'deny']) });
 
-/** For these reasons any active session is enough; all others require a new authentication. */
+/**
+ * Reasons for a sign-in that any active session satisfies. All others require a new authentication.
+ */
 const SATISFIED_BY_SESSION = new Set(['no_session']);
 
 export function createInteractions({
@@ -43,32 +45,33 @@ export function createInteractions({
   csrf,
   loginRedirects,
 }: Deps) {
-  return { decide, answer };
+  return { showNextStep, submitDecision };
 
-  /** GET: continues the authorization, shows the consent page, or redirects to the sign-in page. */
-  async function decide(ctx: Context): Promise<void> {
+  /** GET: redirects to the sign-in page, shows the consent page, or continues the authorization. */
+  async function showNextStep(ctx: Context): Promise<void> {
     keepOpener(ctx);
-    const { provider, interaction, client } = await load(ctx);
+    const { provider, interaction, client } = await loadInteraction(ctx);
     const authenticated = await loginCookie.read(ctx);
     if (interaction.prompt.name === 'login') {
-      const notBefore = await requiredAuthTime(interaction); // stored with the first visit, with or without a session
+      // Called even without a session, because it stores the time of the first visit.
+      const notBefore = await requiredAuthTime(interaction);
       if (!authenticated || authenticated.session.authTime.getTime() <= notBefore)
-        return sendToSignIn(ctx, interaction, client);
+        return redirectToSignIn(ctx, interaction, client);
       return continueSignIn(ctx, provider, interaction, authenticated);
     }
-    if (!authenticated) return sendToSignIn(ctx, interaction, client);
-    // Another account has signed in meanwhile, so the missing consent must be determined again.
+    if (!authenticated) return redirectToSignIn(ctx, interaction, client);
+    // The user has switched accounts, so the provider must determine the missing consent again.
     if (interaction.session?.accountId !== authenticated.account.id)
       return continueSignIn(ctx, provider, interaction, authenticated);
     await consentPage.show(ctx, interaction, client, authenticated);
   }
 
-  /** POST: stores the user's decision. */
-  async function answer(ctx: Context): Promise<void> {
+  /** POST: stores the user's decision on the consent page. */
+  async function submitDecision(ctx: Context): Promise<void> {
     keepOpener(ctx);
-    const { csrf: token, decision } = readForm(ctx, Decision);
+    const { csrf: token, decision } = readForm(ctx, DecisionForm);
     csrf.check(ctx, token);
-    const { provider, interaction, client } = await load(ctx);
+    const { provider, interaction, client } = await loadInteraction(ctx);
     const authenticated = await loginCookie.read(ctx);
     if (
       interaction.prompt.name !== 'consent' ||
@@ -97,7 +100,8 @@ export function createInteractions({
     );
   }
 
-  async function load(ctx: Context) {
+  /** Returns the interaction of the URL. Throws `AppError` `invalid_request` if it has expired. */
+  async function loadInteraction(ctx: Context) {
     const { main: provider } = await providers.current();
     try {
       const interaction = await provider.interactionDetails(ctx.req, ctx.res);
@@ -110,15 +114,15 @@ export function createInteractions({
     }
   }
 
-  function sendToSignIn(ctx: Context, { uid, params }: Interaction, client: Client): void {
+  function redirectToSignIn(ctx: Context, { uid, params }: Interaction, client: Client): void {
     const email =
       typeof params.login_hint === 'string' && params.login_hint.includes('@') ? params.login_hint : undefined;
     seeOther(ctx, loginRedirects.urlFor('/login', { ...loginRedirectFor(uid, params, client), email }));
   }
 
   /**
-   * Returns the time after which the user must have authenticated, in ms since 1970: 0 if any
-   * active session is enough, otherwise the time of the first visit.
+   * Returns the time in ms since 1970 after which the user must have authenticated. 0 if any active
+   * session is enough, otherwise the time of the first visit.
    */
   async function requiredAuthTime(interaction: Interaction): Promise<number> {
     if (interaction.prompt.reasons.every((reason) => SATISFIED_BY_SESSION.has(reason))) return 0;
@@ -130,6 +134,7 @@ export function createInteractions({
     return at;
   }
 
+  /** Passes the session to the provider, which continues the authorization. */
   async function continueSignIn(
     ctx: Context,
     provider: Provider,
@@ -137,7 +142,7 @@ export function createInteractions({
     { account, session, amr }: AuthenticatedSession,
   ): Promise<void> {
     if (interaction.session && interaction.session.uid !== session.id) {
-      interaction.session = undefined; // it started in an earlier session
+      interaction.session = undefined; // the interaction began in an earlier session
       await interaction.persist();
     }
     const login = { accountId: account.id, ts: epochSeconds(session.authTime), amr };

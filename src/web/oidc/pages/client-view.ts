@@ -10,7 +10,7 @@ type ShownClient = Pick<Client, 'clientId' | 'clientName' | 'clientUri' | 'polic
  * run other schemes. Links of an unverified client are shown only if one of its redirect URIs has
  * the same host (RFC 7591, section 5).
  */
-export function clientCard(client: ShownClient): ClientView {
+export function toClientView(client: ShownClient): ClientView {
   const name = client.clientName || client.clientId;
   const home = documentHost(client);
   const hosts = [...(client.redirectUris ?? []).map(hostOf), ...(home ? [home] : [])];

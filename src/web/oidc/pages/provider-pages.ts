@@ -6,7 +6,7 @@ import type { Views } from '../../pages/views.js';
 import { ROUTES } from '../paths.js';
 import type { ProviderError } from '../provider-internals.js';
 import { isUnverified } from '../storage/client-origin.js';
-import { clientCard } from './client-view.js';
+import { toClientView } from './client-view.js';
 import type { OidcPages } from './view-models.js';
 
 interface ErrorResponse {
@@ -78,7 +78,7 @@ export function createProviderPages({ views }: { views: Views<OidcPages> }) {
   async function deviceConfirm(
     ctx: KoaContextWithOIDC,
     _form: string,
-    client: Parameters<typeof clientCard>[0],
+    client: Parameters<typeof toClientView>[0],
     deviceInfo: { ip?: unknown; ua?: unknown },
     userCode: string,
   ): Promise<void> {
@@ -86,27 +86,27 @@ export function createProviderPages({ views }: { views: Views<OidcPages> }) {
       action: ROUTES.code_verification,
       xsrf: xsrf(ctx),
       userCode,
-      client: clientCard(client),
+      client: toClientView(client),
       unverified: isUnverified(client),
       device: { address: nonEmptyString(deviceInfo.ip), userAgent: nonEmptyString(deviceInfo.ua) },
     });
   }
 
   async function deviceDone(ctx: KoaContextWithOIDC): Promise<void> {
-    ctx.body = views.render('oidc/device-done', { client: ctx.oidc.client && clientCard(ctx.oidc.client) });
+    ctx.body = views.render('oidc/device-done', { client: ctx.oidc.client && toClientView(ctx.oidc.client) });
   }
 
   async function logout(ctx: KoaContextWithOIDC): Promise<void> {
     ctx.body = views.render('oidc/logout', {
       action: `${ROUTES.end_session}/confirm`,
       xsrf: xsrf(ctx),
-      client: ctx.oidc.client && clientCard(ctx.oidc.client),
+      client: ctx.oidc.client && toClientView(ctx.oidc.client),
     });
   }
 
   async function loggedOut(ctx: KoaContextWithOIDC): Promise<void> {
     ctx.body = views.render('oidc/logged-out', {
-      client: ctx.oidc.client && clientCard(ctx.oidc.client),
+      client: ctx.oidc.client && toClientView(ctx.oidc.client),
       loginHref: '/login',
     });
   }

@@ -17,9 +17,9 @@ interface ConsentPage {
   /** True if no administrator has reviewed the client. */
   unverified: boolean;
   /** The host of its metadata document, if it has one. */
-  describedAt?: string | undefined;
+  documentHost?: string | undefined;
   /** True for a loopback redirect URI: any program on this computer could be the client. */
-  local: boolean;
+  isLoopback: boolean;
   /** The host of the redirect URI, or a description of an app on this device. */
   redirectHost: string;
   account: { name?: string; email: string };
@@ -28,7 +28,7 @@ interface ConsentPage {
   scopes: ConsentScope[];
   resources: ConsentResource[];
   /** True for `offline_access`: access while the user is signed out. */
-  offline: boolean;
+  offlineAccess: boolean;
 }
 
 export interface ConsentScope {

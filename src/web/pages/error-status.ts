@@ -3,7 +3,7 @@ import type { AppError } from '../../base/app-error.js';
 import type { Context } from '../http/context.js';
 
 /** Sets status and `Retry-After` from the error. */
-export function renderFormErrors(ctx: Context, { status, retryAfterSeconds }: AppError): void {
+export function setErrorStatus(ctx: Context, { status, retryAfterSeconds }: AppError): void {
   ctx.status = status;
   if (retryAfterSeconds !== undefined) ctx.set('Retry-After', String(retryAfterSeconds));
 }
