@@ -1,4 +1,5 @@
-// Shows the OpenAPI document. What is typed in stays in this page: nothing is stored, and nothing is sent but to this origin.
+// Shows the OpenAPI document. Credentials that the user enters are not stored, and are sent to this
+// origin only.
 (() => {
   const reference = document.getElementById('reference');
   const dark = window.matchMedia('(prefers-color-scheme: dark)');

@@ -6,6 +6,7 @@ import Router from '@koa/router';
 import { notFound } from '../base/app-error.js';
 import type { Config } from '../base/config.js';
 import type { Mailer } from '../base/mailer.js';
+import { formatUtcTime } from '../base/utc-time.js';
 import { isLoopback } from '../kit/loopback.js';
 import type { Context, Handler, State } from './http/context.js';
 import type { Views } from './pages/views.js';
@@ -26,7 +27,7 @@ export function createOutboxPage({ config, mailer, views }: Deps): Router<State>
     const messages = (await outbox!.list()).map(({ subject, to, at, text }) => ({
       subject,
       to,
-      sentAt: `${at.slice(0, 19).replace('T', ' ')} UTC`,
+      sentAt: formatUtcTime(new Date(at)),
       parts: splitAtLinks(text),
     }));
     ctx.body = views.render('outbox', { folder: outbox!.folder, messages });

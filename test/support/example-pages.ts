@@ -169,7 +169,7 @@ export const examplePages: Pages = {
       {
         subject: 'Choose a new password',
         to: 'mara.lindqvist@example.com',
-        sentAt: '2026-11-22 13:20:59 UTC',
+        sentAt: '22 November 2026 at 13:20 UTC',
         parts: [{ text: 'Choose it here:\n\n' }, { text: 'http://localhost:3000/x', href: 'http://localhost:3000/x' }],
       },
     ],

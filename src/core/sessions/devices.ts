@@ -3,6 +3,7 @@
 import { sha256 } from '../../base/crypto.js';
 import { rateLimitKey } from '../../base/ip-address.js';
 import type { SecurityEvent } from '../../base/mail/templates.js';
+import { formatUtcTime } from '../../base/utc-time.js';
 import type { RequestMeta } from '../request-meta.js';
 
 const BROWSERS: [RegExp, string][] = [
@@ -39,17 +40,11 @@ export function describeDevice(userAgent: string | null): string {
   return browser ?? system ?? 'Unknown device';
 }
 
-const SECURITY_EVENT_TIME = new Intl.DateTimeFormat('en-GB', {
-  dateStyle: 'long',
-  timeStyle: 'short',
-  timeZone: 'UTC',
-});
-
 /** Returns the device, address and time of a security event for a mail. */
 export function describeSecurityEvent({ userAgent, address }: RequestMeta, at: Date): SecurityEvent {
   return {
     device: describeDevice(userAgent),
     address: address || 'unknown',
-    at: `${SECURITY_EVENT_TIME.format(at)} UTC`,
+    at: formatUtcTime(at),
   };
 }

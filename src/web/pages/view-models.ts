@@ -42,7 +42,7 @@ interface OutboxPage {
   messages: {
     subject: string;
     to: string;
-    /** "2026-11-22 13:20:59 UTC" */
+    /** "22 November 2026 at 13:20 UTC" */
     sentAt: string;
     /** The text, split at its links. */
     parts: { text: string; href?: string }[];
