@@ -126,6 +126,6 @@ export async function createCore(base: Base) {
   async function close(): Promise<void> {
     await cleanup.stop();
     await waitUntilIdle();
-    await Promise.all([apiKeys.keyUsage.flush(), clients.clientUsage.flush(), audit.flush()]);
+    await Promise.all([apiKeys.apiKeyUsage.flush(), clients.clientUsage.flush(), audit.flush()]);
   }
 }

@@ -320,7 +320,7 @@ export const examplePages: Pages = {
       place: 'You are not a member of this organization.',
       role: 'A key cannot have a higher role than its creator.',
       scopes: 'Unknown scope: memory:erase.',
-      form: 'An account can have at most 200 keys.',
+      form: 'An account can have at most 200 active keys.',
     },
   },
   'account/key-created': {

@@ -113,7 +113,7 @@ export function createUserAdministration(deps: Deps) {
       }
       await recordChange(uow, input, before, admin.id, meta);
       const reason = revocationReason(input, before);
-      if (reason) await sessions.revokeAll(uow, id, { reason, meta });
+      if (reason) await sessions.revokeAll(uow, id, { reason, meta, by: admin.id });
       afterCommit(() => invalidationBus.publish('accounts', id));
       if (input.password) {
         const event = describeSecurityEvent(meta, clock.now());
@@ -136,7 +136,7 @@ export function createUserAdministration(deps: Deps) {
     await transact(async (uow) => {
       const { tx, afterCommit } = uow;
       await lockAll(id, admin.id, tx);
-      await sessions.revokeAll(uow, id, { reason: 'account_deleted', meta });
+      await sessions.revokeAll(uow, id, { reason: 'account_deleted', meta, by: admin.id });
       await memberRemoval.removeFromAll(id, tx);
       await tokenRevocation.revokeAllFor(uow, id);
       await tx.account.delete({ where: { id } });
@@ -148,13 +148,13 @@ export function createUserAdministration(deps: Deps) {
 
   /**
    * Locks the account and all admins in the order of their ids, so that changes run one at a time.
-   * Throws if the caller was demoted meanwhile, or the account no longer exists.
+   * Throws if the caller is no longer an admin, or the account no longer exists.
    */
   async function lockAll(id: string, adminId: string, tx: Queryable): Promise<void> {
     const admins = await tx.account.findMany({ where: { role: 'admin' }, select: { id: true } });
     const ids = new Set([id, adminId, ...admins.map((admin) => admin.id)]);
     const locked = new Map<string, Account | null>();
-    for (const one of [...ids].sort()) locked.set(one, await accounts.lock(one, tx));
+    for (const accountId of [...ids].sort()) locked.set(accountId, await accounts.lock(accountId, tx));
     const admin = locked.get(adminId);
     if (!accounts.isActive(admin) || admin.role !== 'admin') {
       throw forbidden('insufficient_role', 'This requires an administrator of this instance.');

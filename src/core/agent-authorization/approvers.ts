@@ -17,25 +17,25 @@ export function createApprovers({ db, rateLimiter }: Pick<Base, 'db' | 'rateLimi
 
   /**
    * Returns the id of the user with this e-mail address or account id, if the agent can ask them.
-   * One query serves known and unknown users, so that timing reveals no accounts. Throws
+   * Known and unknown users take one query, so that timing does not reveal accounts. Throws
    * `rate_limited`.
    */
   async function findApprover(agent: Agent, hint: string): Promise<string | undefined> {
     await rateLimiter.consume(BY_AGENT, agent.id);
     if (!isStorable(hint)) return undefined; // the database would reject the query
-    return related(agent, { OR: [{ id: hint }, { email: normalizeEmail(hint) }] });
+    return findRelatedUser(agent, { OR: [{ id: hint }, { email: normalizeEmail(hint) }] });
   }
 
   /** Reports whether the agent can ask this user. */
   async function canRequest(agent: Agent, accountId: string, tx: Queryable = db): Promise<boolean> {
-    return (await related(agent, { id: accountId }, tx)) !== undefined;
+    return (await findRelatedUser(agent, { id: accountId }, tx)) !== undefined;
   }
 
   /**
-   * Returns the id of the matching user if they own the agent and are in its organization, or if
-   * they have given it a consent.
+   * Returns the id of the matching user, if the user owns the agent and is a member of its
+   * organization, or has given it consent.
    */
-  async function related(
+  async function findRelatedUser(
     { id: clientId, claimed, owner, organizationId }: Agent,
     user: Prisma.AccountWhereInput,
     tx: Queryable = db,
@@ -43,10 +43,10 @@ export function createApprovers({ db, rateLimiter }: Pick<Base, 'db' | 'rateLimi
     if (!claimed) return undefined;
     const isOwner = { id: owner?.id ?? '', memberships: { some: { organizationId } } };
     const hasConsented = { consents: { some: { clientId } } };
-    const found = await tx.account.findFirst({
+    const account = await tx.account.findFirst({
       where: { AND: [user, { OR: [isOwner, hasConsented] }], status: 'active' },
       select: { id: true },
     });
-    return found?.id;
+    return account?.id;
   }
 }

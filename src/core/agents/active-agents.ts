@@ -10,7 +10,7 @@ import { formatOf, KEY_FORMATS, prefixOf } from '../api-keys/formats.js';
 export interface Agent {
   /** `agt_…`: its OAuth client id, and its subject in tokens. */
   id: string;
-  /** The name that its creator chose for it; unique in its organization. */
+  /** The id that its creator chose. It is unique in the organization. */
   agentId: string;
   name: string;
   organizationId: string;
@@ -55,7 +55,7 @@ interface Deps {
 }
 
 export const AGENT_PREFIX = 'agt_';
-/** Changes of these can deactivate an agent. Each is published after its commit. */
+/** Topics whose changes can deactivate an agent. */
 const INVALIDATING_TOPICS = ['accounts', 'agents', 'organizations'];
 
 /** Reports whether a client id belongs to an agent. */
@@ -84,16 +84,16 @@ export function createActiveAgents({ db, clock, invalidationBus }: Deps) {
     if (format?.prefix !== KEY_FORMATS.ocs_live.prefix) return undefined;
     const hash = sha256(key);
     const rows = await db.agent.findMany({ where: { keyPrefix: prefixOf(key, format) }, include: AGENT_INCLUDE });
-    const found = rows.find(({ keyHash }) => constantTimeEqual(keyHash, hash));
-    if (!found) return undefined;
-    const agent = toAgent(found);
+    const row = rows.find(({ keyHash }) => constantTimeEqual(keyHash, hash));
+    if (!row) return undefined;
+    const agent = toAgent(row);
     if (isExpired(agent)) return 'expired';
-    return hasManager(found) ? agent : undefined;
+    return isManaged(row) ? agent : undefined;
   }
 
   async function read(id: string): Promise<Agent | undefined> {
     const row = await db.agent.findUnique({ where: { id }, include: AGENT_INCLUDE });
-    return row && hasManager(row) ? toAgent(row) : undefined;
+    return row && isManaged(row) ? toAgent(row) : undefined;
   }
 
   function isExpired({ expiresAt }: Agent): boolean {
@@ -102,10 +102,11 @@ export function createActiveAgents({ db, clock, invalidationBus }: Deps) {
 }
 
 /**
- * Reports whether some user can still stop the agent. It works for its organization, so it stays
- * active when its owner leaves, and becomes inactive when every manager is suspended.
+ * Reports whether the agent is unclaimed, or a user can still stop it. An agent belongs to its
+ * organization: it stays active when its owner leaves, and becomes inactive when every manager is
+ * suspended.
  */
-function hasManager({ claimTokenHash, organization }: AgentRow): boolean {
+function isManaged({ claimTokenHash, organization }: AgentRow): boolean {
   return claimTokenHash !== null || organization.memberships.length > 0;
 }
 

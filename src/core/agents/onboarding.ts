@@ -1,5 +1,5 @@
 /**
- * Onboarding of agents: unclaimed agents register themselves and expire after a week; admins create
+ * Onboarding of agents. Unclaimed agents register themselves and expire after a week. Admins create
  * agents in their organization.
  */
 import { randomUUID } from 'node:crypto';
@@ -81,7 +81,7 @@ export function createOnboarding({ transact, clock, audit, accounts, organizatio
     meta: RequestMeta,
   ): Promise<FreshAgent> {
     const actor: Actor = { accountId: creator.id };
-    await organizations.requireMember(actor, organizationId, 'admin'); // others must not take the locks below
+    await organizations.requireMember(actor, organizationId, 'admin'); // other users must not take the locks below
     const valid = validate(input);
     try {
       const { key, agent } = await transact(async (uow) => {
@@ -102,20 +102,20 @@ export function createOnboarding({ transact, clock, audit, accounts, organizatio
   }
 
   /** Returns the input with its name normalized and its capabilities unique. */
-  function validate({ agentId, name: givenName, capabilities: wanted }: NewAgent): NewAgent {
-    const name = normalizeName(givenName);
-    const known = resources.capabilities().map((capability) => capability.name);
-    const unknown = wanted.find((capability) => !known.includes(capability));
+  function validate({ agentId, name: rawName, capabilities: requested }: NewAgent): NewAgent {
+    const name = normalizeName(rawName);
+    const knownNames = resources.capabilities().map((capability) => capability.name);
+    const unknown = requested.find((capability) => !knownNames.includes(capability));
     const errors = {
       ...(!AGENT_ID.test(agentId) && {
         agent_id: 'Use at most 100 letters, digits and _ . : @ -. Start with a letter or digit, and not with agt_.',
       }),
       ...(!isValidName(name) && { agent_name: NAME_ERROR }),
-      ...(wanted.length === 0 && { capabilities: 'Specify at least one.' }),
+      ...(requested.length === 0 && { capabilities: 'Specify at least one.' }),
       ...(unknown !== undefined && { capabilities: `Unknown capability: ${unknown}.` }),
     };
     if (Object.keys(errors).length > 0) throw invalidRequest('Some values cannot be used.', errors);
-    return { agentId, name, capabilities: [...new Set(wanted)] };
+    return { agentId, name, capabilities: [...new Set(requested)] };
   }
 
   async function insert(
@@ -124,10 +124,10 @@ export function createOnboarding({ transact, clock, audit, accounts, organizatio
       Pick<Prisma.AgentUncheckedCreateInput, 'organizationId' | 'ownerId' | 'claimTokenHash' | 'expiresAt'>,
     meta: RequestMeta,
   ): Promise<{ agent: Agent; key: string }> {
-    const { key, data: minted } = mintKey();
+    const { key, data: keyColumns } = mintKey();
     const id = `${AGENT_PREFIX}${randomUUID()}`;
     const row = await uow.tx.agent.create({
-      data: { ...data, ...minted, id, createdAt: clock.now() },
+      data: { ...data, ...keyColumns, id, createdAt: clock.now() },
       include: AGENT_INCLUDE,
     });
     const agent = toAgent(row);

@@ -1,7 +1,7 @@
 /**
- * Ownership claims: a user takes over an unclaimed agent with the link from its onboarding. The
- * user becomes the owner of the agent's organization, and the agent no longer expires. Its key
- * stays.
+ * Ownership claims: a user becomes the owner of an unclaimed agent with the link from its
+ * onboarding. The user also becomes the owner of its organization. The agent no longer expires, and
+ * keeps its key.
  */
 
 import { notFound } from '../../base/app-error.js';
@@ -47,13 +47,13 @@ export function createOwnershipClaims({ db, transact, clock, audit, invalidation
     return transact(async (uow) => {
       const { tx, afterCommit } = uow;
       if (!accounts.isActive(await accounts.lock(account.id, tx))) throw invalidClaim();
-      const found = await tx.agent.findUnique({ where: { claimTokenHash } });
+      const unclaimed = await tx.agent.findUnique({ where: { claimTokenHash } });
       const { count } = await tx.agent.updateMany({
         where: { claimTokenHash, expiresAt: { gt: clock.now() } },
         data: { claimTokenHash: null, expiresAt: null, ownerId: account.id },
       });
-      if (!found || count === 0) throw invalidClaim();
-      const { id, organizationId, agentId } = found;
+      if (!unclaimed || count === 0) throw invalidClaim();
+      const { id, organizationId, agentId } = unclaimed;
       await organizations.makeOwner(account.id, organizationId, tx);
       await audit.record(uow, 'agent.claimed', {
         by: account.id,
@@ -70,5 +70,5 @@ export function createOwnershipClaims({ db, transact, clock, audit, invalidation
   }
 }
 
-/** The error for a used or expired claim link. */
+/** Returns the error for a used or expired claim link. */
 export const invalidClaim = () => notFound('This link has been used or has expired.');

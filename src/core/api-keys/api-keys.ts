@@ -16,7 +16,7 @@ import { isAtLeast, minRole, type OrganizationRole } from '../organizations/role
 import type { RequestMeta } from '../request-meta.js';
 import type { Resources } from '../resources/resources.js';
 import { formatOf, KEY_FORMATS, type KeyFormatName, prefixOf } from './formats.js';
-import { type FreshApiKey, keyEvent, keyNotFound, mintKey, requireCapacity } from './records.js';
+import { type FreshApiKey, isKeyActive, keyEvent, keyNotFound, mintKey, requireCapacity } from './records.js';
 import { createKeyRotation } from './rotation.js';
 import type { KeyUsage } from './usage.js';
 
@@ -33,7 +33,7 @@ export interface NewApiKey {
   projectId?: string | undefined;
   role?: KeyRole | undefined;
   scopes?: string[] | undefined;
-  /** Null: the key never expires. */
+  /** The lifetime. Null: the key never expires. */
   lifeSeconds: number | null;
 }
 
@@ -41,7 +41,7 @@ export interface NewApiKey {
 export interface ApiKeyUse {
   key: ApiKey;
   account: Account;
-  /** Its effective role: the lower of the key's role and its owner's role. */
+  /** The effective role: the lower of the key's role and its owner's role. */
   role: KeyRole;
 }
 
@@ -71,7 +71,8 @@ export function createApiKeys(deps: Deps) {
 
   /**
    * Creates a key. Throws `invalid_request` by field, `insufficient_role` if the role is above the
-   * owner's, `not_found` for the organization or project, or `conflict` above the limit of keys.
+   * owner's, `not_found` for the organization or project, or `conflict` at the limit of active
+   * keys.
    *
    * @param by the id of the account that creates it, if not the owner
    */
@@ -122,8 +123,8 @@ export function createApiKeys(deps: Deps) {
   }
 
   /** Reports whether a key is neither revoked nor expired. */
-  function isActive({ revokedAt, expiresAt }: ApiKey): boolean {
-    return !revokedAt && (!expiresAt || expiresAt > clock.now());
+  function isActive(key: ApiKey): boolean {
+    return isKeyActive(key, clock.now());
   }
 
   /** Returns the account id of a key, unless the key was revoked. */
@@ -161,24 +162,24 @@ export function createApiKeys(deps: Deps) {
       where: { prefix: prefixOf(text, format), revokedAt: null },
       include: { account: true },
     });
-    const found = candidates.find((candidate) => constantTimeEqual(candidate.hash, hash));
-    if (found?.account.status !== 'active') return undefined;
-    if (found.expiresAt && found.expiresAt <= clock.now()) return 'expired';
-    const { account, ...key } = found;
+    const match = candidates.find((candidate) => constantTimeEqual(candidate.hash, hash));
+    if (match?.account.status !== 'active') return undefined;
+    if (match.expiresAt && match.expiresAt <= clock.now()) return 'expired';
+    const { account, ...key } = match;
     const ownRole = await organizations.roleOf({ accountId: account.id }, key.organizationId);
     return ownRole && { key, account, role: minRole(key.role as KeyRole, ownRole) as KeyRole };
   }
 
   /**
-   * Deletes all keys of an account, or only those created `before` a moment. Returns their number.
-   * The caller invalidates the account.
+   * Deletes all keys of an account, or only those created `before` a time. Returns their number.
+   * The caller must invalidate the cached account.
    */
   async function removeAllFor(accountId: string, tx: Queryable, before?: Date): Promise<number> {
     const where = { accountId, ...(before && { createdAt: { lt: before } }) };
     return (await tx.apiKey.deleteMany({ where })).count;
   }
 
-  /** Returns where the new key belongs. Throws `not_found` if its project is not there. */
+  /** Returns the organization and project of a new key. Throws `not_found` for the project. */
   async function organizationOf(owner: Account, { organizationId, projectId }: NewApiKey) {
     if (projectId) {
       const project = await projects.find({ accountId: owner.id }, projectId);

@@ -1,6 +1,6 @@
 /**
- * Formats of keys: prefix, random part, checksum. The checksum rejects mistyped keys without a
- * query, and lets secret scanners recognize leaked keys.
+ * Formats of keys. A key consists of a prefix, a random part and a checksum. With the checksum,
+ * mistyped keys are rejected without a query, and secret scanners recognize leaked keys.
  */
 import { randomBytes } from 'node:crypto';
 import { crc32 } from 'node:zlib';
@@ -14,7 +14,7 @@ export interface KeyFormat {
   random: number;
   /** Number of checksum characters. */
   checksum: number;
-  /** Returns the prefix shown in lists, from the stored first characters. */
+  /** Returns the prefix that lists show, from the stored prefix. */
   displayPrefix: (prefix: string) => string;
 }
 
@@ -26,14 +26,14 @@ const PREFIX_LENGTH = 8;
 const CRC_VALUES = 2 ** 32;
 const BYTE_VALUES = 256;
 
-const wide = { alphabet: BASE62, random: 32, checksum: 6 };
+const BASE62_FORMAT = { alphabet: BASE62, random: 32, checksum: 6 };
 
 export const KEY_FORMATS = {
-  sk_live: { prefix: 'sk_live_', ...wide, displayPrefix: () => 'sk_live' },
-  sk_test: { prefix: 'sk_test_', ...wide, displayPrefix: () => 'sk_test' },
+  sk_live: { prefix: 'sk_live_', ...BASE62_FORMAT, displayPrefix: () => 'sk_live' },
+  sk_test: { prefix: 'sk_test_', ...BASE62_FORMAT, displayPrefix: () => 'sk_test' },
   cap: { prefix: 'cap_', alphabet: BASE32, random: 45, checksum: 7, displayPrefix: () => 'cap' },
   cb: { prefix: 'cb_', alphabet: HEX, random: 40, checksum: 8, displayPrefix: (prefix: string) => prefix },
-  ocs_live: { prefix: 'ocs_live_', ...wide, displayPrefix: () => 'ocs_live' },
+  ocs_live: { prefix: 'ocs_live_', ...BASE62_FORMAT, displayPrefix: () => 'ocs_live' },
 } satisfies Record<string, KeyFormat>;
 
 export type KeyFormatName = keyof typeof KEY_FORMATS;
@@ -56,18 +56,18 @@ export function formatOf(text: string): KeyFormat | undefined {
 
 /** Returns the format of a stored key by its prefix. Throws an `Error` if it is unknown. */
 export function formatWith(prefix: string): KeyFormat {
-  const found = longestFirst.find((format) => format.prefix === prefix);
-  if (!found) throw new Error(`There is no key format ${prefix}`);
-  return found;
+  const format = longestFirst.find((candidate) => candidate.prefix === prefix);
+  if (!format) throw new Error(`There is no key format ${prefix}`);
+  return format;
 }
 
-/** Reports whether a text starts like a key, well-formed or mistyped. */
+/** Reports whether a text has the prefix of a key, even if the rest is mistyped. */
 export const looksLikeKey = (text: string) => longestFirst.some(({ prefix }) => text.startsWith(prefix));
 
 /** Returns the first characters of a key, by which it is found. They are not secret. */
 export const prefixOf = (key: string, { prefix }: KeyFormat) => key.slice(0, prefix.length + PREFIX_LENGTH);
 
-/** Returns uniformly random characters: bytes that would bias the choice are discarded. */
+/** Returns uniformly random characters. Discards bytes that would bias the choice. */
 function randomText({ alphabet, random }: KeyFormat): string {
   const limit = BYTE_VALUES - (BYTE_VALUES % alphabet.length);
   let text = '';

@@ -17,7 +17,7 @@ interface Deps {
 }
 
 export function createApiKeyModule(base: Base, deps: Deps) {
-  const keyUsage = createKeyUsage(base);
-  const apiKeys = createApiKeys({ ...base, ...deps, usage: keyUsage });
-  return { apiKeys, keyUsage };
+  const apiKeyUsage = createKeyUsage(base);
+  const apiKeys = createApiKeys({ ...base, ...deps, usage: apiKeyUsage });
+  return { apiKeys, apiKeyUsage };
 }

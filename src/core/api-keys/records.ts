@@ -13,7 +13,7 @@ export interface FreshApiKey {
   record: ApiKey;
 }
 
-const MAX_KEYS = 200;
+const MAX_ACTIVE_KEYS = 200;
 
 /** Returns a new key, and the part of its record that depends on it. */
 export function mintKey(format: KeyFormat) {
@@ -22,14 +22,21 @@ export function mintKey(format: KeyFormat) {
   return { key, data: { id, format: format.prefix, prefix: prefixOf(key, format), hash: sha256(key) } };
 }
 
+/** Reports whether a key is active: neither revoked nor expired. */
+export function isKeyActive({ revokedAt, expiresAt }: ApiKey, now: Date): boolean {
+  return !revokedAt && (!expiresAt || expiresAt > now);
+}
+
+/** The condition of `isKeyActive` for a query. */
+const activeKeys = (now: Date) => ({ revokedAt: null, OR: [{ expiresAt: null }, { expiresAt: { gt: now } }] });
+
 /**
- * Throws `conflict` at the limit of active keys. The caller locks the account, to serialize
- * creation.
+ * Throws `conflict` if the account has the maximum number of active keys. The caller must lock the
+ * account, so that concurrent calls cannot exceed it.
  */
 export async function requireCapacity(accountId: string, now: Date, tx: Queryable): Promise<void> {
-  const active = { accountId, revokedAt: null, OR: [{ expiresAt: null }, { expiresAt: { gt: now } }] };
-  if ((await tx.apiKey.count({ where: active })) < MAX_KEYS) return;
-  throw conflict(`An account can have at most ${MAX_KEYS} keys.`);
+  if ((await tx.apiKey.count({ where: { accountId, ...activeKeys(now) } })) < MAX_ACTIVE_KEYS) return;
+  throw conflict(`An account can have at most ${MAX_ACTIVE_KEYS} active keys.`);
 }
 
 /**

@@ -1,6 +1,6 @@
 /**
- * Use counts of keys. They are counted in memory and written every few seconds, so that a request
- * costs no write. A crash loses at most FLUSH_AFTER_MS of counts; no decision depends on them.
+ * Counts the uses of keys in memory and writes the counts every few seconds, so that a request
+ * causes no write. A crash loses the uses of the last FLUSH_DELAY_MS. No decision depends on them.
  */
 import type { Clock } from '../../base/clock.js';
 import type { ApiKey, Database } from '../../base/db/open.js';
@@ -12,21 +12,21 @@ interface Count {
   lastUsedAt: Date;
 }
 
-const FLUSH_AFTER_MS = 5000;
+const FLUSH_DELAY_MS = 5000;
 
 export type KeyUsage = ReturnType<typeof createKeyUsage>;
 
 export function createKeyUsage({ db, clock, log }: { db: Database; clock: Clock; log: Log }) {
   let counts = new Map<string, Count>();
-  const flushTimer = createWriteBatcher(FLUSH_AFTER_MS, write);
+  const writeBatcher = createWriteBatcher(FLUSH_DELAY_MS, write);
 
-  return { count, flush: flushTimer.flush, withLatest };
+  return { count, flush: writeBatcher.flush, withLatest };
 
   /** Counts one use of a key. */
   function count(keyId: string): void {
-    const known = counts.get(keyId);
-    counts.set(keyId, { uses: (known?.uses ?? 0) + 1, lastUsedAt: clock.now() });
-    flushTimer.schedule();
+    const previous = counts.get(keyId);
+    counts.set(keyId, { uses: (previous?.uses ?? 0) + 1, lastUsedAt: clock.now() });
+    writeBatcher.schedule();
   }
 
   /** Never rejects: counts that cannot be written are kept for the next flush. */
@@ -37,18 +37,18 @@ export function createKeyUsage({ db, clock, log }: { db: Database; clock: Clock;
       try {
         await db.apiKey.updateMany({ where: { id }, data: { usageCount: { increment: uses }, lastUsedAt } });
       } catch (error) {
-        log.warn({ error }, 'the use count of a key could not be written; retrying');
-        const since = counts.get(id);
-        counts.set(id, { uses: uses + (since?.uses ?? 0), lastUsedAt: since?.lastUsedAt ?? lastUsedAt });
-        flushTimer.schedule();
+        log.warn({ error }, 'could not write the use count of a key; will retry');
+        const newer = counts.get(id);
+        counts.set(id, { uses: uses + (newer?.uses ?? 0), lastUsedAt: newer?.lastUsedAt ?? lastUsedAt });
+        writeBatcher.schedule();
       }
     }
   }
 
   /** Returns a stored key with the counts that this process has not written yet. */
   function withLatest(key: ApiKey): ApiKey {
-    const since = counts.get(key.id);
-    if (!since) return key;
-    return { ...key, usageCount: key.usageCount + BigInt(since.uses), lastUsedAt: since.lastUsedAt };
+    const unwritten = counts.get(key.id);
+    if (!unwritten) return key;
+    return { ...key, usageCount: key.usageCount + BigInt(unwritten.uses), lastUsedAt: unwritten.lastUsedAt };
   }
 }

@@ -51,7 +51,7 @@ export function createAudit({ db, clock, log }: Deps) {
 
   /**
    * Writes an event. Pass the unit of work that makes the change, so that the change and its event
-   * are committed together; `undefined` writes the event at once.
+   * are committed together; `undefined` writes the event immediately.
    */
   async function record(
     uow: Pick<UnitOfWork, 'tx'> | undefined,

@@ -42,8 +42,8 @@ export function createClientCertificates({ authoritiesFile, clock, log }: Deps) 
    */
   function isTrustedChain(chain: X509Certificate[]): boolean {
     const [certificate] = chain;
-    const traits = certificate && extensionsOf(certificate);
-    if (!authorities || !traits || traits.isAuthority || !allowsClientAuthentication(traits)) return false;
+    const extensions = certificate && extensionsOf(certificate);
+    if (!authorities || !extensions || extensions.isAuthority || !allowsClientAuthentication(extensions)) return false;
     return chainsToAuthority(chain, authorities(), clock.now());
   }
 
@@ -66,16 +66,17 @@ export function createClientCertificates({ authoritiesFile, clock, log }: Deps) 
 }
 
 function readAuthorities(text: string): X509Certificate[] {
-  const found = (text.match(PEM) ?? []).map((pem) => new X509Certificate(pem));
-  if (found.length === 0) throw new Error('it contains no certificate in PEM format');
-  return found;
+  const certificates = (text.match(PEM) ?? []).map((pem) => new X509Certificate(pem));
+  if (certificates.length === 0) throw new Error('it contains no certificate in PEM format');
+  return certificates;
 }
 
 const inHex = (address: string) => Buffer.from(ipaddr.parse(address).toByteArray()).toString('hex');
 
 /**
- * Compares a distinguished name (RFC 4514: comma-separated, last part first) with Node's format
- * (one part per line, in certificate order). Both escape alike; any other spelling does not match.
+ * Compares a distinguished name (RFC 4514: comma-separated, last part first) with the format of
+ * Node.js (one part per line, in certificate order). Both formats use the same escapes. Other
+ * spellings of the same name do not match.
  */
 function sameName(expected: string, subject: string | undefined): boolean {
   const parts = expected.split(/(?<!\\),/).map((part) => part.trim());

@@ -15,7 +15,7 @@ export interface MetadataDocument {
 export class MetadataDocumentError extends Error {
   constructor(
     message: string,
-    /** Whether the host is unavailable, so that the document may still be valid. */
+    /** Whether the host is unavailable. The stored document can still be valid. */
     readonly isTemporary = false,
   ) {
     super(message);
@@ -76,8 +76,8 @@ export async function readDocument(id: string, { fetch, normalize }: Deps): Prom
     throw new MetadataDocumentError(`its token_endpoint_auth_method must be ${AUTH_METHODS.join(' or ')}`);
   }
   if (typeof members.client_name !== 'string') throw new MetadataDocumentError('its client_name is missing');
-  const known = Object.fromEntries(Object.entries(members).filter(([name]) => MEMBERS.includes(name)));
-  const metadata = { ...known, token_endpoint_auth_method: method };
+  const supported = Object.fromEntries(Object.entries(members).filter(([name]) => MEMBERS.includes(name)));
+  const metadata = { ...supported, token_endpoint_auth_method: method };
   try {
     return {
       metadata: { ...metadata, ...normalize(metadata, { anonymous: true, home: new URL(id).origin }) },
@@ -112,8 +112,8 @@ async function load(id: string, fetch: SafeFetch) {
     }
     return { text: Buffer.concat(chunks).toString(), maxAgeSeconds: maxAgeOf(response.headers.get('cache-control')) };
   } catch (error) {
-    // The message hides whether the host is down, private, redirects or is too slow: details would
-    // reveal our network.
+    // The message does not say whether the host is down, private, slow or redirects, because that
+    // would reveal our network.
     throw error instanceof MetadataDocumentError ? error : new MetadataDocumentError('it cannot be fetched', true);
   }
 }
@@ -125,7 +125,7 @@ function parse(text: string): Record<string, unknown> {
     if (typeof value === 'object' && value !== null && !Array.isArray(value))
       return Object.fromEntries(Object.entries(value).filter(([, member]) => member !== null));
   } catch {
-    // The error below covers this, too.
+    // Invalid JSON leads to the error below.
   }
   throw new MetadataDocumentError('it is not a JSON object');
 }

@@ -27,7 +27,7 @@ interface Deps {
   allowLoopback: boolean;
 }
 
-/** Bounds of `max-age`. */
+/** The limits within which `max-age` is respected. */
 const MIN_FRESH_SECONDS = 5 * MINUTE_SECONDS;
 const MAX_FRESH_SECONDS = DAY_SECONDS;
 /** How long a stored client is used while its host is unavailable. */
@@ -42,61 +42,66 @@ export type MetadataDocuments = ReturnType<typeof createMetadataDocuments>;
 
 export function createMetadataDocuments(deps: Deps) {
   const { clock, log, fetch, rateLimiter, clients, clientRegistration, enabled, allowLoopback } = deps;
-  const errors = createTtlCache<MetadataDocumentError>({ clock, maxAgeMs: FAILURE_TTL_MS, maxEntries: MAX_FAILURES });
-  const reading = new Map<string, Promise<Client>>();
+  const cachedErrors = createTtlCache<MetadataDocumentError>({
+    clock,
+    maxAgeMs: FAILURE_TTL_MS,
+    maxEntries: MAX_FAILURES,
+  });
+  const pendingFetches = new Map<string, Promise<Client>>();
 
   return { enabled, find };
 
   /**
-   * Returns the client with this id, after fetching its document if due. Throws
+   * Returns the client with this id. Fetches its document if the stored one is not fresh. Throws
    * `MetadataDocumentError` or `rate_limited`.
    */
   async function find(id: string, meta: RequestMeta): Promise<Client | undefined> {
-    const known = await clients.find(id);
-    if (known ? known.origin !== 'document' : !isDocumentUrl(id, { allowLoopback })) return known;
+    const stored = await clients.find(id);
+    if (stored ? stored.origin !== 'document' : !isDocumentUrl(id, { allowLoopback })) return stored;
     if (!enabled) return undefined;
-    if (known?.documentFreshUntil && known.documentFreshUntil > clock.now()) return known;
+    if (stored?.documentFreshUntil && stored.documentFreshUntil > clock.now()) return stored;
     try {
-      return await readOnce(id, known, meta);
+      return await fetchOnce(id, stored, meta);
     } catch (error) {
-      if (!(error instanceof MetadataDocumentError) || !known || !canUseStale(known, error)) throw error;
+      if (!(error instanceof MetadataDocumentError) || !stored || !canUseStale(stored, error)) throw error;
       log.info(
         { clientId: id, reason: error.message },
-        "a client's metadata document cannot be fetched: using the stored one",
+        "could not fetch a client's metadata document; using the stored one",
       );
-      return known;
+      return stored;
     }
   }
 
   /**
-   * Allows a stale client if the host is unavailable, but not if the document is gone or invalid.
+   * Reports whether a stale client can be used: only if the host is unavailable, and not if the
+   * document was removed or is invalid.
    */
-  function canUseStale({ documentFreshUntil }: Client, problem: MetadataDocumentError): boolean {
+  function canUseStale({ documentFreshUntil }: Client, error: MetadataDocumentError): boolean {
     return (
-      problem.isTemporary && documentFreshUntil !== null && addSeconds(documentFreshUntil, STALE_SECONDS) > clock.now()
+      error.isTemporary && documentFreshUntil !== null && addSeconds(documentFreshUntil, STALE_SECONDS) > clock.now()
     );
   }
 
-  /** Fetches the document. Concurrent callers share one request; errors are cached for a while. */
-  async function readOnce(id: string, known: Client | undefined, meta: RequestMeta): Promise<Client> {
-    const problem = await errors.getOrLoad(id, async () => undefined);
-    if (problem) throw problem;
-    const running = reading.get(id);
-    if (running) return running;
-    if (reading.size >= MAX_CONCURRENT)
+  /** Fetches the document. Concurrent callers share one request. Errors are cached for 30 s. */
+  async function fetchOnce(id: string, stored: Client | undefined, meta: RequestMeta): Promise<Client> {
+    const cachedError = await cachedErrors.getOrLoad(id, async () => undefined);
+    if (cachedError) throw cachedError;
+    const pending = pendingFetches.get(id);
+    if (pending) return pending;
+    if (pendingFetches.size >= MAX_CONCURRENT)
       throw new MetadataDocumentError('too many client documents are being fetched; try again', true);
-    const fetching = fetchAndSave(id, known, meta).finally(() => reading.delete(id));
-    reading.set(id, fetching);
+    const fetching = fetchAndSave(id, stored, meta).finally(() => pendingFetches.delete(id));
+    pendingFetches.set(id, fetching);
     return fetching;
   }
 
-  async function fetchAndSave(id: string, known: Client | undefined, meta: RequestMeta): Promise<Client> {
-    if (!known) await rateLimiter.consume(NEW_DOCUMENT_LIMIT, rateLimitKey(meta.address));
+  async function fetchAndSave(id: string, stored: Client | undefined, meta: RequestMeta): Promise<Client> {
+    if (!stored) await rateLimiter.consume(NEW_DOCUMENT_LIMIT, rateLimitKey(meta.address));
     try {
       const document = await readDocument(id, { fetch, normalize: clientRegistration.normalize });
       return await clientRegistration.saveDescribed(id, document.metadata, freshUntil(document), meta);
     } catch (error) {
-      if (error instanceof MetadataDocumentError) await errors.getOrLoad(id, async () => error);
+      if (error instanceof MetadataDocumentError) await cachedErrors.getOrLoad(id, async () => error);
       throw error;
     }
   }

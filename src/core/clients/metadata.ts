@@ -17,7 +17,8 @@ export interface MetadataRules {
   /** If not empty, the only hosts for https redirect URIs. */
   redirectHosts: string[];
   /**
-   * The origin of the metadata document. Its `jwks_uri` can be there: that host is asked anyway.
+   * The origin of the client metadata document. The `jwks_uri` can have this origin, because the
+   * server requests it anyway.
    */
   home?: string | undefined;
 }
@@ -41,8 +42,8 @@ const MAX_URI_LENGTH = 2048;
 const MAX_NAME_LENGTH = 100;
 const MAX_CONTACTS = 10;
 const URI_MEMBERS = ['client_uri', 'logo_uri', 'policy_uri', 'tos_uri'];
-/** URIs that the server requests by itself, so anonymous clients cannot set them. */
-const ADMIN_ONLY_MEMBERS = ['jwks_uri', 'backchannel_logout_uri', 'sector_identifier_uri'];
+/** URIs that this server requests, so they need an administrator or an initial access token. */
+const MEMBERS_REQUIRING_INITIAL_ACCESS_TOKEN = ['jwks_uri', 'backchannel_logout_uri', 'sector_identifier_uri'];
 /** Schemes that do not open an app. */
 const FORBIDDEN_SCHEMES = new Set([
   'about:',
@@ -81,7 +82,7 @@ export function normalizeMetadata(metadata: ClientMetadata, rules: MetadataRules
   if (!isStorableThroughout(metadata)) throw invalid('a string contains characters that cannot be stored');
   checkText(metadata);
   if (rules.anonymous) {
-    const member = ADMIN_ONLY_MEMBERS.find(
+    const member = MEMBERS_REQUIRING_INITIAL_ACCESS_TOKEN.find(
       (name) => metadata[name] !== undefined && !isKeySetOfDocumentHost(name, metadata, rules),
     );
     if (member) throw invalid(`${member} requires an initial access token`);
@@ -102,8 +103,11 @@ export function normalizeMetadata(metadata: ClientMetadata, rules: MetadataRules
  * host, because users are not asked for consent.
  */
 export function firstPartyError(redirectUris: string[]): string | undefined {
-  const unfit = redirectUris.find((uri) => !uri.startsWith('https:') || isLoopback(new URL(uri).hostname));
-  return unfit && `The redirect URIs of a first-party client must be https and not loopback; ${unfit} is not allowed`;
+  const invalidUri = redirectUris.find((uri) => !uri.startsWith('https:') || isLoopback(new URL(uri).hostname));
+  return (
+    invalidUri &&
+    `The redirect URIs of a first-party client must be https and not loopback; ${invalidUri} is not allowed`
+  );
 }
 
 /** Client authentication by a SPIFFE identity. */
@@ -134,10 +138,10 @@ export function sameLoopback(requested: string, registered: string): boolean {
 const withoutPort = (uri: string) => uri.replace(/^(http:\/\/(?:\[[^\]]*\]|[^/:?#@]*))(:\d+)?(?=[/?]|$)/, '$1');
 
 function normalizeGrants(metadata: ClientMetadata, allowed: string[]): string[] {
-  const wanted = metadata.grant_types ?? ['authorization_code'];
-  if (!Array.isArray(wanted) || wanted.some((grant) => typeof grant !== 'string'))
+  const requested = metadata.grant_types ?? ['authorization_code'];
+  if (!Array.isArray(requested) || requested.some((grant) => typeof grant !== 'string'))
     throw invalid('grant_types must be a list');
-  const granted = [...new Set(wanted as string[])].filter((grant) => allowed.includes(grant));
+  const granted = [...new Set(requested as string[])].filter((grant) => allowed.includes(grant));
   if (granted.length === 0 || (granted.length === 1 && granted[0] === 'refresh_token')) {
     throw invalid(`grant_types contains no grant type that this client can have: ${allowed.join(', ')}`);
   }

@@ -40,8 +40,9 @@ export function createClientRegistration(base: Base, { audit, resources }: Deps)
   }
 
   /**
-   * Stores a client that registered or updated itself. Without `secret`, the plain client secret,
-   * the stored one is kept.
+   * Stores a client that registered or updated itself.
+   *
+   * @param secret the plain client secret. Undefined: the stored one does not change
    */
   async function saveRegistered(
     id: string,
@@ -64,7 +65,7 @@ export function createClientRegistration(base: Base, { audit, resources }: Deps)
     });
   }
 
-  /** Stores a client from its metadata document, which needs no fetching until `freshUntil`. */
+  /** Stores a client from its metadata document, which is not fetched again before `freshUntil`. */
   async function saveDescribed(
     id: string,
     metadata: ClientMetadata,
@@ -76,15 +77,15 @@ export function createClientRegistration(base: Base, { audit, resources }: Deps)
       metadata: metadata as Prisma.InputJsonObject,
       documentFreshUntil: freshUntil,
     };
-    const before = await db.client.findUnique({ where: { id } });
+    const previous = await db.client.findUnique({ where: { id } });
     return transact(async (uow) => {
       const stored = await uow.tx.client.upsert({
         where: { id },
         create: { id, ...row, origin: 'document', createdAt: clock.now() },
         update: row,
       });
-      const action = before ? 'client.updated' : 'client.registered';
-      if (!before || redirectsOf(before.metadata) !== redirectsOf(metadata)) {
+      const action = previous ? 'client.updated' : 'client.registered';
+      if (!previous || redirectsOf(previous.metadata) !== redirectsOf(metadata)) {
         await audit.record(uow, action, { by: clientActor(id), clientId: id, meta });
       }
       invalidateAfter(uow, id);

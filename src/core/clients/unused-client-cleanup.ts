@@ -12,8 +12,8 @@ import type { OAuthStorage } from '../oauth-storage/oauth-storage.js';
 import { type RequestMeta, systemMeta } from '../request-meta.js';
 
 /**
- * `unused`: no user ever signed in to it. `idle`: no user has signed in for long, and it has no
- * active grant.
+ * `unused`: no user ever signed in with it. `idle`: no user has signed in with it for a long time,
+ * and it has no active grant.
  */
 export type RemovalReason = 'unused' | 'idle';
 
@@ -29,13 +29,13 @@ interface Deps {
   audit: Audit;
   oauthStorage: Pick<OAuthStorage, 'grants'>;
   invalidationBus: InvalidationBus;
-  /** Zero: never. */
+  /** The age at which an unused client is deleted. Zero: never. */
   unusedSeconds: number;
-  /** Zero: never. */
+  /** The time without use after which a client is deleted. Zero: never. */
   idleSeconds: number;
 }
 
-const ORIGINS = ['registration', 'document'];
+const CLEANED_ORIGINS = ['registration', 'document'];
 const PAGE_SIZE = 500;
 /**
  * Exceeds both the longest interaction and the interval at which `lastAuthorizationAt` is written.
@@ -58,7 +58,7 @@ export function createUnusedClientCleanup({
 
   /** Returns the clients that `removeUnused` would delete now, oldest first. */
   async function find(): Promise<UnusedClient[]> {
-    const found: UnusedClient[] = [];
+    const unusedClients: UnusedClient[] = [];
     let after: string | undefined;
     for (;;) {
       const page = await db.client.findMany({
@@ -67,11 +67,11 @@ export function createUnusedClientCleanup({
         take: PAGE_SIZE,
         ...(after !== undefined && { cursor: { id: after }, skip: 1 }),
       });
-      found.push(...(await filterUnused(page)));
+      unusedClients.push(...(await filterUnused(page)));
       if (page.length < PAGE_SIZE) break;
       after = page.at(-1)?.id;
     }
-    return found.sort((a, b) => a.client.createdAt.getTime() - b.client.createdAt.getTime());
+    return unusedClients.sort((a, b) => a.client.createdAt.getTime() - b.client.createdAt.getTime());
   }
 
   /** Deletes unused clients with their grants and consents. Returns the deleted clients. */
@@ -85,7 +85,7 @@ export function createUnusedClientCleanup({
     const since = (seconds: number) => ({ lte: addSeconds(clock.now(), -seconds) });
     const [unused, idle] = [since(unusedSeconds), since(idleSeconds)];
     return {
-      origin: { in: ORIGINS },
+      origin: { in: CLEANED_ORIGINS },
       OR: [
         ...(unusedSeconds > 0 ? [{ lastUsedAt: null, createdAt: unused }] : []),
         ...(idleSeconds > 0 ? [{ lastUsedAt: idle }, { lastUsedAt: null, createdAt: idle }] : []),

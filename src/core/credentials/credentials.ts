@@ -28,10 +28,10 @@ interface Deps {
   workloadIdentities: WorkloadIdentities;
   apiKeys: Pick<ApiKeys, 'verify'>;
   activeAgents: Pick<ActiveAgents, 'findByKey'>;
-  keyUsage: Pick<KeyUsage, 'count'>;
+  apiKeyUsage: Pick<KeyUsage, 'count'>;
 }
 
-/** Changes of these can invalidate a credential. Each is published after its commit. */
+/** Topics whose changes can invalidate a credential. */
 const INVALIDATING_TOPICS = [
   'accounts',
   'agents',
@@ -44,12 +44,13 @@ const INVALIDATING_TOPICS = [
   'sessions',
   'tokens',
 ];
-const MAX_LENGTH = 8192;
+const MAX_CREDENTIAL_LENGTH = 8192;
+/** The expiry of a credential that never expires: the latest possible `Date`. */
 const NEVER = new Date(8.64e15);
 
-export type Credentials = ReturnType<typeof createCredentials>;
+export type Credentials = ReturnType<typeof createCredentialResolver>;
 
-export function createCredentials({ clock, invalidationBus }: Base, deps: Deps) {
+export function createCredentialResolver({ clock, invalidationBus }: Base, deps: Deps) {
   const {
     tokens,
     oauthTokens,
@@ -58,7 +59,7 @@ export function createCredentials({ clock, invalidationBus }: Base, deps: Deps) 
     workloadIdentities,
     apiKeys,
     activeAgents,
-    keyUsage,
+    apiKeyUsage,
   } = deps;
   const cache = createTtlCache<Principal | 'expired'>({ clock });
   for (const topic of INVALIDATING_TOPICS) invalidationBus.on(topic, () => cache.invalidate());
@@ -75,14 +76,14 @@ export function createCredentials({ clock, invalidationBus }: Base, deps: Deps) 
     // Hashed separately: a crafted credential must not collide with another pair.
     const cacheKey = audience === undefined ? sha256(credential) : `${sha256(credential)} ${sha256(audience)}`;
     const found =
-      credential.length > MAX_LENGTH
+      credential.length > MAX_CREDENTIAL_LENGTH
         ? undefined
         : await cache.getOrLoad(cacheKey, () => resolveKind(credential, audience));
     if (found === undefined) throw unauthorized('invalid_token', 'This token is invalid or has been revoked.');
     if (found === 'expired' || found.expiresAt <= clock.now())
       throw unauthorized('expired_token', 'This token has expired.');
     await proofOfPossession.check(credential, 'boundTo' in found ? found.boundTo : undefined, presentation);
-    if (found.kind === 'api-key') keyUsage.count(found.key.id);
+    if (found.kind === 'api-key') apiKeyUsage.count(found.key.id);
     return found;
   }
 

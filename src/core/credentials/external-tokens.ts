@@ -26,14 +26,14 @@ interface KnownIssuer extends TrustedIssuer {
   findKey: JWTVerifyGetKey;
 }
 
-/** Plain JWTs and access tokens (RFC 9068). Logout tokens, proofs and events are no credentials. */
+/** Accepts plain JWTs and access tokens (RFC 9068), but not logout tokens, proofs or events. */
 const TYP = /^(application\/)?(at\+)?jwt$/i;
-/** The tolerance for clock differences: a token can seem to be issued in the future. */
-const SKEW_SECONDS = 10;
+/** The tolerated difference between the clocks of the issuer and this server. */
+const CLOCK_SKEW_SECONDS = 10;
 
-export type ExternalTokens = ReturnType<typeof createExternalTokens>;
+export type ExternalTokens = ReturnType<typeof createExternalTokenVerifier>;
 
-export function createExternalTokens({ issuers, requestJson, clock, log, accounts, identities }: Deps) {
+export function createExternalTokenVerifier({ issuers, requestJson, clock, log, accounts, identities }: Deps) {
   const trusted = new Map(
     issuers.map((issuer): [string, KnownIssuer] => {
       const { key } = issuer;
@@ -66,12 +66,12 @@ export function createExternalTokens({ issuers, requestJson, clock, log, account
         audience,
         algorithms,
         currentDate: clock.now(),
-        clockTolerance: SKEW_SECONDS, // for nbf; the caller checks exp again, without tolerance
+        clockTolerance: CLOCK_SKEW_SECONDS, // for nbf; the caller checks exp again, without tolerance
         requiredClaims: ['sub', 'exp'],
       });
       const { sub, exp = 0, iat, cnf } = payload;
       if (typeof sub !== 'string' || !TYP.test(protectedHeader.typ ?? 'JWT')) return undefined;
-      if (iat !== undefined && iat > epochSeconds(clock.now()) + SKEW_SECONDS) return undefined;
+      if (iat !== undefined && iat > epochSeconds(clock.now()) + CLOCK_SKEW_SECONDS) return undefined;
       if (cnf !== undefined && !isConfirmation(cnf)) return undefined;
       const account = await accountOf(sub, from);
       if (!accounts.isActive(account) || isTooOld(iat, account)) return undefined;
@@ -92,7 +92,7 @@ export function createExternalTokens({ issuers, requestJson, clock, log, account
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
-/** Reports whether `cnf` is an object with members: a malformed one must not unbind the token. */
+/** Reports whether `cnf` is valid. A token with a malformed `cnf` must not count as unbound. */
 function isConfirmation(cnf: unknown): cnf is Confirmation {
   return typeof cnf === 'object' && cnf !== null && Object.keys(cnf).length > 0;
 }

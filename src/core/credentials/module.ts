@@ -1,4 +1,4 @@
-/** Creates the services of this folder: the resolver of credentials and what it uses. */
+/** Creates the services of this folder: the resolver of credentials, and its verifiers. */
 import type { Base } from '../../base/base.js';
 import { createJsonClient } from '../../base/http-client.js';
 import type { Accounts } from '../accounts/accounts.js';
@@ -10,12 +10,12 @@ import type { Identities } from '../identities/identities.js';
 import type { Jwts } from '../keys/jwts.js';
 import type { OAuthStorage } from '../oauth-storage/oauth-storage.js';
 import type { Tokens } from '../sessions/tokens.js';
-import { createCredentials } from './credentials.js';
+import { createCredentialResolver } from './credentials.js';
 import { createDpopNonces } from './dpop-nonces.js';
-import { createExternalTokens } from './external-tokens.js';
-import { createOAuthTokens } from './oauth-tokens.js';
+import { createExternalTokenVerifier } from './external-tokens.js';
+import { createOAuthTokenVerifier } from './oauth-tokens.js';
 import { createProofOfPossession } from './proof-of-possession.js';
-import { createWorkloadIdentities } from './workload-identities.js';
+import { createWorkloadVerifier } from './workload-identities.js';
 
 interface Deps {
   accounts: Pick<Accounts, 'find' | 'isActive'>;
@@ -23,7 +23,7 @@ interface Deps {
   clients: Pick<Clients, 'find'>;
   activeAgents: Pick<ActiveAgents, 'find' | 'findByKey'>;
   apiKeys: Pick<ApiKeys, 'verify'>;
-  keyUsage: Pick<KeyUsage, 'count'>;
+  apiKeyUsage: Pick<KeyUsage, 'count'>;
   oauthStorage: Pick<OAuthStorage, 'grants' | 'isJwtRevoked' | 'store'>;
   jwts: Pick<Jwts, 'verify'>;
   tokens: Pick<Tokens, 'verify' | 'inspect'>;
@@ -31,17 +31,21 @@ interface Deps {
 
 export function createCredentialModule(base: Base, deps: Deps) {
   const { issuer, trustedIssuers, certificates } = base.config;
-  const oauthTokens = createOAuthTokens({ ...deps, issuer });
-  const externalTokens = createExternalTokens({
+  const oauthTokens = createOAuthTokenVerifier({ ...deps, issuer });
+  const externalTokens = createExternalTokenVerifier({
     ...base,
     ...deps,
     issuers: trustedIssuers,
     requestJson: createJsonClient(),
   });
-  const workloadIdentities = createWorkloadIdentities({ ...base, spiffe: certificates.spiffe });
-  const nonces = createDpopNonces(base);
-  const proofOfPossession = createProofOfPossession({ ...base, nonces, store: deps.oauthStorage.store });
-  const parts = { oauthTokens, externalTokens, workloadIdentities, proofOfPossession };
-  const credentials = createCredentials(base, { ...deps, ...parts });
+  const workloadIdentities = createWorkloadVerifier({ ...base, spiffe: certificates.spiffe });
+  const dpopNonces = createDpopNonces(base);
+  const proofOfPossession = createProofOfPossession({
+    ...base,
+    dpopNonces,
+    ephemeralStore: deps.oauthStorage.store,
+  });
+  const verifiers = { oauthTokens, externalTokens, workloadIdentities, proofOfPossession };
+  const credentials = createCredentialResolver(base, { ...deps, ...verifiers });
   return { credentials, oauthTokens, workloadIdentities };
 }

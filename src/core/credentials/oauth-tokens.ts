@@ -55,9 +55,9 @@ export interface ActiveToken {
   user?: { account: Account; grant: StoredGrant };
 }
 
-export type OAuthTokens = ReturnType<typeof createOAuthTokens>;
+export type OAuthTokens = ReturnType<typeof createOAuthTokenVerifier>;
 
-export function createOAuthTokens({ issuer, jwts, accounts, oauthStorage, clients, activeAgents }: Deps) {
+export function createOAuthTokenVerifier({ issuer, jwts, accounts, oauthStorage, clients, activeAgents }: Deps) {
   const ownApi = `${issuer}/api/v1`;
 
   return { verify, read };

@@ -13,8 +13,8 @@ import type { DpopNonces } from './dpop-nonces.js';
 
 interface Deps {
   clock: Clock;
-  nonces: DpopNonces;
-  store: Pick<OAuthStorage['store'], 'useOnce'>;
+  dpopNonces: DpopNonces;
+  ephemeralStore: Pick<OAuthStorage['store'], 'useOnce'>;
 }
 
 /** The proof that accompanies a credential. It contains no secret. */
@@ -27,7 +27,7 @@ export interface PresentedProof {
   method?: string;
   /** The URL of the request that the proof must be for. */
   url?: string;
-  /** A service forwards the proof that it received, so the nonce is that service's. */
+  /** Whether a service forwards a proof that it received. The nonce is then the service's own. */
   isForwarded?: boolean;
   /** The client certificate whose key the caller holds, and its chain. */
   certificates?: X509Certificate[];
@@ -40,13 +40,13 @@ export interface Confirmation {
 }
 
 const KNOWN_MEMBERS = ['jkt', 'x5t#S256'];
-/** Exceeds the validity of a proof: its `iat` can differ from our clock by five minutes. */
+/** Exceeds twice the five minutes by which the `iat` of a proof can differ from our clock. */
 const REPLAY_WINDOW_SECONDS = 660;
 
 export type ProofOfPossession = ReturnType<typeof createProofOfPossession>;
 
-export function createProofOfPossession({ clock, nonces, store }: Deps) {
-  return { check, nextNonce: nonces.newest };
+export function createProofOfPossession({ clock, dpopNonces, ephemeralStore }: Deps) {
+  return { check, nextNonce: dpopNonces.newest };
 
   /**
    * Verifies that the caller holds the key or certificate to which the token is bound. Throws
@@ -74,17 +74,17 @@ export function createProofOfPossession({ clock, nonces, store }: Deps) {
       throw dpopError('invalid_token', 'This token is bound to a key: send it as "DPoP", with a proof.');
     if (!proof) throw dpopError('use_dpop_nonce', 'This token is bound to a key: a DPoP proof is missing.');
     const request = { method, url, accessToken: credential, now: clock.now() };
-    const verdict = await verifyDpopProof(proof, { ...request, ...(!isForwarded && { isNonce: nonces.isFresh }) });
+    const verdict = await verifyDpopProof(proof, { ...request, ...(!isForwarded && { isNonce: dpopNonces.isFresh }) });
     if (verdict.kind === 'nonce') throw dpopError('use_dpop_nonce', `DPoP: ${verdict.reason}.`);
     if (verdict.kind === 'invalid') throw dpopError('invalid_dpop_proof', `DPoP: ${verdict.reason}.`);
     if (verdict.thumbprint !== thumbprint) throw dpopError('invalid_token', 'This token is bound to another key.');
     // Checked last: only valid proofs are stored, so that invalid ones cannot fill the store.
     const proofId = sha256(`${thumbprint} ${verdict.jti}`);
-    const isFirst = await store.useOnce('DpopProof', proofId, addSeconds(clock.now(), REPLAY_WINDOW_SECONDS));
+    const isFirst = await ephemeralStore.useOnce('DpopProof', proofId, addSeconds(clock.now(), REPLAY_WINDOW_SECONDS));
     if (!isFirst) throw dpopError('invalid_dpop_proof', 'DPoP: the proof has already been used.');
   }
 
   function dpopError(error: DpopError, message: string) {
-    return invalidProof(message, { error, nonce: nonces.newest() });
+    return invalidProof(message, { error, nonce: dpopNonces.newest() });
   }
 }

@@ -23,10 +23,10 @@ interface Deps {
   log: Log;
 }
 
-export type WorkloadIdentities = ReturnType<typeof createWorkloadIdentities>;
+export type WorkloadIdentities = ReturnType<typeof createWorkloadVerifier>;
 
 /** Throws an `Error` for the administrator if the bundle of a trust domain cannot be read. */
-export function createWorkloadIdentities({ spiffe, clock, log }: Deps) {
+export function createWorkloadVerifier({ spiffe, clock, log }: Deps) {
   const files = new Map<string, () => SpiffeBundle>();
   for (const name of spiffe?.trustDomains ?? []) {
     const path = join(spiffe!.bundlesFolder, `${name}.json`);

@@ -15,13 +15,13 @@ import type { ReceivedTokens, TokenVault } from './token-vault.js';
 /** A user of another issuer. */
 export interface ExternalIdentity {
   issuer: string;
-  /** Never reassigned to another user. */
+  /** Identifies the user at the issuer, which never assigns it to another user. */
   subject: string;
 }
 
-/** An identity that was just authenticated. */
+/** An authenticated identity, with the tokens of the provider. */
 export interface IdentityWithTokens extends ExternalIdentity {
-  /** The provider's tokens, where the settings ask to store them. */
+  /** The tokens to store. Undefined if the settings do not name the provider. */
   tokensToKeep?: ReceivedTokens | undefined;
 }
 
@@ -70,10 +70,10 @@ export function createIdentities({ db, transact, clock, audit, tokenVault }: Dep
   }
 
   /**
-   * Links an identity to an account in the caller's transaction. The caller has authenticated the
-   * user. Throws a unique violation if the identity is already linked.
+   * Links an identity to an account in the caller's transaction. The caller must have authenticated
+   * the user. Throws a unique violation if the identity is already linked.
    *
-   * @param more further details for the audit log
+   * @param auditDetail additional details for the audit log
    */
   async function link(
     account: Account,
@@ -81,17 +81,17 @@ export function createIdentities({ db, transact, clock, audit, tokenVault }: Dep
     email: string | undefined,
     meta: RequestMeta,
     tx: Queryable,
-    more: { cleared?: boolean } = {},
+    auditDetail: { cleared?: boolean } = {},
   ): Promise<void> {
     const now = clock.now();
     const data = { accountId: account.id, issuer, subject, email, createdAt: now, lastUsedAt: now };
     const { id } = await tx.federatedIdentity.create({ data });
     if (tokensToKeep) await tokenVault.store(id, tokensToKeep, tx);
-    const detail = { issuer, subject, ...more };
+    const detail = { issuer, subject, ...auditDetail };
     await audit.record({ tx }, 'identity.linked', { by: account.id, accountId: account.id, meta, detail });
   }
 
-  /** Deletes a link. The caller has checked that another sign-in method is left. */
+  /** Deletes a link. The caller must have checked that the account has another sign-in method. */
   async function remove({ id, accountId, issuer, subject }: FederatedIdentity, meta: RequestMeta, tx: Queryable) {
     await tx.federatedIdentity.delete({ where: { id } });
     const event = { by: accountId, accountId, meta, detail: { issuer, subject } };

@@ -5,7 +5,7 @@ import { createIdentities } from './identities.js';
 import { createTokenVault } from './token-vault.js';
 
 export function createIdentityModule(base: Base, { audit }: { audit: Audit }) {
-  const storing = base.config.providers.filter(({ storesTokens }) => storesTokens);
-  const tokenVault = createTokenVault({ ...base, issuers: storing.map(({ issuer }) => issuer) });
+  const issuers = base.config.providers.filter(({ storesTokens }) => storesTokens).map(({ issuer }) => issuer);
+  const tokenVault = createTokenVault({ ...base, issuers });
   return { identities: createIdentities({ ...base, audit, tokenVault }), tokenVault };
 }

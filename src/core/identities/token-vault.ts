@@ -1,7 +1,7 @@
 /**
- * Stores the tokens of external providers where the settings ask for it: sealed, bound to the
- * identity, and deleted with it. Refresh tokens can be single use, so a caller takes a lease before
- * it uses one. Across all processes only one caller has it, for some seconds.
+ * Stores the tokens of the external providers in FEDERATION_STORE_TOKENS. They are encrypted, bound
+ * to the identity, and deleted with it. A refresh token can be single use, so a caller must take a
+ * lease before it uses one. Only one caller in all processes can have the lease, for some seconds.
  */
 import { addSeconds, type Clock } from '../../base/clock.js';
 import { randomToken, type Secrets } from '../../base/crypto.js';
@@ -39,10 +39,10 @@ interface Deps {
   issuers: string[];
 }
 
-const SEALED_FOR = 'kept-tokens';
+const KEY_PURPOSE = 'kept-tokens';
 /**
- * Twice the time limit of both requests to a provider, because clocks differ. Short enough that a
- * user can wait after a crash.
+ * Twice the time limit of the two requests to a provider, because clocks differ. After a crash,
+ * users wait this long.
  */
 export const LEASE_SECONDS = 20;
 
@@ -54,8 +54,8 @@ export function createTokenVault({ db, clock, secrets, issuers }: Deps) {
   /** Stores or replaces tokens in the caller's transaction. */
   async function store(identityId: string, received: ReceivedTokens, tx: Queryable): Promise<void> {
     const sealed = await seal(identityId, received);
-    // A new refresh token cancels a refresh by the old one. Without a new one, the result of that
-    // refresh is stored.
+    // A new refresh token cancels a refresh that uses the old one. Otherwise, the result of that
+    // refresh must be stored.
     const data = { ...sealed, ...(received.refreshToken && NO_LEASE) };
     await tx.storedTokens.upsert({ where: { identityId }, create: { identityId, ...data }, update: data });
   }
@@ -87,26 +87,26 @@ export function createTokenVault({ db, clock, secrets, issuers }: Deps) {
   }
 
   /**
-   * Opens the access token. Returns undefined if it was sealed with a removed secret or for another
-   * identity.
+   * Decrypts the access token. Returns undefined if it was encrypted with a removed secret, or for
+   * another identity.
    */
   async function open({ identityId, sealedAccess, expiresAt }: Row): Promise<StoredToken | undefined> {
-    const text = await opened(sealedAccess, boundTo(identityId, 'access'));
+    const text = await decrypt(sealedAccess, boundTo(identityId, 'access'));
     if (text === undefined) return undefined;
     const access = JSON.parse(text) as Omit<StoredToken, 'expiresAt'>;
     return { ...access, expiresAt: expiresAt ?? undefined };
   }
 
-  /** Opens the refresh token. Returns undefined if it is missing or cannot be opened. */
+  /** Decrypts the refresh token. Returns undefined if it is missing or cannot be decrypted. */
   async function openRefresh({ identityId, sealedRefresh }: Row): Promise<string | undefined> {
-    return sealedRefresh === null ? undefined : opened(sealedRefresh, boundTo(identityId, 'refresh'));
+    return sealedRefresh === null ? undefined : decrypt(sealedRefresh, boundTo(identityId, 'refresh'));
   }
 
-  /** Takes the lease. Returns undefined if another caller has it or the row has changed. */
+  /** Takes the lease. Returns undefined if another caller has it, or the row has changed. */
   async function lease(row: Row, refreshToken: string): Promise<Lease | undefined> {
     const now = clock.now();
     const { identityId, sealedAccess, leaseExpiresAt } = row;
-    if (leaseExpiresAt && leaseExpiresAt > now) return undefined; // waiting callers write nothing
+    if (leaseExpiresAt && leaseExpiresAt > now) return undefined; // polling callers cause no writes
     const by = randomToken(12);
     const free = [{ leaseExpiresAt: null }, { leaseExpiresAt: { lte: now } }];
     const { count } = await db.storedTokens.updateMany({
@@ -122,7 +122,7 @@ export function createTokenVault({ db, clock, secrets, issuers }: Deps) {
     return (await db.storedTokens.updateMany({ where: { identityId, leaseHolder: by }, data })).count === 1;
   }
 
-  /** Releases a lease without a result, so that the next caller can try at once. */
+  /** Releases a lease without a result, so that the next caller can take it immediately. */
   async function release({ row: { identityId }, by }: Lease): Promise<void> {
     await db.storedTokens.updateMany({ where: { identityId, leaseHolder: by }, data: NO_LEASE });
   }
@@ -140,14 +140,14 @@ export function createTokenVault({ db, clock, secrets, issuers }: Deps) {
   }
 
   async function seal(identityId: string, { refreshToken, expiresAt, ...access }: ReceivedTokens) {
-    const sealedAccess = await secrets.seal(SEALED_FOR, JSON.stringify(access), boundTo(identityId, 'access'));
+    const sealedAccess = await secrets.seal(KEY_PURPOSE, JSON.stringify(access), boundTo(identityId, 'access'));
     const sealedRefresh =
-      refreshToken && (await secrets.seal(SEALED_FOR, refreshToken, boundTo(identityId, 'refresh')));
+      refreshToken && (await secrets.seal(KEY_PURPOSE, refreshToken, boundTo(identityId, 'refresh')));
     return { sealedAccess, expiresAt: expiresAt ?? null, ...(sealedRefresh && { sealedRefresh }) };
   }
 
-  function opened(sealed: string, bound: string): Promise<string | undefined> {
-    return secrets.open(SEALED_FOR, sealed, bound).catch(() => undefined);
+  function decrypt(sealed: string, bound: string): Promise<string | undefined> {
+    return secrets.open(KEY_PURPOSE, sealed, bound).catch(() => undefined);
   }
 }
 

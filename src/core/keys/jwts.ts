@@ -70,10 +70,10 @@ export function createJwts({ issuer, keys, clock }: Deps) {
   }
 
   async function publicKey(kid: string | undefined): Promise<ImportedKey> {
-    const found = keys.set().keys.find((key) => key.kid === kid && key.algorithm === ALGORITHM);
-    if (!found) throw new errors.JWKSNoMatchingKey();
-    const { d: _private, ...jwk } = found.jwk;
-    return importOnce(`${found.kid} public`, { ...jwk, alg: ALGORITHM });
+    const signingKey = keys.set().keys.find((key) => key.kid === kid && key.algorithm === ALGORITHM);
+    if (!signingKey) throw new errors.JWKSNoMatchingKey();
+    const { d: _private, ...jwk } = signingKey.jwk;
+    return importOnce(`${signingKey.kid} public`, { ...jwk, alg: ALGORITHM });
   }
 
   /** Returns the imported key, cached: importing costs more than signing. */

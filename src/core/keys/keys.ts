@@ -37,7 +37,7 @@ interface Deps {
   signatureSeconds: () => number;
 }
 
-/** How long a key is published before it signs, so that every verifier has fetched it by then. */
+/** How long a key is published before it signs, so that every verifier can fetch it first. */
 export const PUBLISH_LEAD_SECONDS = 10 * MINUTE_SECONDS;
 
 export type Keys = Awaited<ReturnType<typeof createKeys>>;
@@ -147,7 +147,7 @@ export async function createKeys({
     }));
   }
 
-  /** Reads the keys again. Reads are serialized: a slow one must not overwrite a newer one. */
+  /** Reads the keys again. Reads are serialized, so that a slow one overwrites no newer one. */
   function reload(): Promise<void> {
     reading = reading.catch(() => {}).then(read);
     return reading;
@@ -187,7 +187,7 @@ export async function createKeys({
     const now = clock.now();
     const signsFrom = atOnce ? now : addSeconds(now, PUBLISH_LEAD_SECONDS);
     const expiresAt = atOnce ? now : addSeconds(signsFrom, signatureSeconds() + DAY_SECONDS);
-    // A key that has not begun to sign never will.
+    // A key that has not signed yet is retired too, and never signs.
     await tx.signingKey.updateMany({ where: { retiredAt: null }, data: { retiredAt: signsFrom, expiresAt } });
     if (atOnce)
       await tx.signingKey.updateMany({ where: { expiresAt: { gt: now } }, data: { retiredAt: now, expiresAt: now } });

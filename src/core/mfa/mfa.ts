@@ -91,7 +91,7 @@ export function createMfa(base: Base, { audit, accounts, sessions, knownLocation
     }
   }
 
-  /** Returns the enrollment that waits for confirmation, if any. */
+  /** Returns the unconfirmed enrollment, if any. */
   async function pendingEnrollment(account: Account): Promise<TotpEnrollment | undefined> {
     const factor = await db.totpFactor.findFirst({ where: { accountId: account.id, ...PENDING } });
     return factor ? describe(account, await secrets.open(SEALED_FOR, factor.sealedSecret)) : undefined;
@@ -153,7 +153,7 @@ export function createMfa(base: Base, { audit, accounts, sessions, knownLocation
   async function removeLost(account: Account): Promise<void> {
     await transact(async (uow) => {
       await erase(uow, account, systemMeta, SYSTEM);
-      await sessions.revokeAll(uow, account.id, { reason: 'mfa_changed', meta: systemMeta });
+      await sessions.revokeAll(uow, account.id, { reason: 'mfa_changed', meta: systemMeta, by: SYSTEM });
     });
   }
 

@@ -1,6 +1,6 @@
 /**
- * Stores what oidc-provider stores, as plain rows. Short-lived entries are in Redis or the
- * database; grants and refresh tokens are always in the database. Secrets are stored as hashes.
+ * Stores the data of oidc-provider. Short-lived entries are stored in Redis or the database, grants
+ * and refresh tokens always in the database. Secrets are stored as hashes.
  */
 import type { Base } from '../../base/base.js';
 import { sha256 } from '../../base/crypto.js';
@@ -27,7 +27,7 @@ export interface RevokedToken {
   jti: string;
   clientId: string;
   accountId?: string;
-  /** Its expiry, if it is a JWT. */
+  /** The expiry of a JWT. Undefined for an opaque token. */
   jwtUntil?: Date;
 }
 

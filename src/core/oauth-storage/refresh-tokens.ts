@@ -1,9 +1,9 @@
 /**
  * Refresh tokens: single use, rotated, with reuse detection (RFC 9700, 4.14.2).
  *
- * A response can get lost. A client that repeats the request within the reuse interval, with the
- * same key, gets another successor: it replaces the unused one, so that a family never has two
- * usable tokens. Otherwise a stolen token could live beside the legitimate one unnoticed.
+ * A response can get lost, so a client can retry within the reuse interval, with the same key. It
+ * gets another successor, which replaces the unused one. A family never has two usable tokens,
+ * because a stolen token could then be used alongside the legitimate one unnoticed.
  */
 import { addSeconds, type Clock } from '../../base/clock.js';
 import type { Queryable } from '../../base/db/open.js';
@@ -22,14 +22,14 @@ export interface FoundRefreshToken {
   grantId: string;
   payload: Payload;
   /**
-   * `retryable`: consumed within the reuse interval, and its successor is unused. `spent`: consumed
-   * for good, so presenting it is reuse.
+   * `retryable`: consumed within the reuse interval, and its successor is unused. `reused`:
+   * consumed for good, so presenting it is reuse.
    */
-  state: 'fresh' | 'retryable' | 'spent';
+  state: 'unused' | 'retryable' | 'reused';
 }
 
-/** `spent`: reuse was detected. `gone`: the token or its grant was revoked. */
-export type RotationOutcome = 'rotated' | 'spent' | 'gone';
+/** `reused`: reuse was detected. `revoked`: the token or its grant was revoked. */
+export type RotationOutcome = 'rotated' | 'reused' | 'revoked';
 
 interface Deps {
   transact: Transact;
@@ -40,7 +40,7 @@ interface Deps {
   ephemeral: EphemeralStore;
   /** Holds the revoked JWT access tokens. */
   revokedJwts: PrismaEphemeralStore;
-  /** 0: a consumed token is never accepted again. */
+  /** The time in which a consumed token can be retried. 0: never. */
   reuseIntervalSeconds: number;
 }
 
@@ -63,7 +63,7 @@ export function createRefreshTokens(deps: Deps) {
     return true;
   }
 
-  /** Returns a token that has neither expired nor just been withdrawn. */
+  /** Returns a token, unless it has expired or a retry has just withdrawn it. */
   async function find(id: string): Promise<FoundRefreshToken | undefined> {
     const token = await store.find(id);
     if (!token || token.expiresAt <= clock.now() || isJustWithdrawn(token)) return undefined;
@@ -71,9 +71,8 @@ export function createRefreshTokens(deps: Deps) {
   }
 
   /**
-   * Consumes a token and stores its successor. A token consumed within the reuse interval by the
-   * same key gets a new successor in place of the unused one. Of any number of concurrent calls,
-   * one successor remains usable.
+   * Consumes a token and stores its successor. In a retry, the new successor replaces the unused
+   * one. After concurrent calls, only one successor is usable.
    *
    * @param key the DPoP or certificate thumbprint of the request, if any
    */
@@ -83,22 +82,22 @@ export function createRefreshTokens(deps: Deps) {
     return transact(async ({ tx }) => {
       // Lock order: the grant before its refresh tokens.
       const token = (await grants.lock(successor.grantId, tx)) ? await store.find(id, tx) : undefined;
-      if (!token || isJustWithdrawn(token)) return 'gone';
+      if (!token || isJustWithdrawn(token)) return 'revoked';
       if (token.consumedAt) {
         const isRetry = isWithinReuseInterval(token) && token.redeemedWith === redeemedWith;
-        if (!isRetry || !(await withdrawSuccessor(token, tx))) return 'spent';
+        if (!isRetry || !(await withdrawSuccessor(token, tx))) return 'reused';
       }
       const consumption = { consumedAt: token.consumedAt ?? clock.now(), successorId: successor.id, redeemedWith };
-      if (!(await store.markConsumed(id, consumption, tx))) return 'gone';
+      if (!(await store.markConsumed(id, consumption, tx))) return 'revoked';
       await store.insert(successor, tx);
       return 'rotated';
     });
   }
 
   /**
-   * Withdraws the lost response: its refresh token, if unused, and its access token. Returns false
-   * if the refresh token was used. The withdrawn token stays as consumed without a successor: if
-   * the response was not lost but stolen, its later use reveals the theft.
+   * Withdraws the tokens of the lost response. Returns false if its refresh token was used. The
+   * withdrawn refresh token is stored as consumed without a successor: if the response was stolen
+   * and not lost, a later use of the token is detected as reuse.
    */
   async function withdrawSuccessor({ successorId }: StoredRefreshToken, tx: Queryable): Promise<boolean> {
     const successor = successorId ? await store.find(successorId, tx) : undefined;
@@ -110,8 +109,8 @@ export function createRefreshTokens(deps: Deps) {
   }
 
   /**
-   * Removes an opaque access token. It could also be a JWT: its id is marked as revoked for as long
-   * as the grant lives, without which it is invalid anyway.
+   * Revokes an access token. An opaque one is deleted. It can also be a JWT, so its id is marked as
+   * revoked until the grant expires, after which the JWT is invalid anyway.
    */
   async function revokeAccessToken(id: string, grantId: string, tx: Queryable): Promise<void> {
     await ephemeral.remove('AccessToken', id, tx);
@@ -120,17 +119,17 @@ export function createRefreshTokens(deps: Deps) {
   }
 
   async function stateOf(token: StoredRefreshToken): Promise<FoundRefreshToken['state']> {
-    if (!token.consumedAt) return 'fresh';
-    if (!isWithinReuseInterval(token) || !token.successorId) return 'spent';
+    if (!token.consumedAt) return 'unused';
+    if (!isWithinReuseInterval(token) || !token.successorId) return 'reused';
     const successor = await store.find(token.successorId);
-    // A consumed successor without one of its own was withdrawn: a concurrent retry is replacing
-    // it. `rotate` decides under the lock.
-    return successor?.consumedAt && successor.successorId ? 'spent' : 'retryable';
+    // A consumed token with no successor was withdrawn: a concurrent retry is replacing it.
+    // `rotate` decides under the lock.
+    return successor?.consumedAt && successor.successorId ? 'reused' : 'retryable';
   }
 
   /**
-   * Reports whether a retry has withdrawn the token within the reuse interval. Then two responses
-   * arrived: the client may try the withdrawn token, and that is no reuse.
+   * Reports whether a retry has withdrawn the token within the reuse interval. If both responses
+   * arrived, the client can use the withdrawn token, and this does not count as reuse.
    */
   function isJustWithdrawn(token: StoredRefreshToken): boolean {
     return token.consumedAt !== null && token.successorId === null && isWithinReuseInterval(token);

@@ -7,7 +7,7 @@
  */
 import type { Consent, Grant, Queryable, RefreshToken } from '../../base/db/open.js';
 
-/** Plain JSON, as oidc-provider gave it. */
+/** Plain JSON from oidc-provider. */
 export type Payload = Record<string, unknown>;
 
 export interface EntryMetadata {
@@ -33,11 +33,11 @@ export interface EphemeralStore {
   get(kind: string, id: string): Promise<StoredEntry | undefined>;
   getByUid(kind: string, uid: string): Promise<StoredEntry | undefined>;
   getByUserCode(kind: string, userCode: string): Promise<StoredEntry | undefined>;
-  /** Returns true to exactly one of any number of concurrent calls. False if there is no entry. */
+  /** Returns true for only one of several concurrent calls. Returns false if there is no entry. */
   consume(kind: string, id: string): Promise<boolean>;
-  /** Returns true to the first call with this id until `expiresAt`, false to every other. */
+  /** Returns true for the first call with this id until `expiresAt`, and false for the others. */
   useOnce(kind: string, id: string, expiresAt: Date): Promise<boolean>;
-  /** `tx` has an effect only where the store is the database. */
+  /** `tx` has an effect only if the store is the database. */
   remove(kind: string, id: string, tx?: Queryable): Promise<void>;
 }
 
@@ -46,7 +46,7 @@ export interface NewGrant {
   id: string;
   accountId: string;
   clientId: string;
-  /** The session that it was issued in. */
+  /** The session in which it was issued. */
   sessionId?: string;
   /** True for `offline_access`: the grant outlives its session. */
   offline: boolean;
@@ -70,10 +70,10 @@ export type GrantSelection =
 export interface GrantStore {
   /**
    * Creates or overwrites a grant. Returns false, and writes nothing, if its session or its consent
-   * was revoked. Neither can be revoked between that check and the write.
+   * was revoked. Neither can be revoked between this check and the write.
    */
   save(grant: NewGrant): Promise<boolean>;
-  /** Creates a grant without that check, in the transaction that also creates its session. */
+  /** Creates a grant without this check, in the transaction that also creates its session. */
   insert(grant: NewGrant, tx: Queryable): Promise<void>;
   /** Returns expired grants too. */
   find(id: string, tx?: Queryable): Promise<StoredGrant | undefined>;
@@ -123,7 +123,7 @@ export interface Consumption {
   redeemedWith?: string | null;
 }
 
-/** Reads consents on the path of every authorization request. `core/consents` writes them. */
+/** Reads consents during authorization requests. `core/consents` writes them. */
 export interface ConsentReader {
   find(accountId: string, clientId: string): Promise<Pick<Consent, 'scopes'> | undefined>;
 }

@@ -8,9 +8,9 @@ import type { RequestMeta } from '../request-meta.js';
 import type { Resource, Resources } from './resources.js';
 import { type ResourceInput, validateResource } from './rules.js';
 
-/** Fields that are left out stay as they are. */
+/** Omitted fields do not change. */
 export type ResourceChange = Partial<Omit<ResourceInput, 'identifier' | 'accessTokenTtlSeconds'>> & {
-  /** Null restores the default of the instance. */
+  /** Null restores ACCESS_TOKEN_TTL. */
   accessTokenTtlSeconds?: number | null | undefined;
 };
 
@@ -33,9 +33,9 @@ export function createResourceRegistry({ transact, audit, invalidationBus, resou
   async function create(input: ResourceInput, by: AuditActor, meta: RequestMeta): Promise<Resource> {
     validateResource(input, reservedScopes);
     const { scopes, clientIds, identifier, accessTokenTtlSeconds, ...rest } = input;
-    const known = resources.find(identifier);
-    // The URL of a tool can be registered, which gives it scopes and settings.
-    if (known && (known.registered || known.id === resources.own.id)) throw duplicateIdentifier();
+    const existing = resources.find(identifier);
+    // The URL of a tool can be registered as an API, which gives it scopes and settings.
+    if (existing && (existing.registered || existing.id === resources.own.id)) throw duplicateIdentifier();
     const data = {
       ...rest,
       identifier,
@@ -67,7 +67,7 @@ export function createResourceRegistry({ transact, audit, invalidationBus, resou
     );
     await transact(async (uow) => {
       const { tx } = uow;
-      // This update comes first because it locks the row: concurrent changes do not mix.
+      // This update comes first, because it locks the row: concurrent changes run one at a time.
       const { count } = await tx.resource.updateMany({
         where: { id },
         data: { ...rest, ...(accessTokenTtlSeconds !== undefined && { accessTokenTtlSeconds }) },
@@ -110,14 +110,14 @@ export function createResourceRegistry({ transact, audit, invalidationBus, resou
     return resource;
   }
 
-  /** Returns the API as this process now sees it. Another process can have deleted it meanwhile. */
+  /** Reloads the API. Throws `not_found` if another process has deleted it in the meantime. */
   async function reloaded(id: string): Promise<Resource> {
     await resources.reload();
     return findById(id);
   }
 
   function findById(id: string): Resource {
-    const resource = resources.list().find((one) => one.id === id);
+    const resource = resources.list().find((candidate) => candidate.id === id);
     if (!resource) throw unknownResource();
     return resource;
   }

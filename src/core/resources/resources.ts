@@ -14,7 +14,7 @@ export interface Resource {
   name: string;
   scopes: Scope[];
   accessTokenFormat: 'jwt' | 'opaque';
-  /** Undefined: the default of the instance. */
+  /** Undefined: ACCESS_TOKEN_TTL. */
   accessTokenTtlSeconds: number | undefined;
   /** False: only clients in `clientIds` can request tokens for it. */
   openToAllClients: boolean;
@@ -58,7 +58,7 @@ export async function createResources({ db, invalidationBus, issuer, brandName, 
   let version = 0;
   let reading: Promise<void> = Promise.resolve();
 
-  // A failed reload is repeated with the next invalidation.
+  // After a failed reload, the next invalidation reloads again.
   invalidationBus.on('resources', () => void reload().catch(() => {}));
   await reload();
   return {
@@ -84,8 +84,8 @@ export async function createResources({ db, invalidationBus, issuer, brandName, 
   }
 
   /**
-   * Reports whether the client can request tokens for the resource. The caller checks unclaimed
-   * agents.
+   * Reports whether the client can request tokens for the resource. The caller must check unclaimed
+   * agents itself.
    */
   function isOpenTo({ openToAllClients, clientIds }: Resource, clientId: string): boolean {
     return openToAllClients || clientIds.includes(clientId);
@@ -122,7 +122,9 @@ export async function createResources({ db, invalidationBus, issuer, brandName, 
     return candidates.flatMap((resource) => resource?.scopes ?? []).find(({ name }) => name === scope)?.description;
   }
 
-  /** Reads all resources again, one read at a time: a slow read must not overwrite a newer one. */
+  /**
+   * Reads all resources again. Reads are serialized, so that a slow one overwrites no newer one.
+   */
   function reload(): Promise<void> {
     reading = reading.catch(() => {}).then(read);
     return reading;
@@ -156,14 +158,14 @@ export async function createResources({ db, invalidationBus, issuer, brandName, 
   }
 }
 
-/** Adds each tool with a URL as a resource, unless that URL is registered already. */
+/** Adds each tool with a URL as a resource, unless the URL is already registered. */
 function withTools(resources: Resource[], tools: Tool[]): Map<string, Resource> {
   const byIdentifier = new Map(resources.map((resource) => [canonical(resource.identifier), resource]));
   for (const tool of tools) {
     const key = canonical(tool.url!);
-    const known = byIdentifier.get(key) ?? forTool(tool);
-    const others = known.scopes.filter((scope) => scope.name !== VALIDATE_SCOPE);
-    byIdentifier.set(key, { ...known, scopes: [...others, VALIDATE] });
+    const resource = byIdentifier.get(key) ?? forTool(tool);
+    const otherScopes = resource.scopes.filter((scope) => scope.name !== VALIDATE_SCOPE);
+    byIdentifier.set(key, { ...resource, scopes: [...otherScopes, VALIDATE] });
   }
   return byIdentifier;
 }

@@ -22,8 +22,9 @@ const SCOPE_NAME = /^[\x21\x23-\x5b\x5d-\x7e]{1,200}$/;
 const URI = /^[a-z][a-z\d+.-]*:[\w\-.~:/?[\]@!$&'()*+,;=%]+$/i;
 
 /**
- * Throws `AppError` `invalid_request` by field. `reserved` lists scope names that have a meaning
- * already.
+ * Throws `AppError` `invalid_request` by field.
+ *
+ * @param reserved scope names that OpenID Connect defines
  */
 export function validateResource(input: Partial<ResourceInput>, reserved: readonly string[]): void {
   const errors: Record<string, string | undefined> = {
@@ -33,8 +34,8 @@ export function validateResource(input: Partial<ResourceInput>, reserved: readon
     access_token_ttl: input.accessTokenTtlSeconds === undefined ? undefined : ttlError(input.accessTokenTtlSeconds),
     clients: input.clientIds && clientsError(input.clientIds),
   };
-  const found = Object.entries(errors).filter((entry): entry is [string, string] => entry[1] !== undefined);
-  if (found.length > 0) throw invalidRequest('Some values of the API are invalid.', Object.fromEntries(found));
+  const messages = Object.entries(errors).filter((entry): entry is [string, string] => entry[1] !== undefined);
+  if (messages.length > 0) throw invalidRequest('Some values of the API are invalid.', Object.fromEntries(messages));
 }
 
 function identifierError(identifier: string): string | undefined {

@@ -40,7 +40,7 @@ export function describeDevice(userAgent: string | null): string {
   return browser ?? system ?? 'Unknown device';
 }
 
-/** Returns the device, address and time of a security event for a mail. */
+/** Returns the device, IP address and time of a security event for an e-mail. */
 export function describeSecurityEvent({ userAgent, address }: RequestMeta, at: Date): SecurityEvent {
   return {
     device: describeDevice(userAgent),

@@ -16,34 +16,33 @@ export function createKnownLocations({ db, clock }: { db: Database; clock: Clock
   return { find };
 
   /**
-   * Returns the key of the request's location (a device hash or an address) if the account has
-   * signed in from there, and undefined otherwise.
+   * Returns the key of the request's location (a device hash or an IP address) if the account has
+   * signed in from this location. Returns undefined otherwise.
    *
-   * @param mfaSince when the second factor was set up. Sessions that ended before, or because of
-   *   it, do not count: a password alone was enough for them.
+   * @param mfaSince when the second factor was set up. Sessions that ended before or because of the
+   *   setup do not count, because they needed only a password.
    */
   async function find(accountId: string, meta: RequestMeta, mfaSince?: Date): Promise<string | undefined> {
     const where = {
       accountId,
       createdAt: { gt: addSeconds(clock.now(), -KNOWN_LOCATION_SECONDS) },
-      ...(mfaSince && { OR: [{ createdAt: { gt: mfaSince } }, ...outlived(mfaSince)] }),
+      ...(mfaSince && { OR: [{ createdAt: { gt: mfaSince } }, ...activeAfter(mfaSince)] }),
     };
-    const isKnown = async (more: { deviceHash: string } | { address: string }) =>
-      (await db.session.findFirst({ where: { ...where, ...more }, select: { id: true } })) !== null;
-    const browser = meta.device && deviceHash(accountId, meta);
-    if (browser && (await isKnown({ deviceHash: browser }))) return browser;
-    const from = rateLimitKey(meta.address);
-    if (await isKnown({ address: meta.address })) return from;
-    if (from === meta.address) return undefined; // otherwise it stands for an IPv6 network
-    const known = await db.session.findMany({ where, select: { address: true }, distinct: ['address'] });
-    return known.some(({ address }) => rateLimitKey(address ?? '') === from) ? from : undefined;
+    const isKnown = async (location: { deviceHash: string } | { address: string }) =>
+      (await db.session.findFirst({ where: { ...where, ...location }, select: { id: true } })) !== null;
+    const device = meta.device && deviceHash(accountId, meta);
+    if (device && (await isKnown({ deviceHash: device }))) return device;
+    const network = rateLimitKey(meta.address);
+    if (await isKnown({ address: meta.address })) return network;
+    // Only the key of an IPv6 network differs from the address.
+    if (network === meta.address) return undefined;
+    const sessions = await db.session.findMany({ where, select: { address: true }, distinct: ['address'] });
+    return sessions.some(({ address }) => rateLimitKey(address ?? '') === network) ? network : undefined;
   }
 }
 
-/**
- * The conditions for sessions that stayed active after `moment`, such as the one that set it up.
- */
-const outlived = (moment: Date) => [
-  { expiresAt: { gt: moment }, endedAt: null },
-  { expiresAt: { gt: moment }, endedAt: { gt: moment }, endReason: { not: 'mfa_changed' } },
+/** Returns the conditions for sessions that stayed active after the setup of a second factor. */
+const activeAfter = (setupAt: Date) => [
+  { expiresAt: { gt: setupAt }, endedAt: null },
+  { expiresAt: { gt: setupAt }, endedAt: { gt: setupAt }, endReason: { not: 'mfa_changed' } },
 ];

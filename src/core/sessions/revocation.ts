@@ -1,12 +1,12 @@
 /**
- * Revokes sessions and the grants and tokens that came from them. Sessions are revoked nowhere
- * else.
+ * Revokes sessions, and the grants and tokens that were issued in them. No other file revokes
+ * sessions.
  */
 
 import type { Clock } from '../../base/clock.js';
 import type { Transact, UnitOfWork } from '../../base/db/transaction.js';
 import type { InvalidationBus } from '../../base/invalidation-bus.js';
-import type { Audit } from '../audit/audit.js';
+import type { Audit, AuditEvent } from '../audit/audit.js';
 import type { OAuthStorage } from '../oauth-storage/oauth-storage.js';
 import type { GrantSelection } from '../oauth-storage/stores.js';
 import type { RequestMeta } from '../request-meta.js';
@@ -25,7 +25,7 @@ export type RevocationReason =
 export interface RevokedSession {
   sessionId: string;
   accountId: string;
-  /** The clients that asked for back-channel logout. */
+  /** The clients that requested back-channel logout. */
   clientIds: string[];
 }
 
@@ -44,7 +44,7 @@ export function createSessionRevocation({ transact, clock, audit, oauthStorage, 
 
   /** Revokes one session and its access and refresh tokens. */
   async function revoke(id: string, reason: RevocationReason, meta: RequestMeta): Promise<void> {
-    await transact((uow) => revokeWhere(uow, { id }, reason, meta));
+    await transact((uow) => revokeWhere(uow, { id }, { reason, meta }));
   }
 
   /** Revokes all sessions and grants of the account except those of the given session. */
@@ -57,16 +57,19 @@ export function createSessionRevocation({ transact, clock, audit, oauthStorage, 
    * revokes all grants, including those of sessions that were signed out before, but not those of
    * `except`. Change or lock the account row first, so that a concurrent sign-in either sees the
    * change or has its session revoked here.
+   *
+   * @param options.by the actor for the audit log. Default: the account itself
    */
   async function revokeAll(
     uow: UnitOfWork,
     accountId: string,
-    { reason, except, meta }: { reason: RevocationReason; except?: string | undefined; meta: RequestMeta },
+    options: { reason: RevocationReason; except?: string | undefined; meta: RequestMeta; by?: AuditEvent['by'] },
   ): Promise<void> {
-    await revokeWhere(uow, { accountId, ...(except && { id: { not: except } }) }, reason, meta);
+    const { reason, except, meta, by } = options;
+    await revokeWhere(uow, { accountId, ...(except && { id: { not: except } }) }, { reason, meta, by });
     if (reason === 'signed_out') return;
-    // After the sessions: concurrent sign-ins and sign-outs have committed by now, so that the
-    // grants which they leave are found.
+    // After the sessions, whose locks wait for concurrent sign-ins and sign-outs. Otherwise their
+    // grants could be missed.
     await oauthStorage.grants.revokeWhere(except ? { accountId, exceptSessionId: except } : { accountId }, uow.tx);
     uow.afterCommit(() => invalidationBus.publish('grants'));
   }
@@ -79,15 +82,14 @@ export function createSessionRevocation({ transact, clock, audit, oauthStorage, 
   async function revokeWhere(
     { tx, afterCommit }: UnitOfWork,
     where: { id: string } | { accountId: string; id?: { not: string } },
-    reason: RevocationReason,
-    meta: RequestMeta,
+    { reason, meta, by }: { reason: RevocationReason; meta: RequestMeta; by?: AuditEvent['by'] | undefined },
   ): Promise<void> {
     const sessions = await tx.session.findMany({ where: { ...where, endedAt: null }, include: { clients: true } });
     for (const { id, accountId } of sessions) {
       await tx.session.update({ where: { id }, data: { endedAt: clock.now(), endReason: reason, tokenHash: null } });
       const grants: GrantSelection = { sessionId: id, ...(reason === 'signed_out' && { offline: false as const }) };
       await oauthStorage.grants.revokeWhere(grants, tx);
-      const event = { by: accountId, accountId, sessionId: id, meta, detail: { reason } };
+      const event = { by: by ?? accountId, accountId, sessionId: id, meta, detail: { reason } };
       await audit.record({ tx }, 'session.ended', event);
       afterCommit(() => invalidationBus.publish('sessions', id));
     }

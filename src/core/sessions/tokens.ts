@@ -125,12 +125,13 @@ export function createTokens({
   async function refresh(refreshToken: string, meta: RequestMeta): Promise<SessionWithTokens> {
     const id = oauthStorage.idOf(refreshToken);
     const { stored, authenticated } = await find(id);
-    if (stored.state === 'spent') return revokeFamily(authenticated.session, meta);
+    if (stored.state === 'reused') return revokeFamily(authenticated.session, meta);
     const { tokens, row } = await issue(authenticated, stored.grantId);
     const outcome = await refreshTokens.rotate(id, row, undefined);
-    if (outcome === 'spent') return revokeFamily(authenticated.session, meta);
-    if (outcome === 'gone' || !(await extend(authenticated.session))) throw invalidToken();
-    if (stored.state === 'retryable') await sessions.changed(authenticated.session.id); // revokes the access tokens of the lost response
+    if (outcome === 'reused') return revokeFamily(authenticated.session, meta);
+    if (outcome === 'revoked' || !(await extend(authenticated.session))) throw invalidToken();
+    // After a retry, the access token of the lost response must not stay cached.
+    if (stored.state === 'retryable') await sessions.changed(authenticated.session.id);
     return { ...authenticated, tokens };
   }
 
@@ -172,7 +173,7 @@ export function createTokens({
   async function inspect(refreshToken: string): Promise<AuthenticatedSession | undefined> {
     try {
       const { stored, authenticated } = await find(oauthStorage.idOf(refreshToken));
-      return stored.state === 'spent' ? undefined : authenticated;
+      return stored.state === 'reused' ? undefined : authenticated;
     } catch (error) {
       if (error instanceof AppError) return undefined;
       throw error;

@@ -1,7 +1,7 @@
 /**
- * MFA challenges: sealed records of a completed first factor, for the page that asks for the
- * second. A challenge grants no access by itself. It is valid for five minutes and one sign-in, and
- * a password change invalidates it.
+ * MFA challenges: encrypted records of a completed first factor, for the page that requests the
+ * second factor. A challenge grants no access by itself. It is valid for five minutes and one
+ * sign-in, and a password change invalidates it.
  */
 
 import { isUniqueViolation } from '../../base/app-error.js';
@@ -35,7 +35,7 @@ const CHALLENGE_SECONDS = 5 * MINUTE_SECONDS;
 export function createMfaChallenges({ db, clock, secrets }: Deps) {
   return { issue, read, isFor, consume };
 
-  /** Returns a sealed challenge for an account that still has to present its second factor. */
+  /** Returns an encrypted challenge for a user who must still present the second factor. */
   async function issue({ account, amr, externalIdentity }: Authenticated): Promise<string> {
     const challenge: MfaChallenge = {
       id: randomToken(),
@@ -48,7 +48,7 @@ export function createMfaChallenges({ db, clock, secrets }: Deps) {
     return secrets.seal(PURPOSE, JSON.stringify(challenge));
   }
 
-  /** Opens a challenge. Returns undefined if it was not sealed here or has expired. */
+  /** Decrypts a challenge. Returns undefined if this server did not issue it, or it has expired. */
   async function read(sealed: string): Promise<MfaChallenge | undefined> {
     const text = await secrets.open(PURPOSE, sealed).catch(() => undefined);
     const challenge = text === undefined ? undefined : (JSON.parse(text) as MfaChallenge);
@@ -63,9 +63,9 @@ export function createMfaChallenges({ db, clock, secrets }: Deps) {
   /** Marks the challenge as used. Returns false if it was used before. */
   async function consume({ id, accountId, expiresAt }: MfaChallenge): Promise<boolean> {
     const now = clock.now();
-    const used = { createdAt: now, consumedAt: now, expiresAt: new Date(expiresAt) };
+    const times = { createdAt: now, consumedAt: now, expiresAt: new Date(expiresAt) };
     try {
-      await db.oneTimeToken.create({ data: { tokenHash: sha256(id), purpose: PURPOSE, accountId, ...used } });
+      await db.oneTimeToken.create({ data: { tokenHash: sha256(id), purpose: PURPOSE, accountId, ...times } });
       return true;
     } catch (error) {
       if (!isUniqueViolation(error)) throw error;

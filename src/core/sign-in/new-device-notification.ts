@@ -1,4 +1,4 @@
-/** Notifies users by mail of a sign-in from a device that their account has not used before. */
+/** Notifies users by e-mail of a sign-in from a device that their account has not used before. */
 import { type Clock, DAY_SECONDS } from '../../base/clock.js';
 import type { Database } from '../../base/db/open.js';
 import type { Log } from '../../base/log.js';
@@ -17,7 +17,7 @@ interface Deps {
   mailer: Mailer;
 }
 
-/** A browser without cookies is new each time, and users stop reading repeated mails. */
+/** A browser without cookies is a new device each time, and users ignore repeated e-mails. */
 const BY_ACCOUNT: Limit = { name: 'new-device-account', points: 5, seconds: DAY_SECONDS };
 
 export type NewDevice = ReturnType<typeof createNewDevice>;
@@ -32,18 +32,18 @@ export function createNewDevice({ db, clock, rateLimiter, log, mailer }: Deps) {
   async function isNew({ id: accountId }: Account, meta: RequestMeta): Promise<boolean> {
     if (!mailer.canSend) return false;
     const select = { id: true };
-    const known = { accountId, deviceHash: deviceHash(accountId, meta) };
-    if (await db.session.findFirst({ where: known, select })) return false;
+    const fromThisDevice = { accountId, deviceHash: deviceHash(accountId, meta) };
+    if (await db.session.findFirst({ where: fromThisDevice, select })) return false;
     return (await db.session.findFirst({ where: { accountId }, select })) !== null;
   }
 
-  /** Mails the user. Never rejects: a failed notification must not fail the sign-in. */
+  /** Sends the e-mail. Never rejects, because a failed notification must not fail the sign-in. */
   async function notify(account: Account, meta: RequestMeta): Promise<void> {
     try {
       if (await rateLimiter.tryConsume(BY_ACCOUNT, account.id))
         mailer.send(mailAddressOf(account), 'new-device', describeSecurityEvent(meta, clock.now()));
     } catch (error) {
-      log.error({ error }, 'the notification of a new device could not be sent');
+      log.error({ error }, 'could not notify the user of a new device');
     }
   }
 }

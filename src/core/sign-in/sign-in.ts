@@ -1,6 +1,6 @@
 /**
  * Sign-in with our own credentials: password, second factor, registration and re-authentication.
- * Sessions are issued by session-issuance.ts.
+ * session-issuance.ts issues the sessions.
  */
 
 import { invalidRequest } from '../../base/app-error.js';
@@ -52,7 +52,7 @@ export function createSignIn(deps: Deps) {
   return { withPassword, withSecondFactor: authentication.completeChallenge, register, reauthenticate };
 
   /**
-   * Authenticates a user by password, and by second factor where one is set up. Throws `AppError`
+   * Authenticates a user by password, and by second factor if one is set up. Throws `AppError`
    * `invalid_credentials` (with the same message and timing for an unknown e-mail address),
    * `invalid_otp`, `account_suspended` or `auth_rate_limited`.
    */
@@ -75,21 +75,22 @@ export function createSignIn(deps: Deps) {
     if (!password && !otp) throw invalidRequest('Send the password or a code of the second factor.');
     const { account } = authenticatedSession;
     const verified = password ? await verifyPassword(account.email, password, meta) : undefined;
-    const second = otp ? await authentication.verifySecondFactor(account, otp, meta) : [];
+    const secondFactorAmr = otp ? await authentication.verifySecondFactor(account, otp, meta) : [];
     if (verified) await bruteForce.reset(verified.attempt);
-    await sessions.reauthenticate(authenticatedSession, [...(verified ? ['pwd'] : []), ...second], meta);
+    await sessions.reauthenticate(authenticatedSession, [...(verified ? ['pwd'] : []), ...secondFactorAmr], meta);
   }
 
   /**
-   * Returns the account with this e-mail address and password. The attempt stays counted until it
-   * is reset or refunded. Throws `AppError` `invalid_credentials` or `auth_rate_limited`.
+   * Returns the account with this e-mail address and password. The attempt counts as failed until
+   * the caller resets or refunds it. Throws `AppError` `invalid_credentials` or
+   * `auth_rate_limited`.
    */
   async function verifyPassword(
     email: string,
     password: string,
     meta: RequestMeta,
   ): Promise<{ account: Account; attempt: Attempt }> {
-    // Invalid addresses take as long as unknown ones.
+    // An invalid address takes the same time as an unknown one, because the password is hashed too.
     const account = isEmail(email) ? await accounts.findByEmail(email) : null;
     const attempt = await bruteForce.consume(email, account, meta);
     const matches = await passwords.verify(password, account?.passwordHash);
@@ -99,7 +100,7 @@ export function createSignIn(deps: Deps) {
   }
 
   /**
-   * Creates an account and mails the link that verifies its address. Throws `AppError`
+   * Creates an account and sends the link that verifies its e-mail address. Throws `AppError`
    * `invalid_request` by field, `conflict` or `auth_rate_limited`.
    */
   async function register(input: NewAccount, meta: RequestMeta): Promise<Authenticated> {

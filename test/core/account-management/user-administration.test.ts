@@ -107,6 +107,9 @@ describe.each(stores)('the admin API on $name', (store) => {
     expect(actions).toEqual(
       expect.arrayContaining(['account.updated', 'password.set', 'account.suspended', 'account.reactivated']),
     );
+    const ended = await server.core.audit.list({ accountId: user.id, action: 'session.ended' });
+    expect(ended.map(({ actorId }) => actorId)).toEqual(ended.map(() => admin.id));
+    expect(ended.length).toBeGreaterThan(0);
   });
 
   it('rejects an e-mail address that is taken, and invalidates links mailed to the old address', async () => {

@@ -260,7 +260,7 @@ describe.each(stores)('an API key on $name', (store) => {
     const project = (token: string) => callApi(server, 'POST', '/projects', { token, body: { name: 'Secret' } });
     const { id } = (await project(theirs.access_token)).json;
     const { api_key: key } = await createKey(mine.access_token);
-    const get = async (path: string) => {
+    const callApi = async (path: string) => {
       const { status, json } = await callApi(server, 'GET', path, { token: key });
       return [status, json.error, json.error_description];
     };

@@ -110,7 +110,7 @@ export function createTokenAdapters({ oauthStorage, ephemeral, clock }: Deps) {
         const found = couldBeToken('RefreshToken', id) ? await refreshTokens.find(storedId(id)) : undefined;
         if (!found) return undefined;
         const isUsable =
-          found.state === 'fresh' || (found.state === 'retryable' && Provider.ctx?.oidc.route === 'token');
+          found.state === 'unused' || (found.state === 'retryable' && Provider.ctx?.oidc.route === 'token');
         return { ...found.payload, jti: id, ...(!isUsable && { consumed: epochSeconds(clock.now()) }) };
       },
       async consume() {}, // step 2
@@ -136,7 +136,9 @@ export function createTokenAdapters({ oauthStorage, ephemeral, clock }: Deps) {
       thumbprint,
     );
     if (outcome === 'rotated') return;
-    if (outcome === 'spent') await grants.revoke(successor.grantId, 'refresh_token.replayed', metaFrom(ctx));
-    throw new errors.InvalidGrant(outcome === 'spent' ? 'the refresh token was already used' : 'the grant was revoked');
+    if (outcome === 'reused') await grants.revoke(successor.grantId, 'refresh_token.replayed', metaFrom(ctx));
+    throw new errors.InvalidGrant(
+      outcome === 'reused' ? 'the refresh token was already used' : 'the grant was revoked',
+    );
   }
 }
