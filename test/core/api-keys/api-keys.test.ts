@@ -260,7 +260,7 @@ describe.each(stores)('an API key on $name', (store) => {
     const project = (token: string) => callApi(server, 'POST', '/projects', { token, body: { name: 'Secret' } });
     const { id } = (await project(theirs.access_token)).json;
     const { api_key: key } = await createKey(mine.access_token);
-    const callApi = async (path: string) => {
+    const get = async (path: string) => {
       const { status, json } = await callApi(server, 'GET', path, { token: key });
       return [status, json.error, json.error_description];
     };
@@ -331,12 +331,12 @@ describe.each(stores)('an API key on $name', (store) => {
   it('counts every use with few writes', async () => {
     const { access_token: token } = await createSignedInAccount(server);
     const created = await createKey(token);
-    await server.core.keyUsage.flush(); // counts of other tests must not be written meanwhile
+    await server.core.apiKeyUsage.flush(); // counts of other tests must not be written meanwhile
     const writes = await countCalls('updateMany', () => concurrently(30, () => getMeWith(created.api_key)));
     expect(writes).toBeLessThanOrEqual(2); // one write every few seconds
     await concurrently(20, () => getMeWith(created.api_key, secondServer));
-    await server.core.keyUsage.flush();
-    await secondServer.core.keyUsage.flush();
+    await server.core.apiKeyUsage.flush();
+    await secondServer.core.apiKeyUsage.flush();
     expect((await server.base.db.apiKey.findUniqueOrThrow({ where: { id: created.id } })).usageCount).toBe(50n);
     await getMeWith(created.api_key);
     expect((await listKeys(token))[0]).toMatchObject({ usage_count: 51, last_used_at: expect.any(String) });
