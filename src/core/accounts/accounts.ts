@@ -45,7 +45,7 @@ export interface PreparedAccount {
 export interface AccountOptions {
   role?: AccountRole | undefined;
   status?: AccountStatus | undefined;
-  /** Whether the e-mail address counts as verified. */
+  /** Whether the e-mail address is marked as verified. */
   verified?: boolean;
   /** The id of the admin who creates it; by default the account creates itself. */
   by?: string;
@@ -97,8 +97,8 @@ export function createAccounts({ db, transact, clock, audit, invalidationBus, pa
   }
 
   /**
-   * Validates a new account and hashes its password, before the transaction that inserts it: a hash
-   * is slow. Throws `AppError` `invalid_request` by field.
+   * Validates a new account and hashes its password. Call it before the transaction that inserts
+   * the account, because hashing is slow. Throws `AppError` `invalid_request` by field.
    */
   async function prepare(input: NewAccount | ImportedAccount): Promise<PreparedAccount> {
     const errors = await errorsOf(input);
@@ -163,8 +163,8 @@ export function createAccounts({ db, transact, clock, audit, invalidationBus, pa
   }
 
   /**
-   * Replaces an imported or outdated hash after the password was verified. Keeps a password that is
-   * changed concurrently. If the server is too busy, the next sign-in does it.
+   * Replaces an imported or outdated hash after the password was verified. Does not overwrite a
+   * password that is changed concurrently. If the server is too busy, the next sign-in replaces it.
    */
   async function renewHash({ id, passwordHash }: Account, password: string): Promise<void> {
     if (!passwordHash || !passwords.isOutdated(passwordHash)) return;
@@ -193,13 +193,13 @@ export function createAccounts({ db, transact, clock, audit, invalidationBus, pa
 
   /**
    * Locks the account for a change by one of its sessions. Throws `AppError` `conflict` if the
-   * password was changed since that session was read: the user may be removing an attacker, whose
-   * session must leave nothing behind.
+   * password was changed since the session was read. The session can belong to an attacker, whom
+   * the user locks out with the new password, and who must not create a key or an agent.
    */
   async function lockUnchanged({ id, passwordChangedAt }: Account, tx: Queryable): Promise<void> {
-    const now = await lock(id, tx);
-    if (now?.passwordChangedAt?.getTime() !== passwordChangedAt?.getTime())
-      throw conflict('The account was changed at this moment. Please try again.');
+    const current = await lock(id, tx);
+    if (current?.passwordChangedAt?.getTime() !== passwordChangedAt?.getTime())
+      throw conflict('The account was changed at the same time. Please try again.');
   }
 
   async function hasAdmin(): Promise<boolean> {
@@ -213,8 +213,8 @@ export function createAccounts({ db, transact, clock, audit, invalidationBus, pa
 
   /** Returns a page of accounts by e-mail address, after the account with the id `after`. */
   async function page({ after, limit }: { after?: string | undefined; limit: number }): Promise<Account[]> {
-    const from = after && { cursor: { id: after }, skip: 1 };
-    return db.account.findMany({ ...from, orderBy: { email: 'asc' }, take: limit });
+    const startAfter = after && { cursor: { id: after }, skip: 1 };
+    return db.account.findMany({ ...startAfter, orderBy: { email: 'asc' }, take: limit });
   }
 
   function isActive(account: Account | null | undefined): account is Account {
@@ -222,7 +222,7 @@ export function createAccounts({ db, transact, clock, audit, invalidationBus, pa
   }
 }
 
-/** The error if another account has the e-mail address. */
+/** Returns the error for an e-mail address that another account has. */
 export const addressTaken = () =>
   conflict('There is already an account with this e-mail address.', { email: 'This address is taken.' });
 

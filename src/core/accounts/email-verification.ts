@@ -1,4 +1,4 @@
-/** Verifies e-mail addresses: mails a link, and opening it proves that the user reads the mail. */
+/** Verifies e-mail addresses. Only a user who receives the e-mail can open the link in it. */
 
 import { type Clock, DAY_SECONDS, HOUR_SECONDS } from '../../base/clock.js';
 import type { Transact, UnitOfWork } from '../../base/db/transaction.js';
@@ -31,8 +31,8 @@ export function createEmailVerification(deps: Deps) {
   return { isOffered: mailer.canSend, begin, request, isValid, verify };
 
   /**
-   * Creates a link, valid for a day, and mails it after the commit. Earlier links become invalid.
-   * Does nothing if the server sends no mail.
+   * Creates a link that is valid for a day, and sends it after the commit. Earlier links become
+   * invalid. Does nothing if the server sends no e-mail.
    */
   async function begin({ tx, afterCommit }: UnitOfWork, account: Account): Promise<void> {
     if (!mailer.canSend) return;
@@ -40,7 +40,7 @@ export function createEmailVerification(deps: Deps) {
     afterCommit(() => mailer.send(mailAddressOf(account), 'verify-email', { token }));
   }
 
-  /** Mails another link. Throws `AppError` `rate_limited`. */
+  /** Sends another link. Throws `AppError` `rate_limited`. */
   async function request(account: Account): Promise<void> {
     if (account.emailVerified) return;
     await rateLimiter.consume(BY_ACCOUNT, account.id);

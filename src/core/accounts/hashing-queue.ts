@@ -1,31 +1,35 @@
 /**
- * Limits how many passwords are hashed at once. Each hash occupies a core for a while, so more of
- * them in parallel only make all of them slower.
+ * Limits how many passwords are hashed at the same time. Each hash occupies a core, so more hashes
+ * in parallel would only slow down all of them.
  */
 import { serviceUnavailable } from '../../base/app-error.js';
 import { createSemaphore } from '../../base/semaphore.js';
 
-/** libuv has four threads by default. One stays free for files and DNS. */
+/** libuv has four threads by default. One of them is left for files and DNS. */
 const MAX_CONCURRENT = 3;
-/** A longer queue means seconds of delay, so further requests get a 503 at once. */
-const MAX_WAITING = 100;
+/** A longer queue would delay requests for seconds, so they get a 503 immediately. */
+const MAX_QUEUE_LENGTH = 100;
 
-/** Returns one hash for each core, divided among the server processes of this machine. */
+/**
+ * Returns how many hashes one process can compute at the same time: all processes share the cores.
+ */
 export const hashConcurrency = (cores: number, processes: number) =>
   Math.min(MAX_CONCURRENT, Math.max(1, Math.floor(cores / processes)));
 
 /**
- * Returns `run`, which runs at most `width` jobs at once and queues the others. It throws
- * `AppError` `service_unavailable` if `maxWaiting` jobs are queued. A queued job runs even if its
- * request was aborted: the queue is short.
+ * Creates a queue whose `run` runs at most `maxConcurrent` jobs at the same time and queues the
+ * others. It throws `AppError` `temporarily_unavailable` if `maxQueueLength` jobs are queued. The
+ * queue is short, so a queued job runs even if its request was aborted.
  */
-export function createHashingQueue(width: number, maxWaiting = MAX_WAITING) {
-  const semaphore = createSemaphore(width);
+export function createHashingQueue(maxConcurrent: number, maxQueueLength = MAX_QUEUE_LENGTH) {
+  const semaphore = createSemaphore(maxConcurrent);
 
   return { run };
 
   async function run<Result>(job: () => Promise<Result>): Promise<Result> {
-    if (semaphore.queueLength() >= maxWaiting) throw serviceUnavailable('Too many sign-ins at once. Please try again.');
+    if (semaphore.queueLength() >= maxQueueLength) {
+      throw serviceUnavailable('Too many sign-ins at the same time. Please try again.');
+    }
     return semaphore.run(job);
   }
 }

@@ -1,5 +1,6 @@
 /**
- * One-time tokens in links: to set up the server, to verify an e-mail address, to reset a password.
+ * One-time tokens in links, to set up the server, to verify an e-mail address, and to reset a
+ * password.
  */
 
 import { unauthorized } from '../../base/app-error.js';
@@ -14,12 +15,14 @@ export interface NewToken {
   account?: Account;
   /** How long the token is valid. */
   seconds: number;
-  /** How many tokens can be valid at a time, including this one. Default: 1. */
+  /**
+   * How many tokens of an account can be valid at the same time, including this one. Default: 1.
+   */
   atMost?: number;
 }
 
-/** The error for a used or expired link. */
-export const invalidLink = () => unauthorized('invalid_token', 'This link was used or has expired. Ask for a new one.');
+/** Returns the error for a used or expired link. */
+export const invalidLink = () => unauthorized('invalid_token', 'This link was used or has expired. Request a new one.');
 
 export type OneTimeTokens = ReturnType<typeof createOneTimeTokens>;
 
@@ -65,8 +68,8 @@ export function createOneTimeTokens({ db, clock }: { db: Database; clock: Clock 
   }
 
   /**
-   * Consumes the token. Of several concurrent calls exactly one returns true. If the transaction
-   * rolls back, the token stays valid.
+   * Consumes the token. Only one of several concurrent calls returns true. If the transaction rolls
+   * back, the token is still valid.
    */
   async function consume(purpose: TokenPurpose, token: string, tx: Queryable): Promise<boolean> {
     const now = clock.now();
@@ -78,21 +81,21 @@ export function createOneTimeTokens({ db, clock }: { db: Database; clock: Clock 
   }
 
   /**
-   * Consumes all tokens without an account. Returns true in exactly one of several concurrent
-   * calls, whichever valid tokens they have. Rows are locked in the order of their hashes, to avoid
+   * Consumes all tokens without an account. Only one of several concurrent calls returns true, even
+   * if they have different valid tokens. Rows are locked in the order of their hashes, to avoid
    * deadlocks.
    */
   async function consumeAll(purpose: TokenPurpose, token: string, tx: Queryable): Promise<boolean> {
     const where = { purpose, accountId: null, consumedAt: null };
-    const all = await tx.oneTimeToken.findMany({ where, orderBy: { tokenHash: 'asc' } });
-    const [now, own] = [clock.now(), sha256(token)];
+    const unused = await tx.oneTimeToken.findMany({ where, orderBy: { tokenHash: 'asc' } });
+    const [now, ownHash] = [clock.now(), sha256(token)];
     let consumed = false;
-    for (const { tokenHash, expiresAt } of all) {
+    for (const { tokenHash, expiresAt } of unused) {
       const { count } = await tx.oneTimeToken.updateMany({
         where: { tokenHash, consumedAt: null },
         data: { consumedAt: now },
       });
-      if (tokenHash === own && count === 1 && expiresAt > now) consumed = true;
+      if (tokenHash === ownHash && count === 1 && expiresAt > now) consumed = true;
     }
     return consumed;
   }
@@ -101,7 +104,7 @@ export function createOneTimeTokens({ db, clock }: { db: Database; clock: Clock 
   async function revoke(purpose: TokenPurpose, accountId: string | null, tx: Queryable, keep = 0): Promise<void> {
     const where = { purpose, accountId, consumedAt: null };
     const newest = keep > 0 && (await tx.oneTimeToken.findMany({ where, orderBy: { createdAt: 'desc' }, take: keep }));
-    const others = newest && { tokenHash: { notIn: newest.map((one) => one.tokenHash) } };
+    const others = newest && { tokenHash: { notIn: newest.map(({ tokenHash }) => tokenHash) } };
     await tx.oneTimeToken.deleteMany({ where: { ...where, ...others } });
   }
 }

@@ -20,8 +20,8 @@ interface Deps {
 
 /**
  * The key of the MAC that bcrypt hashes instead of the password. bcrypt ignores everything after 72
- * bytes; the MAC has 43 characters and depends on all of the password. The key is a fixed label, so
- * that a plain MAC leaked by another system is of no use here.
+ * bytes, but the MAC has 43 characters and depends on the whole password. The key is a fixed label,
+ * so that unkeyed hashes leaked by another system are useless here.
  */
 const PREHASH_KEY = Buffer.from('signet password, version 1');
 const SCHEME = 'signet1:';
@@ -30,15 +30,16 @@ export type Passwords = ReturnType<typeof createPasswords>;
 
 export function createPasswords({ cost, policy = 'standard', pwned, processes = 1 }: Deps) {
   const queue = createHashingQueue(hashConcurrency(availableParallelism(), processes));
-  // Passwords of unknown accounts are compared with this, so that timing reveals nothing.
+  // `verify` compares with this hash if there is no account, so that timing does not reveal
+  // accounts.
   const decoy = queue.run(() => bcrypt.hash(randomToken(), cost));
-  decoy.catch(() => {}); // `verify` awaits it and reports the error
+  decoy.catch(() => {}); // `verify` awaits it and throws the error
 
   return { rule: PASSWORD_RULES[policy], error, hash, verify, isOutdated, isKnownKind };
 
   /**
-   * Returns why a new password is rejected, or undefined if it is allowed. Looks it up among stolen
-   * passwords only if the local rules allow it.
+   * Returns why a new password is rejected, or undefined if it is allowed. Looks it up among
+   * breached passwords only if the local rules allow it.
    */
   async function error(password: string, email: string): Promise<string | undefined> {
     const plain = normalize(password);
@@ -52,15 +53,15 @@ export function createPasswords({ cost, policy = 'standard', pwned, processes = 
   }
 
   /**
-   * Reports whether the password matches the stored hash. Without a hash, or with an unsupported
-   * one, it returns false after the same time as for a hash of our own. An imported hash takes as
-   * long as its algorithm does, until the first sign-in replaces it.
+   * Reports whether the password matches the stored hash. If the hash is missing or unsupported, it
+   * returns false after the time that a hash of our own takes. An imported hash takes the time of
+   * its algorithm, until the first sign-in replaces it.
    */
   async function verify(password: string, stored: string | null | undefined): Promise<boolean> {
     const compare = stored ? readHash(stored) : undefined;
     const decoyHash = await decoy;
-    const same = await queue.run(() => (compare ?? withOwn(decoyHash))(password));
-    return same && compare !== undefined;
+    const matches = await queue.run(() => (compare ?? compareWithOwn(decoyHash))(password));
+    return matches && compare !== undefined;
   }
 
   /** Reports whether the hash should be replaced: it is imported, or has another cost. */
@@ -75,17 +76,17 @@ export function createPasswords({ cost, policy = 'standard', pwned, processes = 
 
   function readHash(stored: string): Compare | undefined {
     if (!stored.startsWith(SCHEME)) return readImportedHash(stored);
-    const own = stored.slice(SCHEME.length);
-    return costOf(own) === undefined ? undefined : withOwn(own);
+    const bcryptHash = stored.slice(SCHEME.length);
+    return costOf(bcryptHash) === undefined ? undefined : compareWithOwn(bcryptHash);
   }
 }
 
-/** Makes equal characters from different keyboards equal (NIST SP 800-63B, section 3.1.1.2). */
+/** Unifies characters that keyboards encode differently (NIST SP 800-63B, section 3.1.1.2). */
 const normalize = (password: string) => password.normalize('NFKC');
 
 const prehash = (password: string) => hmacSha256(PREHASH_KEY, normalize(password));
 
-const withOwn =
+const compareWithOwn =
   (hash: string): Compare =>
   (password) =>
     bcrypt.compare(prehash(password), hash);

@@ -1,6 +1,6 @@
 /**
- * Consents: the scopes and claims that a user allowed a client, across all logins. A single
- * authorization gets a grant, which holds a part of the consent.
+ * Consents: the scopes and claims that a user allowed a client, across all sessions. A single
+ * authorization gets a grant, which contains a part of the consent.
  */
 
 import type { Base } from '../../base/base.js';
@@ -25,7 +25,7 @@ interface Deps {
 }
 
 /** The access of a client without consent. */
-export const NOTHING: GrantedAccess = { scopes: [], claims: [], resources: {} };
+export const NO_ACCESS: GrantedAccess = { scopes: [], claims: [], resources: {} };
 
 export type Consents = ReturnType<typeof createConsents>;
 
@@ -37,18 +37,18 @@ export function createConsents(base: Base, { audit, oauthStorage }: Deps) {
   /** Returns the access that the user granted the client. */
   async function find(accountId: string, clientId: string): Promise<GrantedAccess> {
     const row = await oauthStorage.consents.find(accountId, clientId);
-    return row ? toGrantedAccess(row) : NOTHING;
+    return row ? toGrantedAccess(row) : NO_ACCESS;
   }
 
-  /** Adds to the access of the client. */
+  /** Adds access to the consent of the client. */
   async function grant(accountId: string, clientId: string, added: GrantedAccess, meta: RequestMeta): Promise<void> {
     const key = { accountId, clientId };
     await transact(async (uow) => {
       const { tx } = uow;
-      // Written first to lock the row: concurrent grants and revocations must not be overwritten.
+      // This write locks the row first, so that it overwrites no concurrent grant or revocation.
       const row = await tx.consent.upsert({
         where: { accountId_clientId: key },
-        create: { ...key, scopes: toJson(NOTHING), createdAt: clock.now() },
+        create: { ...key, scopes: toJson(NO_ACCESS), createdAt: clock.now() },
         update: { clientId },
       });
       const scopes = toJson(merge(toGrantedAccess(row), added));

@@ -1,6 +1,6 @@
 /**
- * Accepting an invitation: once, within a week, by an account with that verified address, and only
- * while the inviter could still send it.
+ * Accepts invitations. An invitation can be accepted once, within a week, by an account with this
+ * verified e-mail address, and only while the inviter could still send it.
  */
 
 import { conflict, forbidden, notFound } from '../../base/app-error.js';
@@ -49,7 +49,7 @@ export function createAcceptance(base: Base, { audit, organizations, accounts }:
   }
 
   /**
-   * Makes the account a member. Of several concurrent calls exactly one succeeds. Throws `AppError`
+   * Makes the account a member. Only one of several concurrent calls succeeds. Throws `AppError`
    * `not_found` if the invitation is invalid, `insufficient_role` if there is an obstacle, or
    * `conflict` if the account is already a member; the invitation then stays valid.
    */
@@ -65,7 +65,7 @@ export function createAcceptance(base: Base, { audit, organizations, accounts }:
       // Lock order: the account before the organization.
       const current = await accounts.lock(account.id, tx);
       if (!accounts.isActive(current)) throw invalidInvitation();
-      await organizations.lock(organizationId, tx); // changes of roles lock it too: the inviter's is now final
+      await organizations.lock(organizationId, tx); // also prevents a change of the inviter's role
       const { count } = await tx.invitation.deleteMany({ where: { id, tokenHash, expiresAt: { gt: now } } });
       if (count !== 1 || !(await canInviterStillSend(invitation, tx))) throw invalidInvitation();
       throwIfObstructed(invitation, current);
@@ -84,8 +84,8 @@ export function createAcceptance(base: Base, { audit, organizations, accounts }:
   ): Promise<boolean> {
     const inviter = await tx.account.findUnique({ where: { id: invitedById } });
     if (!accounts.isActive(inviter)) return false;
-    const own = await organizations.roleOf({ accountId: invitedById }, organizationId, tx);
-    return own !== undefined && canInvite(own, role as OrganizationRole);
+    const inviterRole = await organizations.roleOf({ accountId: invitedById }, organizationId, tx);
+    return inviterRole !== undefined && canInvite(inviterRole, role as OrganizationRole);
   }
 
   function throwIfObstructed(invitation: Invitation, account: Account): void {
@@ -99,7 +99,7 @@ const OBSTACLE_MESSAGES: Record<Obstacle, string> = {
   unverified: 'Verify your e-mail address first.',
 };
 
-/** The error for a used, revoked or expired invitation. */
+/** Returns the error for a used, revoked or expired invitation. */
 export const invalidInvitation = () =>
   notFound('This invitation was used or revoked, or has expired. Ask for a new one.');
 

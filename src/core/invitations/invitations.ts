@@ -33,12 +33,12 @@ interface Deps {
   accounts: Pick<Accounts, 'lock' | 'isActive'>;
 }
 
-const TTL_SECONDS = 7 * DAY_SECONDS;
-const MAX_OPEN = 200;
+const INVITATION_TTL_SECONDS = 7 * DAY_SECONDS;
+const MAX_OPEN_INVITATIONS = 200;
 const BY_INVITER: Limit = { name: 'invitation-inviter', points: 100, seconds: DAY_SECONDS };
 /**
- * Limits mails to one address, whatever the number of organizations and inviters. One inviter
- * cannot use up the limit of the others.
+ * `BY_ADDRESS` limits e-mails to one address from all organizations and inviters. `BY_PAIR`
+ * prevents one inviter from using up that limit.
  */
 const BY_PAIR: Limit = { name: 'invitation-pair', points: 10, seconds: DAY_SECONDS };
 const BY_ADDRESS: Limit = { name: 'invitation-address', points: 30, seconds: DAY_SECONDS };
@@ -52,9 +52,10 @@ export function createInvitations(base: Base, { audit, organizations, accounts }
   return { create, list, revoke, find, obstacleOf, accept };
 
   /**
-   * Mails an invitation. An earlier one for the same address becomes invalid. The inviter's own
-   * address must be verified, because the mail names it. Throws like `organizations.requireMember`,
-   * or `AppError` `insufficient_role`, `invalid_request`, `conflict` or `rate_limited`.
+   * Sends an invitation. An earlier one for the same address becomes invalid. The inviter's own
+   * address must be verified, because the e-mail contains it. Throws like
+   * `organizations.requireMember`, or `AppError` `insufficient_role`, `invalid_request`, `conflict`
+   * or `rate_limited`.
    */
   async function create(
     inviter: Account,
@@ -76,9 +77,9 @@ export function createInvitations(base: Base, { audit, organizations, accounts }
     return transact(async (uow) => {
       const { tx } = uow;
       await organizations.lock(organizationId, tx);
-      const own = await requireCanInvite(inviter.id, organizationId, input.role, tx);
+      const inviterRole = await requireCanInvite(inviter.id, organizationId, input.role, tx);
       await rejectExistingMember(email, organizationId, tx);
-      await replaceEarlier(own, email, organizationId, tx);
+      await deleteEarlier(inviterRole, email, organizationId, tx);
       const invitation = await tx.invitation.create({
         data: {
           organizationId,
@@ -87,11 +88,12 @@ export function createInvitations(base: Base, { audit, organizations, accounts }
           tokenHash: sha256(token),
           invitedById: inviter.id,
           createdAt: now,
-          expiresAt: addSeconds(now, TTL_SECONDS),
+          expiresAt: addSeconds(now, INVITATION_TTL_SECONDS),
         },
       });
       await audit.record(uow, 'invitation.created', invitationEvent(invitation, inviter.id, meta));
-      // The mail contains no names: an attacker could choose words that we mail to a stranger.
+      // The e-mail contains no names: an attacker could choose words that this server sends to
+      // anyone.
       const values = { token, inviter: inviter.email, role: input.role };
       uow.afterCommit(() => mailer.send({ address: email }, 'invitation', values));
       return { ...invitation, invitedBy: inviter };
@@ -113,7 +115,7 @@ export function createInvitations(base: Base, { audit, organizations, accounts }
    * `organizations.requireMember`, or `AppError` `insufficient_role` or `not_found`.
    */
   async function revoke(accountId: string, organizationId: string, id: string, meta: RequestMeta): Promise<void> {
-    await organizations.requireMember({ accountId }, organizationId, 'admin'); // before a lock makes others wait
+    await organizations.requireMember({ accountId }, organizationId, 'admin'); // before the lock, which makes other users wait
     await transact(async (uow) => {
       const { tx } = uow;
       await organizations.lock(organizationId, tx);
@@ -131,33 +133,33 @@ export function createInvitations(base: Base, { audit, organizations, accounts }
     role: OrganizationRole,
     tx: Queryable = db,
   ): Promise<OrganizationRole> {
-    const own = await organizations.requireMember({ accountId }, organizationId, 'admin', tx);
-    if (canInvite(own, role)) return own;
+    const ownRole = await organizations.requireMember({ accountId }, organizationId, 'admin', tx);
+    if (canInvite(ownRole, role)) return ownRole;
     throw forbidden('insufficient_role', 'You cannot invite someone to a role above your own.');
   }
 
   async function rejectExistingMember(email: string, organizationId: string, tx: Queryable): Promise<void> {
-    const known = await tx.membership.findFirst({ where: { organizationId, account: { email } } });
-    if (known) throw alreadyMember();
+    const membership = await tx.membership.findFirst({ where: { organizationId, account: { email } } });
+    if (membership) throw alreadyMember();
   }
 
   /**
    * Deletes an earlier invitation for the address, and checks the limit of open invitations. Throws
-   * if the earlier one was for a role above `own`.
+   * if the earlier one was for a role above the inviter's.
    */
-  async function replaceEarlier(
-    own: OrganizationRole,
+  async function deleteEarlier(
+    inviterRole: OrganizationRole,
     email: string,
     organizationId: string,
     tx: Queryable,
   ): Promise<void> {
-    const open = { organizationId, expiresAt: { gt: clock.now() } };
-    const earlier = await tx.invitation.findFirst({ where: { ...open, email } });
-    if (earlier && !isAtLeast(own, earlier.role as OrganizationRole)) {
+    const isOpen = { organizationId, expiresAt: { gt: clock.now() } };
+    const earlier = await tx.invitation.findFirst({ where: { ...isOpen, email } });
+    if (earlier && !isAtLeast(inviterRole, earlier.role as OrganizationRole)) {
       throw forbidden('insufficient_role', 'This address was already invited to a role above yours.');
     }
     await tx.invitation.deleteMany({ where: { organizationId, email } });
-    if ((await tx.invitation.count({ where: open })) < MAX_OPEN) return;
-    throw conflict(`An organization can have at most ${MAX_OPEN} open invitations.`);
+    if ((await tx.invitation.count({ where: isOpen })) < MAX_OPEN_INVITATIONS) return;
+    throw conflict(`An organization can have at most ${MAX_OPEN_INVITATIONS} open invitations.`);
   }
 }

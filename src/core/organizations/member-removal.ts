@@ -1,4 +1,4 @@
-/** Removes an account from all organizations, because the account is deleted. */
+/** Removes an account from all organizations before the account is deleted. */
 
 import { conflict } from '../../base/app-error.js';
 import type { Queryable } from '../../base/db/open.js';
@@ -12,11 +12,11 @@ export function createMemberRemoval({ organizations }: { organizations: Pick<Org
   /**
    * Removes the account from all organizations, and deletes those without other members, with their
    * projects and keys. Throws `AppError` `conflict` if another organization would lose its last
-   * owner. The caller deletes the account and invalidates caches.
+   * owner. The caller must delete the account and invalidate caches.
    */
   async function removeFromAll(accountId: string, tx: Queryable): Promise<void> {
-    const own = await tx.membership.findMany({ where: { accountId }, orderBy: { organizationId: 'asc' } });
-    for (const { organizationId } of own) {
+    const memberships = await tx.membership.findMany({ where: { accountId }, orderBy: { organizationId: 'asc' } });
+    for (const { organizationId } of memberships) {
       await organizations.lock(organizationId, tx);
       const others = await tx.membership.findMany({ where: { organizationId, accountId: { not: accountId } } });
       if (others.length === 0) await tx.organization.deleteMany({ where: { id: organizationId } });

@@ -50,11 +50,11 @@ export function createMembers({ db, transact, audit, invalidationBus, organizati
     role: OrganizationRole,
     meta: RequestMeta,
   ): Promise<void> {
-    await organizations.requireMember(actor, organizationId, 'admin'); // before a lock makes others wait
+    await organizations.requireMember(actor, organizationId, 'admin'); // before the lock, which makes other users wait
     await transact(async (uow) => {
       const { tx } = uow;
-      const own = await lockMember(uow, actor, 'admin', organizationId, accountId);
-      if (!isAtLeast(own, role)) throw roleTooHigh();
+      const actorRole = await lockMember(uow, actor, 'admin', organizationId, accountId);
+      if (!isAtLeast(actorRole, role)) throw roleTooHigh();
       if (role !== 'owner') await rejectPersonal(organizationId, accountId, tx);
       await tx.membership.updateMany({ where: { accountId, organizationId }, data: { role } });
       const tooHigh = ORGANIZATION_ROLES.filter((invited) => !canInvite(role, invited));
@@ -73,7 +73,7 @@ export function createMembers({ db, transact, audit, invalidationBus, organizati
    */
   async function remove(actor: Actor, organizationId: string, accountId: string, meta: RequestMeta): Promise<void> {
     const required = actor.accountId === accountId ? 'viewer' : 'admin';
-    await organizations.requireMember(actor, organizationId, required); // before a lock makes others wait
+    await organizations.requireMember(actor, organizationId, required); // before the lock, which makes other users wait
     await transact(async (uow) => {
       const { tx } = uow;
       await lockMember(uow, actor, required, organizationId, accountId);
@@ -90,7 +90,7 @@ export function createMembers({ db, transact, audit, invalidationBus, organizati
   }
 
   /**
-   * Locks the organization and returns the role of the actor, read after the lock: a concurrent
+   * Locks the organization, and then reads and returns the actor's role, because a concurrent
    * change can have lowered it. Throws if the actor's role is too low, or there is no such member.
    */
   async function lockMember(
@@ -101,14 +101,16 @@ export function createMembers({ db, transact, audit, invalidationBus, organizati
     accountId: string,
   ): Promise<OrganizationRole> {
     await organizations.lock(organizationId, tx);
-    const own = await organizations.requireMember(actor, organizationId, required, tx);
-    const role = await organizations.roleOf({ accountId }, organizationId, tx);
-    if (!role) throw notFound('There is no such member.');
-    if (!isAtLeast(own, role)) throw roleTooHigh();
-    return own;
+    const actorRole = await organizations.requireMember(actor, organizationId, required, tx);
+    const memberRole = await organizations.roleOf({ accountId }, organizationId, tx);
+    if (!memberRole) throw notFound('There is no such member.');
+    if (!isAtLeast(actorRole, memberRole)) throw roleTooHigh();
+    return actorRole;
   }
 
-  /** An account always owns its personal organization: it is the default for everything new. */
+  /**
+   * Throws if the organization is the account's personal one, which is the default for new objects.
+   */
   async function rejectPersonal(id: string, accountId: string, tx: Queryable): Promise<void> {
     if ((await tx.organization.count({ where: { id, ownerId: accountId } })) === 0) return;
     throw conflict('This is the personal organization of this member, who always stays its owner.');

@@ -1,4 +1,4 @@
-/** Organizations: their members have roles. Every account owns a personal one from the start. */
+/** Organizations, whose members have roles. Every account owns a personal organization. */
 import { randomUUID } from 'node:crypto';
 import { conflict, forbidden, invalidRequest, notFound } from '../../base/app-error.js';
 import type { Account, Database, Queryable } from '../../base/db/open.js';
@@ -14,7 +14,7 @@ export interface Actor {
   key?: { organizationId: string; projectId: string | undefined; role: OrganizationRole };
 }
 
-/** An organization from the view of a member. */
+/** An organization with the role of one of its members. */
 export interface OrganizationOfMember {
   id: string;
   name: string;
@@ -31,7 +31,7 @@ interface Deps {
 }
 
 const MAX_NAME_LENGTH = 100;
-const MAX_OWNED = 100;
+const MAX_OWNED_ORGANIZATIONS = 100;
 
 const newId = () => `co_${randomUUID()}`;
 
@@ -86,8 +86,8 @@ export function createOrganizations({ db, transact, audit }: Deps) {
     const name = validName(givenName);
     return transact(async (uow) => {
       const { tx } = uow;
-      if ((await tx.membership.count({ where: { accountId, role: 'owner' } })) >= MAX_OWNED) {
-        throw conflict(`An account can own at most ${MAX_OWNED} organizations.`);
+      if ((await tx.membership.count({ where: { accountId, role: 'owner' } })) >= MAX_OWNED_ORGANIZATIONS) {
+        throw conflict(`An account can own at most ${MAX_OWNED_ORGANIZATIONS} organizations.`);
       }
       const { id, createdAt } = await insert({ name }, accountId, tx);
       await audit.record(uow, 'organization.created', { by: accountId, accountId, organizationId: id, meta });
@@ -109,13 +109,13 @@ export function createOrganizations({ db, transact, audit }: Deps) {
   }
 
   /**
-   * Returns the default organization of requests that name none. Throws `AppError`
-   * `invalid_request` if the account has no personal organization.
+   * Returns the account's personal organization, the default of requests without an organization.
+   * Throws `AppError` `invalid_request` if the account has none.
    */
   async function personalOrganizationId(accountId: string): Promise<string> {
-    const own = (await listFor(accountId)).find((organization) => organization.own);
-    if (!own) throw invalidRequest('Some values are missing.', { organization_id: 'Name the organization.' });
-    return own.id;
+    const personal = (await listFor(accountId)).find((organization) => organization.own);
+    if (!personal) throw invalidRequest('Some values are missing.', { organization_id: 'Specify an organization.' });
+    return personal.id;
   }
 
   /**
@@ -130,7 +130,7 @@ export function createOrganizations({ db, transact, audit }: Deps) {
       .map((organization) => ({ ...organization, role: minRole(organization.role, key.role) }));
   }
 
-  /** Returns the same for the list endpoint, which is closed to keys of a project. */
+  /** Returns the same organizations for the list endpoint. Throws for a key of a project. */
   async function visibleTo(actor: Actor): Promise<OrganizationOfMember[]> {
     if (actor.key?.projectId) throw outOfScope();
     return accessibleTo(actor);
@@ -170,7 +170,7 @@ export function createOrganizations({ db, transact, audit }: Deps) {
     return requireRole(actor, organizationId, required, tx);
   }
 
-  /** Does the same, but accepts keys of any project: the caller checks the project. */
+  /** Like `requireMember`, but accepts keys of any project. The caller must check the project. */
   async function requireRole(
     actor: Actor,
     organizationId: string,
@@ -213,9 +213,9 @@ export function createOrganizations({ db, transact, audit }: Deps) {
   }
 }
 
-/** Returns the name as it is stored. Throws `AppError` `invalid_request` if it is invalid. */
-export function validName(given: string): string {
-  const name = normalizeName(given);
+/** Normalizes a name. Throws `AppError` `invalid_request` if it is invalid. */
+export function validName(rawName: string): string {
+  const name = normalizeName(rawName);
   if (isValidName(name)) return name;
   throw invalidRequest('Some values are invalid.', { name: NAME_ERROR });
 }
@@ -223,11 +223,11 @@ export function validName(given: string): string {
 export const NAME_ERROR = `Use at most ${MAX_NAME_LENGTH} ordinary characters.`;
 
 /** Returns the form in which names are stored. */
-export const normalizeName = (given: string) => given.normalize('NFC').trim();
+export const normalizeName = (rawName: string) => rawName.normalize('NFC').trim();
 
 /** Reports whether a normalized name is visible text that is not too long. */
 export const isValidName = (name: string) => isStorable(name) && isReadable(name) && name.length <= MAX_NAME_LENGTH;
 
-/** The error for an API key of another organization or project. */
+/** Returns the error for an API key of another organization or project. */
 export const outOfScope = () =>
   forbidden('project_scope_violation', 'This key is limited to another organization or project.');

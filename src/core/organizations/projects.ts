@@ -44,18 +44,18 @@ export function createProjects({ db, transact, audit, invalidationBus, organizat
     });
   }
 
-  /** Returns the actor's projects for the list endpoint, which is closed to keys of a project. */
+  /** Returns the actor's projects for the list endpoint. Throws for a key of a project. */
   async function visibleTo(actor: Actor): Promise<Project[]> {
     if (actor.key?.projectId) throw outOfScope();
     return listFor(actor);
   }
 
-  /** Returns the projects of the actor's organizations; for a key, those within its limits. */
+  /** Returns the projects of the actor's organizations. For a key, returns those it can use. */
   async function listFor({ accountId, key }: Actor): Promise<Project[]> {
     const organization = { memberships: { some: { accountId } } };
-    const within = key && { organizationId: key.organizationId, ...(key.projectId && { id: key.projectId }) };
+    const keyLimits = key && { organizationId: key.organizationId, ...(key.projectId && { id: key.projectId }) };
     return db.project.findMany({
-      where: { organization, ...within },
+      where: { organization, ...keyLimits },
       orderBy: [{ createdAt: 'asc' }, { id: 'asc' }],
     });
   }
@@ -67,8 +67,8 @@ export function createProjects({ db, transact, audit, invalidationBus, organizat
   async function find(actor: Actor, id: string, required: OrganizationRole = 'viewer'): Promise<Project> {
     if (actor.key?.projectId && actor.key.projectId !== id) throw outOfScope();
     const project = await db.project.findUnique({ where: { id } });
-    // A key of another organization gets the same error as an account that is no member, so that it
-    // cannot find out which projects exist.
+    // A key of another organization gets the same error as an account that is not a member, so that
+    // it does not reveal which projects exist.
     const isOutside = actor.key && actor.key.organizationId !== project?.organizationId;
     if (!project || isOutside || !(await organizations.roleOf(actor, project.organizationId))) {
       throw notFound('There is no such project.');

@@ -8,8 +8,8 @@ const rank = (role: OrganizationRole) => ORGANIZATION_ROLES.indexOf(role);
 /** Reports whether the role is at least the required one. */
 export const isAtLeast = (role: OrganizationRole, required: OrganizationRole) => rank(role) >= rank(required);
 
-/** Returns the lower role: a key has at most its own role, and at most its owner's. */
-export const minRole = (one: OrganizationRole, other: OrganizationRole) => (rank(one) <= rank(other) ? one : other);
+/** Returns the lower of two roles. */
+export const minRole = (a: OrganizationRole, b: OrganizationRole) => (rank(a) <= rank(b) ? a : b);
 
 /** Reports whether a member with the role `own` can invite others to the role `role`. */
 export const canInvite = (own: OrganizationRole, role: OrganizationRole) =>

@@ -1,6 +1,6 @@
 /**
- * Limits password guessing by account and address, exempts known locations while an account is
- * under attack, and audits failed attempts.
+ * Limits password guessing by account and IP address, and audits failed attempts. While an account
+ * is under attack, known locations are exempt from the limit of the account.
  */
 
 import { AppError } from '../../base/app-error.js';
@@ -21,30 +21,32 @@ interface Deps {
 }
 
 const CODE = 'auth_rate_limited';
-/** Attempts at one account from one address. Each longer window allows fewer attempts per hour. */
+/**
+ * Limits attempts at one account from one address. Longer windows allow fewer attempts per hour.
+ */
 const BY_PAIR: Limit[] = [
   { name: 'sign-in-pair', points: 10, seconds: 15 * MINUTE_SECONDS, code: CODE },
   { name: 'sign-in-pair-hours', points: 20, seconds: 3 * HOUR_SECONDS, code: CODE },
   { name: 'sign-in-pair-day', points: 40, seconds: DAY_SECONDS, code: CODE },
 ];
-/** Attempts at any account from one address, which many users can share. */
+/** Limits attempts at all accounts from one address, which many users can share. */
 const BY_ADDRESS: Limit[] = [
   { name: 'sign-in-address', points: 100, seconds: 15 * MINUTE_SECONDS, code: CODE },
   { name: 'sign-in-address-hours', points: 300, seconds: 3 * HOUR_SECONDS, code: CODE },
   { name: 'sign-in-address-day', points: 1000, seconds: DAY_SECONDS, code: CODE },
 ];
 /**
- * Attempts at one account from all addresses together. Above this limit, only known locations keep
- * their normal limits.
+ * Limits attempts at one account from all addresses together. Above this limit, the account is
+ * under attack.
  */
 const BY_ACCOUNT: Limit = { name: 'sign-in-account', points: 100, seconds: HOUR_SECONDS, code: CODE };
 /**
- * Attempts from each unknown address while an account is above `BY_ACCOUNT`: the owner may be
- * travelling.
+ * Limits attempts from each unknown address while the account is under attack. It is not zero,
+ * because the user can be traveling.
  */
 const UNDER_ATTACK: Limit = { name: 'sign-in-under-attack', points: 3, seconds: HOUR_SECONDS, code: CODE };
 const AUDIT_INTERVAL_MS = MINUTE_SECONDS * SECOND_MS;
-const MAX_AUDITED = 10_000;
+const MAX_AUDITED_ADDRESSES = 10_000;
 
 /** A counted attempt, with the counters that it consumed. */
 export interface Attempt {
@@ -55,7 +57,7 @@ export interface Attempt {
 export type BruteForceProtection = ReturnType<typeof createBruteForceProtection>;
 
 export function createBruteForceProtection({ clock, rateLimiter, knownLocations, audit }: Deps) {
-  /** The time of the last audited rejection, by address. */
+  /** The time of the last audited rejection by IP address, in milliseconds. */
   const auditedAt = new Map<string, number>();
 
   return { consume, refund, reset, resetFor, auditThrottled, auditFailure };
@@ -74,7 +76,7 @@ export function createBruteForceProtection({ clock, rateLimiter, knownLocations,
       consumed.push({ limit, key });
     };
     try {
-      // The address first: an attacker who guesses e-mail addresses creates no counters for them.
+      // The IP address comes first, so that a rejected attacker creates no counters for accounts.
       for (const limit of BY_ADDRESS) await count(limit, keys.address);
       for (const limit of BY_PAIR) await count(limit, keys.pair);
       if (!(await rateLimiter.isExceeded(BY_ACCOUNT, keys.account))) await count(BY_ACCOUNT, keys.account);
@@ -119,10 +121,10 @@ export function createBruteForceProtection({ clock, rateLimiter, knownLocations,
    */
   function auditThrottled(account: Account | null, meta: RequestMeta): void {
     const now = clock.now().getTime();
-    const from = rateLimitKey(meta.address);
-    if ((auditedAt.get(from) ?? 0) > now - AUDIT_INTERVAL_MS) return;
-    if (auditedAt.size >= MAX_AUDITED) auditedAt.clear();
-    auditedAt.set(from, now);
+    const addressKey = rateLimitKey(meta.address);
+    if ((auditedAt.get(addressKey) ?? 0) > now - AUDIT_INTERVAL_MS) return;
+    if (auditedAt.size >= MAX_AUDITED_ADDRESSES) auditedAt.clear();
+    auditedAt.set(addressKey, now);
     auditFailure(account, 'rate_limited', meta);
   }
 
@@ -136,12 +138,12 @@ export function createBruteForceProtection({ clock, rateLimiter, knownLocations,
   }
 }
 
-/** Reports whether the error is a rate limit, of ours or of an upstream provider. */
+/** Reports whether the error is an exceeded rate limit, ours or that of an upstream provider. */
 export const isRateLimit = (error: unknown) => error instanceof AppError && error.status === 429;
 
 /** Returns the counter keys of an attempt. `email` is the normalized e-mail address. */
 function keysFor(email: string, { address }: RequestMeta) {
-  const account = sha256(email);
-  const from = rateLimitKey(address);
-  return { pair: `${account}:${from}`, address: from, account };
+  const accountKey = sha256(email);
+  const addressKey = rateLimitKey(address);
+  return { pair: `${accountKey}:${addressKey}`, address: addressKey, account: accountKey };
 }

@@ -1,7 +1,7 @@
 /**
- * Completes every authentication after the first factor: it checks the account, requires the
- * second factor, settles the brute-force counters and audits failures. Password sign-in, external
- * providers and proxy login all end here.
+ * Completes every authentication after the first factor: checks the account, requires the second
+ * factor, updates the brute-force counters and audits failures. Password sign-in, external
+ * providers and proxy login all use it.
  */
 
 import { unauthorized } from '../../base/app-error.js';
@@ -41,7 +41,7 @@ export function createAuthentication({ db, clock, secrets, accounts, mfa, bruteF
    * has a second factor and `otp` is missing. Throws `AppError` `account_suspended`, `invalid_otp`
    * or `auth_rate_limited`.
    *
-   * @param attempt the counted attempt, where the first factor was a password
+   * @param attempt the counted attempt, if the first factor was a password
    */
   async function complete(
     { account, amr, externalIdentity }: Authenticated,
@@ -56,11 +56,11 @@ export function createAuthentication({ db, clock, secrets, accounts, mfa, bruteF
       if (attempt) await bruteForce.refund(attempt);
       return { kind: 'mfa_required', challenge };
     }
-    const more = needsSecondFactor && otp ? await verifySecondFactor(account, otp, meta) : [];
+    const secondFactorAmr = needsSecondFactor && otp ? await verifySecondFactor(account, otp, meta) : [];
     // Reset the counters only after the second factor: a correct password with a wrong code is
     // still a failed attempt. A missing code is not.
     if (attempt) await bruteForce.reset(attempt);
-    return { kind: 'complete', account, amr: mergeAmr(amr, more), externalIdentity };
+    return { kind: 'complete', account, amr: mergeAmr(amr, secondFactorAmr), externalIdentity };
   }
 
   /**
@@ -72,10 +72,10 @@ export function createAuthentication({ db, clock, secrets, accounts, mfa, bruteF
     const account = challenge ? await db.account.findUnique({ where: { id: challenge.accountId } }) : null;
     if (!challenge || !mfaChallenges.isFor(challenge, account)) throw expiredChallenge();
     await requireActive(account, meta);
-    const more = await verifySecondFactor(account, otp, meta);
+    const secondFactorAmr = await verifySecondFactor(account, otp, meta);
     if (!(await mfaChallenges.consume(challenge))) throw expiredChallenge();
     await bruteForce.resetFor(account.email, meta);
-    return { account, amr: mergeAmr(challenge.amr, more), externalIdentity: challenge.externalIdentity };
+    return { account, amr: mergeAmr(challenge.amr, secondFactorAmr), externalIdentity: challenge.externalIdentity };
   }
 
   /**
@@ -95,7 +95,7 @@ export function createAuthentication({ db, clock, secrets, accounts, mfa, bruteF
     throw wrongOtp();
   }
 
-  /** Resets the counters as well: the password was correct, so the attempt was not a guess. */
+  /** Throws if the account is suspended. Resets the counters, because the password was correct. */
   async function requireActive(account: Account, meta: RequestMeta, attempt?: Attempt): Promise<void> {
     if (accounts.isActive(account)) return;
     if (attempt) await bruteForce.reset(attempt);

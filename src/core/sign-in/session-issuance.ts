@@ -1,6 +1,6 @@
 /**
  * Issues sessions and tokens after authentication. Rechecks the account inside the transaction,
- * because it may have changed since the password was verified.
+ * because it can have changed since the password was verified.
  */
 
 import { unauthorized } from '../../base/app-error.js';
@@ -62,14 +62,14 @@ export function createSessionIssuer(deps: Deps) {
     meta: RequestMeta,
   ): Promise<NewBrowserSession> {
     const { account, amr } = authenticated;
-    const same = current?.account.id === account.id ? current : undefined;
-    if (current && !same) await sessions.revoke(current.session.id, 'signed_out', meta);
-    if (!same) {
+    const ownSession = current?.account.id === account.id ? current : undefined;
+    if (current && !ownSession) await sessions.revoke(current.session.id, 'signed_out', meta);
+    if (!ownSession) {
       return issue(authenticated, meta, async (tx) => ({ account, ...(await sessions.open(account, amr, meta, tx)) }));
     }
     return transact(async (uow) => {
       await lockAndRecheck(authenticated, uow.tx);
-      const renewed = await sessions.renew(same, amr, uow.tx);
+      const renewed = await sessions.renew(ownSession, amr, uow.tx);
       await auditSuccess(uow, authenticated, renewed.session, meta);
       uow.afterCommit(() => sessions.changed(renewed.session.id));
       return { account, ...renewed };
@@ -112,16 +112,16 @@ export function createSessionIssuer(deps: Deps) {
   }
 
   /**
-   * Locks the account and checks that the authentication still holds and still suffices. A
-   * concurrent change of password, second factor, linked identity or status has either committed,
-   * so that it is seen here, or waits for this transaction and then revokes the new session.
+   * Locks the account and checks that the authentication is still valid and sufficient. A
+   * concurrent change of password, second factor, linked identity or status has either been
+   * committed and is seen here, or waits for this transaction and then revokes the new session.
    */
   async function lockAndRecheck({ account, amr, externalIdentity }: Authenticated, tx: Queryable): Promise<void> {
     const current = await accounts.lock(account.id, tx);
-    const unchanged =
+    const isUnchanged =
       accounts.isActive(current) && current.passwordChangedAt?.getTime() === account.passwordChangedAt?.getTime();
-    const linked = !externalIdentity || (await identities.isLinked(account.id, externalIdentity, tx));
-    if (unchanged && linked && (amr.includes('otp') || !(await mfa.isEnrolled(account.id, tx)))) return;
+    const isLinked = !externalIdentity || (await identities.isLinked(account.id, externalIdentity, tx));
+    if (isUnchanged && isLinked && (amr.includes('otp') || !(await mfa.isEnrolled(account.id, tx)))) return;
     throw unauthorized('invalid_credentials', 'The account changed while you were signing in. Sign in again.');
   }
 

@@ -54,8 +54,8 @@ export function createPermissions({ db, transact, clock, audit, invalidationBus,
     const tool = await tools.requireExisting(slug);
     return transact(async (uow) => {
       const { tx } = uow;
-      // Locks both rows: neither is deleted before the permission exists, and concurrent grants
-      // update one row instead of violating its unique key.
+      // Locks both rows, so that neither is deleted before the permission exists, and concurrent
+      // grants do not violate the unique key.
       const account = await accounts.lock(accountId, tx);
       const { count } = await tx.tool.updateMany({ where: { id: tool.id }, data: { slug } });
       if (!account) throw notFound('There is no such account.');
@@ -78,10 +78,11 @@ export function createPermissions({ db, transact, clock, audit, invalidationBus,
     const where: Prisma.PermissionWhereInput =
       'id' in choice ? { id: choice.id } : { accountId: choice.accountId, tool: { slug: choice.slug } };
     await transact(async (uow) => {
-      const found = await uow.tx.permission.findFirst({ where, include: { tool: true } });
-      const deleted = found && (await uow.tx.permission.deleteMany({ where: { id: found.id } })).count === 1;
-      if (!deleted) throw notFound('There is no such permission.');
-      await recordChange(uow, 'permission.revoked', found, adminId, meta);
+      const permission = await uow.tx.permission.findFirst({ where, include: { tool: true } });
+      const isDeleted =
+        permission && (await uow.tx.permission.deleteMany({ where: { id: permission.id } })).count === 1;
+      if (!isDeleted) throw notFound('There is no such permission.');
+      await recordChange(uow, 'permission.revoked', permission, adminId, meta);
     });
   }
 
@@ -138,9 +139,9 @@ export function createPermissions({ db, transact, clock, audit, invalidationBus,
 }
 
 /**
- * Reports whether the principal acts as an instance administrator: by a session of this server, or
- * by an API key without a project and without scopes. OAuth clients, external tokens and narrower
- * keys have only what was granted.
+ * Reports whether the principal acts as an instance administrator: with a session of this server,
+ * or with an API key without a project and without scopes. OAuth clients, external tokens and
+ * narrower keys have only the granted permissions.
  */
 function isInstanceAdmin(principal: Principal): boolean {
   if (accountBehind(principal)?.role !== 'admin') return false;
