@@ -19,8 +19,8 @@ describe('wrong usage of the CLI', () => {
     expect(code).toBe(64);
     expect(stdout).toBe('');
     expect(stderr.trim().split('\n')).toEqual([
-      'error: --public means --auth-method none',
-      'error: a public client needs PKCE: remove --no-pkce',
+      'error: --public requires --auth-method none',
+      'error: a public client must use PKCE: remove --no-pkce',
       'error: private_key_jwt needs --jwks-file or --jwks-uri',
       'error: --redirect-uri is missing: the grant type authorization_code needs one',
     ]);
