@@ -71,7 +71,7 @@ describe('a running server', () => {
     expect((await requestToken()).scope).toBe('notes:read');
     await json('resource', 'update', api, '--client', 'another', '--ttl', 'default');
     const { stdout } = await cli('resource', 'update', api, '--client', 'another', '--client', client.client_id);
-    expect(stdout.match(/^unknown .*$/gm)).toEqual(['unknown     another: no such client exists yet']);
+    expect(stdout.match(/^unknown .*$/gm)).toEqual(['unknown     another: this client does not exist yet']);
     await json('resource', 'update', api, '--client', 'another');
     await waitUntil(
       'the API is closed to the client',
@@ -96,7 +96,7 @@ describe('a running server', () => {
       'x',
     );
     expect(code).toBe(64);
-    expect(stderr).toContain("argument 'read' is invalid. Write it like read=");
+    expect(stderr).toContain("argument 'read' is invalid. Must have the form read=");
     expect((await cli('resource', 'create', 'notes', '--name', 'N', '--format', 'x')).code).toBe(64);
     expect((await cli('resource', 'create', 'notes', '--name', 'N')).stderr).toContain('absolute URI');
   }, 60_000);
