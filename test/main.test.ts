@@ -57,7 +57,7 @@ describe('the first start of the server', () => {
     };
     for (const expected of [1, 0]) {
       const server = await startServerProcess(withAdmin);
-      expect(server.lines().filter((line) => /administrator created/.test(line.msg))).toHaveLength(expected);
+      expect(server.lines().filter((line) => /created the first administrator/.test(line.msg))).toHaveLength(expected);
       expect(setupLink(server.stderr())).toBeUndefined();
       expect(server.stdout()).not.toContain(PASSWORD);
       const page = await new Browser(server.origin).signIn('boot@example.com', PASSWORD);

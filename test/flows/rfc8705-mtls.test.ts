@@ -167,7 +167,7 @@ describe('a client with a certificate (RFC 8705)', () => {
       for (const damage of [() => writeFileSync(path, 'garbage'), () => rmSync(path)]) {
         damage();
         await expectAfterReload(newCertificate, 200); // the last valid content stays
-        expect(server.lines.join('\n')).toMatch(/"level":"error".*what it held before stays/);
+        expect(server.lines.join('\n')).toMatch(/"level":"error".*its previous content stays in use/);
       }
       writeFileSync(path, authority.pem);
       await expectAfterReload(asHeader(issueCertificate()), 200);

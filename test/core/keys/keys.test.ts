@@ -113,7 +113,7 @@ describe.each(stores)('the start of several servers on $name', (store) => {
     const newSecret = 'the master secret of these tests, 2';
     try {
       await expect(startServer({ sharedWith: first, settings: { SECRET: newSecret } })).rejects.toThrow(
-        /SECRET is not the one/,
+        /it was encrypted with another SECRET/,
       );
       const rotated = await startServer({
         sharedWith: first,
