@@ -11,8 +11,8 @@ interface Options {
 }
 
 /**
- * Returns the secrets of this installation. Without `SECRET`, reads `DATA_DIR/secret`, or creates
- * it with mode 0600.
+ * Returns the keys derived from the master secret. Without `SECRET`, reads `DATA_DIR/secret`, or
+ * creates it with mode 0600.
  */
 export function loadSecrets({ secret, secretPrevious, dataDir }: Options): Secrets {
   return createSecrets(secret ?? readOrCreateSecretFile(dataDir), secretPrevious);
@@ -27,7 +27,7 @@ function readOrCreateSecretFile(dataDir: string): string {
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code !== 'EEXIST' || !existsSync(path)) {
-      const message = `DATA_DIR ${dataDir} is not writable (${code}): change its owner, or set another DATA_DIR`;
+      const message = `cannot create ${path} (${code}): check that DATA_DIR is a folder that the server can write to, or set another DATA_DIR`;
       throw new Error(message, { cause: error });
     }
   }

@@ -3,7 +3,7 @@ import { createLocalJWKSet, decodeJwt, type JWK, jwtVerify } from 'jose';
 import { invalidSvid, parseSpiffeId, type SvidVerdict } from './spiffe-id.js';
 
 /** Returns the token-signing keys of a trust domain, or undefined if it is not trusted. */
-export type JwtBundles = (trustDomain: string) => { jwtAuthorities: JWK[] } | undefined;
+export type FindJwtBundle = (trustDomain: string) => { jwtAuthorities: JWK[] } | undefined;
 
 const MAX_TOKEN_LENGTH = 8192;
 const ALGORITHMS = ['RS256', 'RS384', 'RS512', 'ES256', 'ES384', 'ES512', 'PS256', 'PS384', 'PS512'];
@@ -19,7 +19,7 @@ export function jwtAuthoritiesOf(keys: (JWK & { use?: string })[]): JWK[] {
 /** Verifies a token (JWT-SVID, 4 and 5). It must be issued for one of the audiences. */
 export async function verifyJwtSvid(
   token: string,
-  bundles: JwtBundles,
+  findBundle: FindJwtBundle,
   { audience, now = new Date() }: { audience: string[]; now?: Date },
 ): Promise<SvidVerdict> {
   if (token.length > MAX_TOKEN_LENGTH) return invalidSvid('the token is too long');
@@ -27,7 +27,7 @@ export async function verifyJwtSvid(
     const { sub } = decodeJwt(token);
     const spiffeId = typeof sub === 'string' ? parseSpiffeId(sub) : undefined;
     if (!spiffeId || spiffeId.path === '') return invalidSvid('the subject is not the SPIFFE ID of a workload');
-    const bundle = bundles(spiffeId.trustDomain);
+    const bundle = findBundle(spiffeId.trustDomain);
     if (!bundle) return invalidSvid('the trust domain is not trusted');
     const { payload, protectedHeader } = await jwtVerify(token, createLocalJWKSet({ keys: bundle.jwtAuthorities }), {
       audience,

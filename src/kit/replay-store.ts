@@ -1,6 +1,8 @@
-/** Stores the ids of values that can be used once, until these values expire. */
+/** Remembers the ids of single-use tokens and proofs until they expire, to detect replays. */
 
-/** If a service runs as several processes, implement it on Redis: `SET key 1 NX PXAT …`. */
+/**
+ * For a service with several processes, implement this interface on Redis: `SET key 1 NX PXAT …`.
+ */
 export interface ReplayStore {
   /**
    * Atomically marks an id as used until a time. Returns false if it was used before, or cannot be

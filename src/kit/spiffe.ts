@@ -21,7 +21,7 @@ export interface SpiffeBundle {
 }
 
 /** Returns the bundle of a trust domain, or undefined if the domain is not trusted. */
-export type SpiffeBundles = (trustDomain: string) => SpiffeBundle | undefined;
+export type FindSpiffeBundle = (trustDomain: string) => SpiffeBundle | undefined;
 
 /** Parses a bundle in the SPIFFE format, a JWK set. Throws an Error if it contains no authority. */
 export function parseSpiffeBundle(text: string): SpiffeBundle {
@@ -45,10 +45,11 @@ export function spiffeIdOf(certificate: X509Certificate): SpiffeId | undefined {
 }
 
 /**
- * Verifies the certificate chain of a workload (X509-SVID, 5), which starts with the certificate of
- * the workload. TLS must already have verified that the client holds its private key.
+ * Verifies the certificate chain of a workload (X509-SVID specification, section 5), which starts
+ * with the certificate of the workload. TLS must already have verified that the client holds its
+ * private key.
  */
-export function verifyX509Svid(chain: X509Certificate[], bundles: SpiffeBundles, now = new Date()): SvidVerdict {
+export function verifyX509Svid(chain: X509Certificate[], findBundle: FindSpiffeBundle, now = new Date()): SvidVerdict {
   const [certificate] = chain;
   const extensions = certificate && extensionsOf(certificate);
   if (!extensions) return invalid('the certificate is malformed, or has an unknown critical extension');
@@ -60,7 +61,7 @@ export function verifyX509Svid(chain: X509Certificate[], bundles: SpiffeBundles,
     return invalid('the certificate belongs to a certificate authority');
   if (keyUsage?.has('digitalSignature') === false || !allowsClientAuthentication(extensions))
     return invalid('the certificate does not allow client authentication');
-  const bundle = bundles(spiffeId.trustDomain);
+  const bundle = findBundle(spiffeId.trustDomain);
   if (!bundle) return invalid('the trust domain is not trusted');
   if (!chainsToAuthority(chain, bundle.x509Authorities, now))
     return invalid('the certificate has expired, or has no valid chain to an authority of its trust domain');

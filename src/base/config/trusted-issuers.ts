@@ -1,6 +1,6 @@
 /**
- * Settings of external issuers whose tokens are accepted as credentials. The configured key
- * determines the algorithm, never the token.
+ * Settings of external issuers whose tokens are accepted as credentials. The allowed algorithms
+ * come from the configuration, never from the token.
  */
 import { createPublicKey, createSecretKey, type KeyObject } from 'node:crypto';
 import { isSecureUrl } from '../../kit/loopback.js';
@@ -28,7 +28,7 @@ export const trustedIssuers = defineTopic({
   settings: {
     jwtSecret: secret(
       'JWT_SECRET',
-      'NOT the secret that this server signs with (see SECRET). HS256 secret of another system whose tokens are accepted, at least 32 bytes. Requires JWT_ISSUER and JWT_AUDIENCE.',
+      'HS256 secret (not SECRET, the master secret of this server) of another system whose tokens are accepted, at least 32 bytes. Requires JWT_ISSUER and JWT_AUDIENCE.',
     ),
     jwtPublicKey: optional(
       'JWT_PUBLIC_KEY',
@@ -64,7 +64,7 @@ export const trustedIssuers = defineTopic({
     }
     return { trustedIssuers: issuers };
   },
-  check({ jwtSecret, jwtPublicKey, jwtIssuer, jwtAudience, oidcIssuer, oidcAudience }, own) {
+  check({ jwtSecret, jwtPublicKey, jwtIssuer, jwtAudience, oidcIssuer, oidcAudience }, config) {
     const hasKey = Boolean(jwtSecret || jwtPublicKey);
     return [
       jwtSecret && jwtPublicKey && 'JWT_SECRET and JWT_PUBLIC_KEY are both set; set the one that verifies the tokens',
@@ -72,7 +72,7 @@ export const trustedIssuers = defineTopic({
         Buffer.byteLength(jwtSecret) < MIN_SECRET_BYTES &&
         `JWT_SECRET has fewer than ${MIN_SECRET_BYTES} bytes; generate one with: openssl rand -base64 32`,
       jwtSecret &&
-        jwtSecret === own.secret &&
+        jwtSecret === config.secret &&
         'JWT_SECRET is the same as SECRET, which must not be shared with other systems',
       jwtPublicKey &&
         !readPublicKey(jwtPublicKey) &&
@@ -84,16 +84,17 @@ export const trustedIssuers = defineTopic({
         'JWT_ISSUER and JWT_AUDIENCE have no effect without JWT_SECRET or JWT_PUBLIC_KEY',
       hasKey &&
         jwtIssuer &&
-        isSameIssuer(jwtIssuer, own.issuer) &&
+        isSameIssuer(jwtIssuer, config.issuer) &&
         'JWT_ISSUER is our own ISSUER; allowed: another issuer',
       oidcIssuer &&
         !isIssuerUrl(oidcIssuer) &&
-        'OIDC_ISSUER is not an issuer; allowed: https://… as in its discovery document, or http:// on a loopback address',
+        'OIDC_ISSUER is not a valid issuer URL; allowed: https://… as in its discovery document, or http:// on a loopback address',
+      oidcIssuer && !oidcAudience && 'OIDC_AUDIENCE is missing: set it to the `aud` of tokens for this server',
       oidcIssuer &&
-        (!oidcAudience || oidcAudience === ANY_AUDIENCE) &&
-        'OIDC_AUDIENCE is missing: set it to the `aud` of tokens for this server; * would accept tokens for other apps',
+        oidcAudience === ANY_AUDIENCE &&
+        'OIDC_AUDIENCE must not be *, which would accept tokens for other apps',
       !oidcIssuer && oidcAudience && 'OIDC_AUDIENCE has no effect without OIDC_ISSUER',
-      oidcIssuer && isSameIssuer(oidcIssuer, own.issuer) && 'OIDC_ISSUER is our own ISSUER; allowed: another issuer',
+      oidcIssuer && isSameIssuer(oidcIssuer, config.issuer) && 'OIDC_ISSUER is our own ISSUER; allowed: another issuer',
       oidcIssuer &&
         hasKey &&
         jwtIssuer &&

@@ -18,7 +18,7 @@ const MAX_STORED = 200;
 
 export type Outbox = ReturnType<typeof createOutbox>;
 
-/** Creates an outbox in a folder, which the first message creates. */
+/** Returns an outbox that stores messages in `folder`, which it creates with the first message. */
 export function createOutbox({ folder, clock }: { folder: string; clock: Clock }) {
   return { folder, deliver, list };
 

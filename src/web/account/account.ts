@@ -19,7 +19,7 @@ import { addAgentOwnership } from './agent-ownership.js';
 import { addAgents } from './agents.js';
 import { addApprovals } from './approvals.js';
 import { createGuards, sessionOf } from './guards.js';
-import { addKeys } from './keys.js';
+import { addApiKeys } from './keys.js';
 import { addLinks } from './links.js';
 import { addNewKeys } from './new-keys.js';
 import { addSecurity } from './security.js';
@@ -104,7 +104,7 @@ export function createAccountRouter(deps: Deps): Router<State> {
   addLinks(router, { ...deps, guards });
   addApprovals(router, { ...deps, guards });
   addNewKeys(router, { ...deps, guards });
-  addKeys(router, { ...deps, guards });
+  addApiKeys(router, { ...deps, guards });
   return router;
 
   async function home(ctx: Context): Promise<void> {

@@ -31,7 +31,7 @@ const NOTICES: Record<string, string | undefined> = {
 };
 
 /** Adds the routes of these pages. */
-export function addKeys(router: Router<State>, deps: Deps): void {
+export function addApiKeys(router: Router<State>, deps: Deps): void {
   const { apiKeys, clock, csrf, guards, views } = deps;
   const { requireLogin } = guards;
   router.get(KEYS_PATH, requireLogin, show);

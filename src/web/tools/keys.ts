@@ -37,7 +37,7 @@ const ApiKeySchema = z
   })
   .meta({ id: 'ToolsKey' });
 
-export function addKeys({ api, accounts, apiKeys }: Deps): void {
+export function addApiKeys({ api, accounts, apiKeys }: Deps): void {
   const accepts = ['session'] as const;
   const errors = ['insufficient_role', 'not_found'] as const;
   api.get(

@@ -15,7 +15,7 @@ interface Deps extends Pick<Core, 'signIn' | 'sessionIssuer' | 'sessions'> {
   api: Api;
   cookie: ToolsCookie;
   /** The lifetime of a session. */
-  seconds: number;
+  sessionSeconds: number;
 }
 
 const LoginBody = z.object({
@@ -24,7 +24,7 @@ const LoginBody = z.object({
   otp: boundedString().optional().describe('The code of the second factor, if the account has one.'),
 });
 
-export function addSession({ api, cookie, seconds, signIn, sessionIssuer, sessions }: Deps): void {
+export function addSession({ api, cookie, sessionSeconds, signIn, sessionIssuer, sessions }: Deps): void {
   api.post(
     '/api/login',
     {
@@ -74,7 +74,7 @@ export function addSession({ api, cookie, seconds, signIn, sessionIssuer, sessio
     { otp, ...input }: z.output<typeof LoginBody>,
   ): Promise<SessionWithAccessToken> {
     const authResult = await signIn.withPassword({ ...input, ...(otp && { otp }) }, ctx.state.meta);
-    return sessionIssuer.issueSingleToken(requireCompleteAuthentication(authResult), seconds, ctx.state.meta);
+    return sessionIssuer.issueSingleToken(requireCompleteAuthentication(authResult), sessionSeconds, ctx.state.meta);
   }
 
   async function logout(ctx: Context, _input: unknown, { authenticated }: SessionPrincipal): Promise<void> {

@@ -8,7 +8,7 @@ import type { OriginCheck } from '../endpoints/origin-check.js';
 import type { ClientCertificateReader } from '../http/client-certificate.js';
 import { createToolsCookie } from './cookie.js';
 import { createDirectValidate } from './direct-validate.js';
-import { addKeys } from './keys.js';
+import { addApiKeys } from './keys.js';
 import { addToolsMe } from './me.js';
 import { addRegistry } from './registry.js';
 import { addSession } from './session.js';
@@ -26,10 +26,10 @@ interface Deps {
 }
 
 export function createToolsModule({ config, clock, rateLimiter, originCheck, certificates, core }: Deps) {
-  const { issuer, toolsCookie: name, toolsTokenSeconds: seconds, rateLimits } = config;
+  const { issuer, toolsCookie: cookieName, toolsTokenSeconds: sessionSeconds, rateLimits } = config;
   const { credentials } = core;
   const validation = createValidation({ ...core, rateLimiter, requestsPerMinute: rateLimits.validate });
-  const cookie = createToolsCookie({ issuer, name, originCheck });
+  const cookie = createToolsCookie({ issuer, name: cookieName, originCheck });
   const api = createEndpoints({
     clock,
     credentials,
@@ -37,16 +37,16 @@ export function createToolsModule({ config, clock, rateLimiter, originCheck, cer
     rateLimiter,
     rateLimits,
   });
-  addSession({ ...core, api, cookie, seconds });
+  addSession({ ...core, api, cookie, sessionSeconds });
   addToolsMe({ ...core, api });
   addValidate({ api, cookie, validation });
   addUsers({ ...core, api });
   addRegistry({ ...core, api });
-  addKeys({ ...core, api });
+  addApiKeys({ ...core, api });
   return {
     routes: () => api.router.routes(),
     endpoints: api.endpoints,
-    cookieName: name,
+    cookieName,
     directRoutes: [createDirectValidate({ validation, certificates })],
   };
 }

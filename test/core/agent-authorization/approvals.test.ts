@@ -28,19 +28,19 @@ describe.each(stores)('an approval request on $name', (store) => {
   });
   afterAll(() => server.close());
 
-  const openFor = async (bearer: string) =>
+  const listOpenRequests = async (bearer: string) =>
     JSON.parse((await callApi(server, 'GET', '/approvals', { token: bearer })).text) as { id: string }[];
   const decide = (bearer: string, id: string, decision: string) =>
     callApi(server, 'POST', `/approvals/${id}`, { token: bearer, body: { decision } });
   const isActive = async ({ client_id: id, api_key: secret }: ClaimedAgent, accessToken: string | undefined) =>
     (await introspect(server, { id, secret }, String(accessToken))).body.active === true;
-  const grantsOf = ({ client_id: clientId }: ClaimedAgent) => server.base.db.grant.count({ where: { clientId } });
+  const countGrants = ({ client_id: clientId }: ClaimedAgent) => server.base.db.grant.count({ where: { clientId } });
 
-  /** Requests the approval of the agent's owner. */
-  async function requestFromOwner(agent: ClaimedAgent) {
+  /** Sends a request that the agent's owner must approve. */
+  async function requestOwnerApproval(agent: ClaimedAgent) {
     const request = await requestApproval(server, agent, agent.ownerEmail);
     if (request.status !== 200) throw new Error(`not requested: ${JSON.stringify(request.body)}`);
-    const [open] = await openFor(agent.bearer);
+    const [open] = await listOpenRequests(agent.bearer);
     return { ...request, id: open!.id };
   }
 
@@ -49,7 +49,7 @@ describe.each(stores)('an approval request on $name', (store) => {
     const requests = await concurrently(8, () => requestApproval(server, agent, agent.ownerEmail));
     expect(requests.map(({ status }) => status).sort()).toEqual([200, ...Array(7).fill(403)]);
     for (const { status, body } of requests) if (status === 403) expect(body.error).toBe('access_denied');
-    const [first, ...others] = await openFor(agent.bearer);
+    const [first, ...others] = await listOpenRequests(agent.bearer);
     expect(others).toEqual([]);
     await decide(agent.bearer, first!.id, 'deny');
     expect((await requestApproval(server, agent, agent.ownerEmail)).status).toBe(200);
@@ -59,13 +59,13 @@ describe.each(stores)('an approval request on $name', (store) => {
   it('is decided once, even with concurrent approvals and denials', async () => {
     for (let round = 0; round < 3; round += 1) {
       const agent = await createClaimedAgent(server);
-      const request = await requestFromOwner(agent);
+      const request = await requestOwnerApproval(agent);
       const responses = await concurrently(6, (n) => decide(agent.bearer, request.id, n % 2 ? 'approve' : 'deny'));
       expect(responses.map(({ status }) => status).sort()).toEqual([200, ...Array(5).fill(409)]);
       const isApproved = responses.findIndex(({ status }) => status === 200) % 2 === 1;
       const { status, body } = await poll(server, agent, request);
       expect([status, body.error]).toEqual(isApproved ? [200, undefined] : [400, 'access_denied']);
-      expect(await grantsOf(agent)).toBe(isApproved ? 1 : 0);
+      expect(await countGrants(agent)).toBe(isApproved ? 1 : 0);
       const events = await server.core.audit.list({ accountId: agent.ownerId, action: { startsWith: 'approval.' } });
       const decision = isApproved ? 'approval.approved' : 'approval.denied';
       expect(events.map(({ action }) => action)).toEqual([decision, 'approval.requested']);
@@ -74,7 +74,7 @@ describe.each(stores)('an approval request on $name', (store) => {
 
   it('yields one active token, even with 10 concurrent polls', async () => {
     const agent = await createClaimedAgent(server);
-    const request = await requestFromOwner(agent);
+    const request = await requestOwnerApproval(agent);
     await decide(agent.bearer, request.id, 'approve');
     const responses = await concurrently(10, () => poll(server, agent, request));
     const issued = responses.filter(({ status }) => status === 200);
@@ -84,7 +84,7 @@ describe.each(stores)('an approval request on $name', (store) => {
     expect(await isActive(agent, issued[0]!.body.access_token)).toBe(true);
   });
 
-  it('is allowed only to the owner and to users who have consented to the agent', async () => {
+  it('can be addressed only to the owner and to users who have consented to the agent', async () => {
     const [agent, otherAgent] = [await createClaimedAgent(server), await createClaimedAgent(server)];
     const [outsider, consenter] = [await server.account(), await server.account()];
     const consent = { scopes: ['openid'], claims: [], resources: {} };
@@ -105,7 +105,7 @@ describe.each(stores)('an approval request on $name', (store) => {
     }
     await suspendAccount(server, consenter.id);
     expect((await requestApproval(server, otherAgent, consenter.email)).body.error).toBe('unknown_user_id');
-    // An owner who left the organization can no longer approve.
+    // An owner who left the organization can no longer be asked.
     const organizationId = otherAgent.company_id;
     await addMember(server, organizationId, outsider.id, 'owner');
     await server.base.db.membership.deleteMany({ where: { accountId: otherAgent.ownerId } });
@@ -120,8 +120,8 @@ describe.each(stores)('an approval request on $name', (store) => {
 
   it('cannot be decided by another user or polled by another agent', async () => {
     const [agent, other] = [await createClaimedAgent(server), await createClaimedAgent(server)];
-    const request = await requestFromOwner(agent);
-    expect(await openFor(other.bearer)).toEqual([]);
+    const request = await requestOwnerApproval(agent);
+    expect(await listOpenRequests(other.bearer)).toEqual([]);
     const response = await decide(other.bearer, request.id, 'approve');
     expect([response.status, response.json.error]).toEqual([404, 'not_found']);
     expect((await poll(server, other, request)).body.error).toBe('invalid_grant');
@@ -135,28 +135,28 @@ describe.each(stores)('an approval request on $name', (store) => {
       const { status, headers } = await requestApproval(server, agent, agent.ownerEmail);
       statuses.push(status);
       if (status === 429) expect(Number(headers.get('retry-after'))).toBeGreaterThan(0);
-      for (const { id } of await openFor(agent.bearer)) await decide(agent.bearer, id, 'deny');
+      for (const { id } of await listOpenRequests(agent.bearer)) await decide(agent.bearer, id, 'deny');
     }
     expect(statuses).toEqual([...Array(10).fill(200), 429]);
   });
 
   it('is deleted with the agent', async () => {
     const agent = await createClaimedAgent(server);
-    const open = await requestFromOwner(agent);
+    const open = await requestOwnerApproval(agent);
     await callApi(server, 'DELETE', `/agents/${agent.agent_id}`, { token: agent.bearer });
-    expect(await openFor(agent.bearer)).toEqual([]);
+    expect(await listOpenRequests(agent.bearer)).toEqual([]);
     expect((await decide(agent.bearer, open.id, 'approve')).status).toBe(404);
     expect((await poll(server, agent, open)).body.error).toBe('invalid_client');
   });
 
-  /** Creates an agent with an approved token and a second, open request. */
+  /** Creates an agent with the token of an approved request, and a second request that is open. */
   async function createApprovedAgent() {
     const agent = await createClaimedAgent(server);
-    const request = await requestFromOwner(agent);
+    const request = await requestOwnerApproval(agent);
     await decide(agent.bearer, request.id, 'approve');
     const { access_token: accessToken } = (await poll(server, agent, request)).body;
     expect(await isActive(agent, accessToken)).toBe(true);
-    return { agent, accessToken, open: await requestFromOwner(agent) };
+    return { agent, accessToken, open: await requestOwnerApproval(agent) };
   }
 
   it('yields a token that cannot be exchanged and whose audience cannot be an agent', async () => {
@@ -170,7 +170,7 @@ describe.each(stores)('an approval request on $name', (store) => {
     }
     // Even if the grant names agents, the token of an approval cannot be exchanged.
     for (const actor of [agent, other]) {
-      const request = await requestFromOwner(agent);
+      const request = await requestOwnerApproval(agent);
       const where = { id: request.id };
       const { grantPayload } = await server.base.db.approval.findUniqueOrThrow({ where });
       const payload = grantPayload as { resources: Record<string, string> };
@@ -196,20 +196,20 @@ describe.each(stores)('an approval request on $name', (store) => {
     }
   });
 
-  it('is revoked with its token by a password reset', async () => {
+  it('is denied while open, and the token of an approved one is revoked, by a password reset', async () => {
     const { agent, accessToken, open } = await createApprovedAgent();
     await server.base.db.account.update({ where: { id: agent.ownerId }, data: { emailVerified: true } });
     await server.core.passwordReset.requestReset(agent.ownerEmail, systemMeta);
-    const link = tokenIn(await mailTo(server, agent.ownerEmail, /Choose/));
-    await server.core.passwordReset.reset(link, 'nine unrelated lanterns', systemMeta);
+    const resetToken = tokenIn(await mailTo(server, agent.ownerEmail, /Choose/));
+    await server.core.passwordReset.reset(resetToken, 'nine unrelated lanterns', systemMeta);
     expect(await isActive(agent, accessToken)).toBe(false);
     expect((await poll(server, agent, open)).body.error).toBe('access_denied');
     const { access_token: bearer } = await logIn(server, agent.ownerEmail, 'nine unrelated lanterns');
-    expect(await openFor(bearer)).toEqual([]);
+    expect(await listOpenRequests(bearer)).toEqual([]);
     expect((await decide(bearer, open.id, 'approve')).json.error).toBe('conflict');
   });
 
-  it('is revoked with its token by a suspension', async () => {
+  it('is denied while open, and the token of an approved one is revoked, by a suspension', async () => {
     const { agent, accessToken, open } = await createApprovedAgent();
     const second = await server.account(); // another manager, so that the agent stays active
     await addMember(server, agent.company_id, second.id, 'admin');
@@ -219,17 +219,17 @@ describe.each(stores)('an approval request on $name', (store) => {
     expect((await decide(agent.bearer, open.id, 'approve')).status).toBe(401);
   });
 
-  it('keeps its token after a sign-out, but not after a revocation of the session or deletion of the agent', async () => {
+  it('keeps its token if the user signs out, but not if the session is revoked or the agent is deleted', async () => {
     const { agent, accessToken } = await createApprovedAgent();
     await callApi(server, 'POST', '/auth/logout', { token: agent.bearer });
     expect(await isActive(agent, accessToken)).toBe(true);
     const { access_token: bearer } = await logIn(server, agent.ownerEmail);
     await callApi(server, 'DELETE', `/agents/${agent.agent_id}`, { token: bearer });
-    expect(await grantsOf(agent)).toBe(0);
+    expect(await countGrants(agent)).toBe(0);
 
     const other = await createApprovedAgent();
-    const logins = JSON.parse((await callApi(server, 'GET', '/auth/sessions', { token: other.agent.bearer })).text);
-    await server.core.sessions.revoke(logins[0].id, 'revoked', systemMeta);
+    const sessions = JSON.parse((await callApi(server, 'GET', '/auth/sessions', { token: other.agent.bearer })).text);
+    await server.core.sessions.revoke(sessions[0].id, 'revoked', systemMeta);
     expect(await isActive(other.agent, other.accessToken)).toBe(false);
   });
 });

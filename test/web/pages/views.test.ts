@@ -44,8 +44,10 @@ describe.each(names)('the page %s', (name) => {
   it('posts every form with a CSRF token', () => {
     for (const form of html.match(/<form[\s\S]*?<\/form>/g) ?? []) {
       expect(form).toMatch(/^<form method="post" action="[^"]+">/);
-      const usesProviderToken = name.startsWith('oidc/') && name !== 'oidc/consent';
-      expect(form).toMatch(usesProviderToken ? /type="hidden" name="xsrf" value="[^"]+"/ : /name="csrf" value="[^"]+"/);
+      const usesOidcProviderXsrf = name.startsWith('oidc/') && name !== 'oidc/consent';
+      expect(form).toMatch(
+        usesOidcProviderXsrf ? /type="hidden" name="xsrf" value="[^"]+"/ : /name="csrf" value="[^"]+"/,
+      );
       expect(form).toMatch(/<button[^>]+type="submit"/);
     }
   });
@@ -62,7 +64,7 @@ describe.each(names)('the page %s', (name) => {
     }
   });
 
-  it('does not repeat a password', () => {
+  it('does not prefill a password', () => {
     for (const input of tags(html).filter((tag) => tag.includes('type="password"'))) {
       expect(input).not.toContain(' value=');
     }
@@ -114,7 +116,7 @@ describe('the consent page', () => {
     expect(views.render('oidc/consent', { ...page, unverified: false })).not.toContain('not verified');
   });
 
-  it('offers both decisions as buttons of one form', () => {
+  it('offers to allow and to deny', () => {
     const html = render('oidc/consent');
     expect(html).toContain('name="decision" value="allow"');
     expect(html).toContain('name="decision" value="deny"');
@@ -159,7 +161,9 @@ function render<Name extends PageName>(name: Name): string {
   return views.render(name, examplePages[name]);
 }
 
-/** Returns the same values with every string replaced by markup. */
+/**
+ * Returns the values with every string replaced by markup, except the kinds that select a part of a
+ * template. */
 function withHostileStrings(value: unknown): unknown {
   if (typeof value === 'string') return value === 'identity' || value === 'api' ? value : HOSTILE;
   if (Array.isArray(value)) return value.map(withHostileStrings);
