@@ -5,16 +5,18 @@
 import type { Base } from '../../base/base.js';
 import { addSeconds, DAY_SECONDS, MINUTE_SECONDS, SECOND_MS } from '../../base/clock.js';
 import { CONSUMED_TOKEN_TTL_SECONDS } from '../../base/config/tokens.js';
-import type { Agents } from '../agents/agents.js';
-import type { UnusedClients } from '../clients/unused-client-cleanup.js';
-import type { TokenVault } from '../identities/token-vault.js';
-import type { Keys } from '../keys/keys.js';
 
+/** The work of other modules, which this job only schedules. */
 interface Deps {
-  keys: Pick<Keys, 'reload' | 'rotateIfDue' | 'sweep'>;
-  agents: Pick<Agents, 'sweep'>;
-  tokenVault: Pick<TokenVault, 'sweep'>;
-  unusedClients: Pick<UnusedClients, 'removeUnused'>;
+  keys: { reload(): Promise<void>; rotateIfDue(): Promise<boolean>; sweep(): Promise<unknown> };
+  agents: Sweeper;
+  tokenVault: Sweeper;
+  unusedClients: { removeUnused(): Promise<unknown[]> };
+}
+
+interface Sweeper {
+  /** Deletes expired rows. Returns their number. */
+  sweep(): Promise<number>;
 }
 
 const INTERVAL_SECONDS = 5 * MINUTE_SECONDS;

@@ -10,7 +10,7 @@ import type { Audit, AuditEvent } from '../audit/audit.js';
 import type { OAuthStorage } from '../oauth-storage/oauth-storage.js';
 import type { GrantSelection } from '../oauth-storage/stores.js';
 import type { RequestMeta } from '../request-meta.js';
-import type { AuthenticatedSession } from './sessions.js';
+import type { AuthenticatedSession } from './authenticated-session.js';
 
 /** `signed_out` keeps grants with `offline_access`; every other reason revokes them as well. */
 export type RevocationReason =

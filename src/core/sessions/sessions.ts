@@ -9,19 +9,13 @@ import { createTtlCache } from '../../base/ttl-cache.js';
 import type { Audit } from '../audit/audit.js';
 import type { OAuthStorage } from '../oauth-storage/oauth-storage.js';
 import type { RequestMeta } from '../request-meta.js';
+import type { AuthenticatedSession } from './authenticated-session.js';
 import { mergeAmr } from './authentication-methods.js';
 import { deviceHash } from './devices.js';
 import { createSessionRevocation } from './revocation.js';
 
 export type { Session } from '../../base/db/open.js';
-
-/** An active session with its account. */
-export interface AuthenticatedSession {
-  session: Session;
-  account: Account;
-  /** The authentication methods used (RFC 8176). */
-  amr: string[];
-}
+export type { AuthenticatedSession } from './authenticated-session.js';
 
 interface Deps {
   db: Database;
