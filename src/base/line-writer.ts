@@ -1,7 +1,8 @@
 /**
- * Writes log lines to a file descriptor, once per turn of the event loop, because a system call per
- * line costs more than formatting the line. Processes that share a pipe do not interleave their
- * lines, unless a line is longer than `MAX_ATOMIC_WRITE_BYTES`.
+ * Buffers log lines and writes them at the end of each turn of the event loop, or earlier if they
+ * exceed `MAX_ATOMIC_WRITE_BYTES`, because a system call per line costs more than formatting it.
+ * Processes that share a pipe do not interleave their lines, unless a line is longer than
+ * `MAX_ATOMIC_WRITE_BYTES`.
  *
  * Lines are lost if the process is killed or crashes in the same turn, or if a write fails.
  *
@@ -16,7 +17,7 @@ const FULL_PIPE_RETRY_MS = 5;
 
 export interface LineWriter {
   write(line: string): void;
-  /** Writes all buffered lines. pino calls it when the process is about to end. */
+  /** Writes all buffered lines. pino calls it after each `fatal` entry. */
   flushSync(): void;
 }
 

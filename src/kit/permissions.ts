@@ -32,8 +32,9 @@ export function hasScope(required: string, granted: readonly string[] | string):
 }
 
 /**
- * Reports whether an agent has a permission. Services grant `resource:action`; Signet also grants
- * scopes, `action:resource` or `admin`.
+ * Reports whether an agent has a permission. Permissions granted by the service have the form
+ * `resource:action`. If Signet issued the credential (`access-token`, `introspected`), they are
+ * scopes: `action:resource`, or `admin`.
  */
 export function agentMay(
   { via, permissions }: Pick<AgentContext, 'via' | 'permissions'>,

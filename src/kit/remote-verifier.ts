@@ -1,13 +1,13 @@
 /**
  * Verifies, in another service, the credentials that Signet issues. Access tokens are verified
- * locally with Signet's public keys: this is fast, works while Signet is down, and **does not see a
- * revocation until the token expires**. API keys and opaque tokens are verified at `/api/validate`.
+ * locally with Signet's public keys: this is fast, works while Signet is down, and **accepts a
+ * revoked token until it expires**. API keys and opaque tokens are verified at `/api/validate`.
  * With `online` or `tool`, so is every token after the local check, and a revocation takes effect
  * within `cacheFor`.
  *
- * Keys are not issued for one service, and their creator chooses their scopes or capabilities. They
- * are accepted only if Signet decides what they can do (`tool`), or with `acceptKeys`. Unclaimed
- * agents are rejected by default, whatever their credential.
+ * API keys and agent keys are not issued for one service, and their creator chooses their scopes or
+ * capabilities. They are accepted only if Signet decides what they can do (`tool`), or with
+ * `acceptKeys`. Unclaimed agents are rejected by default, whatever their credential.
  */
 import { errors, type JWTPayload, jwtVerify } from 'jose';
 import { type AuthError, unauthorized } from './auth-error.js';
@@ -44,7 +44,7 @@ export interface RemoteVerifierOptions extends IssuerOptions {
   /** Verifies every token at Signet, not only those that cannot be verified locally. */
   online?: boolean;
   /**
-   * The slug of a tool at Signet. Signet also returns the access level of each credential there.
+   * The slug of a tool at Signet. Signet also returns each credential's access level for that tool.
    * Implies `online`. Keys are accepted with that level; without one, their scopes do not count.
    */
   tool?: string;
@@ -72,8 +72,8 @@ export interface RemoteVerifier {
    */
   resolve(request: RequestLike): Promise<AuthContext>;
   /**
-   * Verifies a bearer credential from another source, such as a cookie. Rejects tokens that are
-   * bound to a key.
+   * Verifies a bearer credential from another source, such as a cookie. Returns an anonymous
+   * context for tokens that are bound to a key, because no proof is available.
    */
   verify(credential: string): Promise<AuthContext>;
 }
@@ -110,35 +110,38 @@ export function createRemoteVerifier(options: RemoteVerifierOptions): RemoteVeri
     return authenticate(credential, authorization?.scheme === 'dpop' ? request : undefined);
   }
 
-  /** `boundRequest`: the request, if the credential was sent with the DPoP scheme. */
-  async function authenticate(credential: string, boundRequest?: RequestLike): Promise<AuthContext> {
+  /** `dpopRequest`: the request, if the credential was sent with the DPoP scheme. */
+  async function authenticate(credential: string, dpopRequest?: RequestLike): Promise<AuthContext> {
     if (typeof credential !== 'string' || !CREDENTIAL.test(credential)) return rejected();
     // Keys and opaque tokens contain no dots. A malformed JWT is not forwarded as one of them.
-    if (!credential.includes('.')) return introspect(credential, boundRequest);
+    if (!credential.includes('.')) return validateAtSignet(credential, dpopRequest);
     const result = isCompactJws(credential) ? await verifyLocally(credential) : invalidToken();
     if ('status' in result) return anonymous(result);
     const { claims, isLogin } = result;
     if (isUnacceptedAgent(claims)) return rejected(UNCLAIMED);
     const boundTo = thumbprintOf(claims.cnf);
     if (claims.cnf !== undefined && boundTo === undefined) return rejected(UNSUPPORTED_BINDING);
-    if (claims.cnf !== undefined && !boundRequest) {
+    if (claims.cnf !== undefined && !dpopRequest) {
       return rejected('This token is bound to a key: send it as "Authorization: DPoP" with a proof.');
     }
-    if (claims.cnf === undefined && boundRequest) {
+    if (claims.cnf === undefined && dpopRequest) {
       return rejected('This token is not bound to a key: send it as "Authorization: Bearer".');
     }
     const context = isLogin ? toLoginContext(claims) : toAccessTokenContext(claims);
-    const auth = boundRequest ? await checkProof(credential, context, boundRequest, boundTo!) : context;
-    return online && auth.isAuthenticated ? introspect(credential, boundRequest, auth) : auth;
+    const auth = dpopRequest ? await checkProof(credential, context, dpopRequest, boundTo!) : context;
+    return online && auth.isAuthenticated ? validateAtSignet(credential, dpopRequest, auth) : auth;
   }
 
-  /** Verifies a credential at Signet. `local`: the context from the token, which is kept. */
-  async function introspect(
+  /**
+   * Verifies a credential at Signet. `local`: the context from local verification, which is
+   * returned instead of one built from the response.
+   */
+  async function validateAtSignet(
     credential: string,
-    boundRequest?: RequestLike,
+    dpopRequest?: RequestLike,
     local?: Authenticated,
   ): Promise<AuthContext> {
-    const proof = boundRequest && forwardedProof(boundRequest);
+    const proof = dpopRequest && forwardedProof(dpopRequest);
     if (proof === null) return rejected('The DPoP proof is missing.');
     const response = await validate(credential, proof);
     if (response === 'invalid') return rejected();

@@ -85,7 +85,7 @@ it('federated sign-in creates an account, whose identities the user can link and
   await checkLayout('only-sign-in-method');
   await page.fill('[name=password]', PASSWORD);
   await press('Set password');
-  expect(await page.getByRole('status').innerText()).toContain('Your password was changed');
+  expect(await page.getByRole('status').innerText()).toContain('Your password was saved');
   await press('Remove GitHub');
   expect(await page.getByRole('status').innerText()).toContain('The sign-in method was removed');
   await context.clearCookies();

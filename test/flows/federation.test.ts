@@ -372,7 +372,7 @@ describe('the links on the security page', () => {
     expect(page.html).not.toContain('name="current_password"');
     const weak = await browser.submit(page, { password: 'short' }, password);
     expect(weak.status).toBe(400);
-    expect(notice(await browser.submit(page, { password: PASSWORD }, password))).toBe('Your password was changed.');
+    expect(notice(await browser.submit(page, { password: PASSWORD }, password))).toBe('Your password was saved.');
     expect((await browser.submit(page, { password: 'another long one' }, password)).status, 'only once').toBe(400);
     expect(notice(await unlink())).toContain('The sign-in method was removed');
     const { url } = await new Browser(server.origin).signIn(user.email!, PASSWORD);

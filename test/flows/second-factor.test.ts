@@ -142,7 +142,7 @@ describe.each(stores)('the security page on $name', (store) => {
     expect([weak.status, weak.html.includes('too common')]).toEqual([400, true]);
     expect((await other.open('/account')).url.pathname).toBe('/account');
     const changed = await change({ current_password: PASSWORD, password: next });
-    expect([changed.url.pathname, changed.html.includes('Your password was changed.')]).toEqual([SECURITY, true]);
+    expect([changed.url.pathname, changed.html.includes('Your password was saved.')]).toEqual([SECURITY, true]);
     expect((await other.open('/account')).url.pathname).toBe('/login');
     expect(await server.core.sessions.list(id)).toHaveLength(1);
     expect((await new Browser(server.origin).signIn(email, next)).url.pathname).toBe('/account');

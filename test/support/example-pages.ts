@@ -231,8 +231,8 @@ export const examplePages: Pages = {
     passwordRule: 'At least 8 characters. A few unrelated words make a good one.',
     errors: { current: 'The current password is incorrect.', password: errors.password },
     secondFactor: { enrolled: true, recoveryCodesLeft: 2 },
-    notice: 'Your password was changed.',
-    error: 'You canceled the sign-in at the provider, so it was not linked.',
+    notice: 'Your password was saved.',
+    error: 'You canceled the sign-in at the provider, so your account there was not linked.',
     hasPassword: true,
     links: [
       {

@@ -1,12 +1,15 @@
-/** Settings of proxy login: another server whose accounts can sign in here with their password. */
+/**
+ * Settings of proxy login, by which users sign in here with the password of their account at
+ * another server.
+ */
 import { isLoopback, isSecureUrl } from '../../kit/loopback.js';
 import { defineTopic } from './base-config.js';
 import { optional, string } from './setting.js';
 
 export interface UpstreamConfig {
   /**
-   * Without a trailing slash. It is the issuer of the identities: it identifies a user together
-   * with the id of the user's account there.
+   * Without a trailing slash. Stored as the issuer of identities: this URL and the account id at
+   * that server identify an upstream user.
    */
   url: string;
   loginPath: string;
@@ -21,7 +24,7 @@ export const upstream = defineTopic({
     url: optional(
       'UPSTREAM_AUTH_URL',
       'URL of the provider whose accounts can sign in by proxy login, such as https://auth.example.com. ' +
-        'If it runs Signet, add our address to its TRUSTED_PROXIES, so that one attacker cannot use up the attempts of all users.',
+        "If that server also runs Signet, add this server's IP address to its TRUSTED_PROXIES. Otherwise all users share one rate limit there.",
     ),
     loginPath: string(
       'UPSTREAM_LOGIN_PATH',
@@ -45,7 +48,7 @@ export const upstream = defineTopic({
         'UPSTREAM_AUTH_URL is not valid; allowed: https://auth.example.com, or http:// on a loopback address',
       url !== null &&
         own !== null &&
-        isSameOrigin(url, own) &&
+        isSameHostAndPort(url, own) &&
         'UPSTREAM_AUTH_URL is our own ISSUER; allowed: the URL of another provider',
       !PATH.test(loginPath) && 'UPSTREAM_LOGIN_PATH is not a path; allowed: a path such as /api/v1/auth/login',
       !PATH.test(profilePath) && 'UPSTREAM_PROFILE_PATH is not a path; allowed: a path such as /api/v1/auth/me',
@@ -53,6 +56,6 @@ export const upstream = defineTopic({
   },
 });
 
-/** Treats all loopback names as the same host. */
-const isSameOrigin = (a: URL, b: URL) =>
+/** Ignores the scheme. Treats all loopback names as the same host. */
+const isSameHostAndPort = (a: URL, b: URL) =>
   a.port === b.port && (a.hostname === b.hostname || (isLoopback(a.hostname) && isLoopback(b.hostname)));

@@ -74,7 +74,7 @@ function timestamp(date: Date): string {
 
 /** Rejects NUL, like PostgreSQL. The driver would truncate the text there when reading it. */
 function rejectNul(value: string, type: ArgType | undefined): void {
-  const escaped = type?.scalarType === 'json' && /(?<!\\)(?:\\\\)*\\u0000/.test(value);
-  if (!escaped && !value.includes('\0')) return;
+  const hasEscapedNul = type?.scalarType === 'json' && /(?<!\\)(?:\\\\)*\\u0000/.test(value);
+  if (!hasEscapedNul && !value.includes('\0')) return;
   throw new DriverAdapterError({ kind: 'InvalidInputValue', message: 'NUL character in a string' });
 }

@@ -2,6 +2,7 @@
 
 /** A transport to the other processes. It does not deliver its own messages. */
 export interface Transport {
+  /** `id`: the record that changed. Undefined: all records of the topic. */
   send(topic: string, id: string | undefined): Promise<void>;
   close(): Promise<void>;
 }
@@ -9,7 +10,7 @@ export interface Transport {
 /** The receiver of a transport's messages. */
 export interface Subscriber {
   onMessage(topic: string, id: string | undefined): void;
-  /** Called after an interruption in which messages can have been lost. */
+  /** Called if messages were not received: after an interruption, or if one cannot be decoded. */
   onMissedMessages(): void;
 }
 
@@ -29,10 +30,10 @@ export function encode(message: Message): string {
  * Delivers a message, unless this process sent it. A message that cannot be decoded invalidates
  * everything: it can come from another version of this server.
  */
-export function deliver(text: string, ownId: string, subscriber: Subscriber): void {
+export function deliver(text: string, ownProcessId: string, subscriber: Subscriber): void {
   const message = decode(text);
   if (!message) subscriber.onMissedMessages();
-  else if (message.from !== ownId) subscriber.onMessage(message.topic, message.id);
+  else if (message.from !== ownProcessId) subscriber.onMessage(message.topic, message.id);
 }
 
 function decode(text: string): Message | undefined {

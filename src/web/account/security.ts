@@ -30,13 +30,13 @@ export const SECURITY_PATH = '/account/security';
 const PASSWORD_CHANGED = 'password-changed';
 /** Notices and errors by the value of `?notice=`. */
 const NOTICES: Record<string, { notice: string } | { error: string } | undefined> = {
-  [PASSWORD_CHANGED]: { notice: 'Your password was changed.' },
+  [PASSWORD_CHANGED]: { notice: 'Your password was saved.' },
   linked: { notice: 'You can now also sign in with this provider.' },
   unlinked: { notice: 'The sign-in method was removed. You were signed out on all other devices.' },
   'link-taken': {
     error: 'This provider account is already linked to another account. Unlink it there first.',
   },
-  'link-canceled': { error: 'You canceled the sign-in at the provider, so it was not linked.' },
+  'link-canceled': { error: 'You canceled the sign-in at the provider, so your account there was not linked.' },
   'last-sign-in-method': {
     error: 'This is your only sign-in method. Set a password or link another provider first.',
   },
@@ -85,9 +85,10 @@ export function addSecurity(router: Router<State>, deps: Deps): void {
     const { csrf: token, current_password: current, password: newPassword } = readForm(ctx, PasswordForm);
     csrf.check(ctx, token);
     try {
-      const login = sessionOf(ctx);
-      if (login.account.passwordHash === null) await passwordReset.setFirstPassword(login, newPassword, ctx.state.meta);
-      else await passwordReset.changePassword(login, { current, next: newPassword }, ctx.state.meta);
+      const authenticated = sessionOf(ctx);
+      if (authenticated.account.passwordHash === null)
+        await passwordReset.setFirstPassword(authenticated, newPassword, ctx.state.meta);
+      else await passwordReset.changePassword(authenticated, { current, next: newPassword }, ctx.state.meta);
       seeOther(ctx, `${SECURITY_PATH}?notice=${PASSWORD_CHANGED}`);
     } catch (error) {
       if (!(error instanceof AppError)) throw error;
@@ -112,11 +113,11 @@ export function addSecurity(router: Router<State>, deps: Deps): void {
   async function confirmEnrollment(ctx: Context): Promise<void> {
     const { csrf: token, otp } = readForm(ctx, ConfirmEnrollmentForm);
     csrf.check(ctx, token);
-    const login = sessionOf(ctx);
+    const authenticated = sessionOf(ctx);
     try {
-      renderCodes(ctx, await mfa.confirmEnrollment(login, otp, ctx.state.meta));
+      renderCodes(ctx, await mfa.confirmEnrollment(authenticated, otp, ctx.state.meta));
     } catch (error) {
-      const enrollment = await mfa.pendingEnrollment(login.account);
+      const enrollment = await mfa.pendingEnrollment(authenticated.account);
       if (!(error instanceof AppError) || !enrollment) throw error;
       setErrorStatus(ctx, error);
       renderEnrollment(ctx, enrollment, error.message);

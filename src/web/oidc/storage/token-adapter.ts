@@ -7,18 +7,21 @@
  * that fails afterwards must not cost the client its token, so the rotation is deferred to the last
  * step that can fail. One `grant_type=refresh_token` request takes these steps, in this order:
  *
- * 1. `find` returns the token. One consumed within the reuse interval counts as unused here, and
- *   as consumed at every other endpoint.
- * 2. `consume` does nothing.
- * 3. oidc-provider validates `resource`, `scope` and proof of possession. An error ends the
- *   request, and nothing has changed.
- * 4. `upsert` of the successor only remembers the pair, as the pending rotation of this request.
- * 5. oidc-provider issues the access token. An opaque token is stored by its `upsert`; a JWT is
+ * 1. `find` returns the token. A retryable token (consumed within the reuse interval, successor
+ *   unused) is returned as unused at the token endpoint, and as consumed at every other endpoint.
+ * 2. oidc-provider validates `scope` and proof of possession.
+ * 3. `consume` does nothing.
+ * 4. `upsert` of the successor only remembers the id of the old token and the successor, as the
+ *   pending rotation of this request.
+ * 5. oidc-provider validates `resource`. An error up to here changes nothing.
+ * 6. oidc-provider issues the access token. An opaque token is stored by its `upsert`; a JWT is
  *   not stored, but the `formats.customizers.jwt` hook in `provider/configuration.ts` sees it.
- * 6. Either of the two calls `completeRotation`. It consumes the token and stores the successor
+ * 7. Either of the two calls `completeRotation`. It consumes the token and stores the successor
  *   in one transaction, together with the id of the access token that a retry must revoke.
- * 7. If the rotation detects reuse, the token family is revoked, an opaque access token is deleted
- *   again, and the client gets `invalid_grant`. Reuse is detected in step 1, or here in a race.
+ *
+ * Reuse is normally detected from step 1: oidc-provider rejects a consumed token and revokes its
+ * grant. If only the rotation detects it, in a race, the token family is revoked, the opaque access
+ * token is deleted again, and the client gets `invalid_grant`.
  */
 import Provider, { type Adapter, errors, type KoaContextWithOIDC } from 'oidc-provider';
 import { type Clock, epochSeconds } from '../../../base/clock.js';
@@ -35,7 +38,7 @@ interface Deps {
 }
 
 interface PendingRotation {
-  consumedId: string;
+  rotatedId: string;
   successor: NewRefreshToken;
 }
 
@@ -59,7 +62,7 @@ export function createTokenAdapters({ oauthStorage, ephemeral, clock }: Deps) {
       ...adapter,
       destroy: revokeOnRequest('AccessToken'),
       async upsert(id, payload, expiresIn) {
-        // Stored before the rotation (step 6), so that a concurrent retry can revoke it.
+        // Stored before the rotation (step 7), so that a concurrent retry can revoke it.
         await adapter.upsert(id, payload, expiresIn);
         try {
           await completeRotation(Provider.ctx, { jti: id, jkt: payload.jkt, 'x5t#S256': payload['x5t#S256'] });
@@ -100,7 +103,7 @@ export function createTokenAdapters({ oauthStorage, ephemeral, clock }: Deps) {
           expiresAt: expiryOf('RefreshToken', expiresIn),
         };
         if (ctx && rotated) {
-          pendingRotations.set(ctx, { consumedId: storedId(rotated.jti), successor: token }); // step 4
+          pendingRotations.set(ctx, { rotatedId: storedId(rotated.jti), successor: token }); // step 4
           return;
         }
         const saved = await refreshTokens.save({ ...token, accessTokenId: accessToken && idOf(accessToken.jti) });
@@ -113,7 +116,7 @@ export function createTokenAdapters({ oauthStorage, ephemeral, clock }: Deps) {
           found.state === 'unused' || (found.state === 'retryable' && Provider.ctx?.oidc.route === 'token');
         return { ...found.payload, jti: id, ...(!isUsable && { consumed: epochSeconds(clock.now()) }) };
       },
-      async consume() {}, // step 2
+      async consume() {}, // step 3
       async destroy(id) {
         await refreshTokens.remove(storedId(id));
       },
@@ -121,17 +124,18 @@ export function createTokenAdapters({ oauthStorage, ephemeral, clock }: Deps) {
   }
 
   /**
-   * Completes the pending rotation of a request, if it has one. Throws `invalid_grant` if the
-   * refresh token was reused, and then revokes its token family, or if its grant was revoked.
+   * Completes the pending rotation of a request, if it has one. Throws `invalid_grant` if the grant
+   * was revoked, or if the refresh token was reused. In that case it first revokes the token
+   * family.
    */
   async function completeRotation(ctx: KoaContextWithOIDC | undefined, accessToken: IssuedAccessToken): Promise<void> {
     const pending = ctx && pendingRotations.get(ctx);
     if (!pending) return;
     pendingRotations.delete(ctx);
-    const { consumedId, successor } = pending;
+    const { rotatedId, successor } = pending;
     const thumbprint = accessToken.jkt ?? accessToken['x5t#S256'];
     const outcome = await refreshTokens.rotate(
-      consumedId,
+      rotatedId,
       { ...successor, accessTokenId: idOf(accessToken.jti) },
       thumbprint,
     );
