@@ -1,4 +1,4 @@
-/** Creates the first administrator, by a one-time link or from the configuration. */
+/** Creates the first administrator, from a one-time setup link or from the configuration. */
 
 import { unauthorized } from '../../base/app-error.js';
 import { DAY_SECONDS } from '../../base/clock.js';
@@ -22,21 +22,22 @@ export function createBootstrap({ transact, audit, accounts, oneTimeTokens }: De
   return { bootstrap, createToken, isValid, complete };
 
   /**
-   * Creates the administrator of the configuration, unless there is one already. Throws like
-   * `accounts.create`.
+   * Creates the administrator that the configuration names, unless an administrator exists. Throws
+   * like `accounts.create`.
    */
   async function bootstrap(admin: { email: string; password: string }): Promise<Account | undefined> {
     if (await accounts.hasAdmin()) return undefined;
     try {
       return await accounts.create(admin, systemMeta, { role: 'admin', verified: true });
     } catch (error) {
-      if (await accounts.hasAdmin()) return undefined; // a process that started at the same time created it
+      if (await accounts.hasAdmin()) return undefined; // a concurrent start created it
       throw error;
     }
   }
 
   /**
-   * Returns a token for the setup page, valid for a day; undefined if there is an administrator.
+   * Returns a token for the setup page that is valid for a day. Returns undefined if an
+   * administrator exists.
    */
   async function createToken(): Promise<string | undefined> {
     if (await accounts.hasAdmin()) return undefined;
@@ -46,9 +47,7 @@ export function createBootstrap({ transact, audit, accounts, oneTimeTokens }: De
     });
   }
 
-  /**
-   * Reports whether the token can be used. All tokens are invalid once there is an administrator.
-   */
+  /** Reports whether the token can be used. Once an administrator exists, no token is valid. */
   async function isValid(token: string): Promise<boolean> {
     if (await accounts.hasAdmin()) return false;
     return (await oneTimeTokens.find('setup', token)) !== undefined;
@@ -64,7 +63,8 @@ export function createBootstrap({ transact, audit, accounts, oneTimeTokens }: De
     return transact(async (uow) => {
       const account = await accounts.insert(uow, prepared, meta, { role: 'admin', verified: true });
       if (!(await oneTimeTokens.consumeAll('setup', token, uow.tx))) throw invalidSetupLink();
-      // A token created meanwhile can have been used: only one administrator is created.
+      // `consumeAll` misses tokens that are created concurrently, and such a token can be used too.
+      // Counting ensures that only one administrator is created.
       if ((await uow.tx.account.count({ where: { role: 'admin' } })) > 1) throw invalidSetupLink();
       await audit.record(uow, 'setup.completed', { by: account.id, accountId: account.id, meta });
       return account;
@@ -72,6 +72,6 @@ export function createBootstrap({ transact, audit, accounts, oneTimeTokens }: De
   }
 }
 
-/** The error for a used or expired setup link. */
+/** Returns the error for a used or expired setup link. */
 export const invalidSetupLink = () =>
   unauthorized('invalid_token', 'This link was used or has expired. Restart the server for a new one.');

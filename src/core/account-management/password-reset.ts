@@ -43,14 +43,15 @@ interface Deps {
   mailer: Mailer;
 }
 
-const FORGOT_BY_ADDRESS: Limit = { name: 'forgot-address', points: 30, seconds: HOUR_SECONDS };
-/** An attacker who knows an address cannot flood its mailbox. */
-const FORGOT_BY_ACCOUNT: Limit = { name: 'forgot-account', points: 3, seconds: HOUR_SECONDS };
+const RESETS_BY_IP: Limit = { name: 'forgot-address', points: 30, seconds: HOUR_SECONDS };
+/** Limits mails to one account, so that an attacker cannot flood the mailbox. */
+const RESETS_BY_ACCOUNT: Limit = { name: 'forgot-account', points: 3, seconds: HOUR_SECONDS };
 /**
- * The account is looked up after the response, so that timing does not reveal whether it exists.
+ * Delays the lookup until after the response, so that timing does not reveal whether the account
+ * exists.
  */
 const LOOKUP_DELAY_MS = 50;
-const MAX_PENDING = 1000;
+const MAX_PENDING_RESETS = 1000;
 
 export type PasswordReset = ReturnType<typeof createPasswordReset>;
 
@@ -71,38 +72,38 @@ export function createPasswordReset(deps: Deps) {
     mailer,
   } = deps;
   const { identities, apiKeys, agents, mfa } = deps;
-  let pending = 0;
+  let pendingResets = 0;
 
   return { isOffered: mailer.canSend, requestReset, isValid, reset, changePassword, setFirstPassword };
 
   /**
-   * Mails a reset link if there is an active account with this e-mail address. Does not reveal
-   * whether there is. Throws `AppError` `rate_limited` by IP address.
+   * Mails a reset link to the active account with this e-mail address, if any. The caller cannot
+   * tell whether the account exists. Throws `AppError` `rate_limited`, limited by IP address.
    */
   async function requestReset(email: string, meta: RequestMeta): Promise<void> {
-    await rateLimiter.consume(FORGOT_BY_ADDRESS, rateLimitKey(meta.address));
+    await rateLimiter.consume(RESETS_BY_IP, rateLimitKey(meta.address));
     if (!mailer.canSend) return;
-    if (pending >= MAX_PENDING) {
-      log.error('too many password resets at once: one was not mailed');
+    if (pendingResets >= MAX_PENDING_RESETS) {
+      log.error('too many pending password resets: a reset link was not mailed');
       return;
     }
-    pending += 1;
-    background.run('mail a password reset link', () => mailLinkLater(normalizeEmail(email), meta));
+    pendingResets += 1;
+    background.run('mail a password reset link', () => mailResetLinkAfterDelay(normalizeEmail(email), meta));
   }
 
-  async function mailLinkLater(email: string, meta: RequestMeta): Promise<void> {
+  async function mailResetLinkAfterDelay(email: string, meta: RequestMeta): Promise<void> {
     const delayMs = LOOKUP_DELAY_MS * (1 + Math.random());
     try {
       await sleep(delayMs);
-      await mailLink(email, meta);
+      await mailResetLink(email, meta);
     } finally {
-      pending -= 1;
+      pendingResets -= 1;
     }
   }
 
-  async function mailLink(email: string, meta: RequestMeta): Promise<void> {
+  async function mailResetLink(email: string, meta: RequestMeta): Promise<void> {
     const account = isEmail(email) ? await accounts.findByEmail(email) : null;
-    if (!accounts.isActive(account) || !(await rateLimiter.tryConsume(FORGOT_BY_ACCOUNT, account.id))) return;
+    if (!accounts.isActive(account) || !(await rateLimiter.tryConsume(RESETS_BY_ACCOUNT, account.id))) return;
     await transact(async (uow) => {
       await audit.record(uow, 'password.reset_requested', { by: ANONYMOUS, accountId: account.id, meta });
       const token = await oneTimeTokens.create('reset', { account, seconds: HOUR_SECONDS }, uow.tx);
@@ -118,33 +119,33 @@ export function createPasswordReset(deps: Deps) {
   /**
    * Sets a new password with a mailed token and revokes all sessions and grants, in one
    * transaction. If the e-mail address was never verified, it also deletes API keys, agents, second
-   * factors and external identities. Throws `AppError` `invalid_token`, or `invalid_request` for a
-   * bad password: the token then stays valid.
+   * factors and external identities. Throws `AppError` `invalid_token`. Throws `invalid_request` if
+   * the password is not allowed; the token then stays valid.
    */
   async function reset(token: string, password: string, meta: RequestMeta): Promise<void> {
     const account = (await oneTimeTokens.find('reset', token))?.account;
     if (!account) throw invalidLink();
-    const passwordHash = await hashOf(password, account);
+    const passwordHash = await validateAndHash(password, account);
     const { id, email, emailVerified } = account;
     await transact(async (uow) => {
       const { tx } = uow;
       if (!(await oneTimeTokens.consume('reset', token, tx))) throw invalidLink();
       const now = clock.now();
-      // The user read the mail, which verifies the address.
-      const verified = { emailVerified: true, ...(!emailVerified && { emailVerifiedAt: now }) };
+      // The link was mailed, so using it verifies the address.
+      const verification = { emailVerified: true, ...(!emailVerified && { emailVerifiedAt: now }) };
       const { count } = await tx.account.updateMany({
         where: { id, email, status: 'active' },
         // `notBefore` invalidates self-contained tokens that were issued earlier.
-        data: { passwordHash, passwordChangedAt: now, notBefore: now, ...verified },
+        data: { passwordHash, passwordChangedAt: now, notBefore: now, ...verification },
       });
       if (count !== 1) throw invalidLink();
       await oneTimeTokens.revoke('reset', id, tx);
-      // An attacker can have created the account with the address of its victim, and have added
-      // credentials of their own (account pre-hijacking).
+      // Account pre-hijacking: an attacker may have registered the victim's address and added
+      // credentials to the account.
       if (!emailVerified) for (const module of [identities, apiKeys, agents, mfa]) await module.removeAllFor(id, tx);
       await audit.record(uow, 'password.reset', { by: id, accountId: id, meta, detail: { cleared: !emailVerified } });
       await sessions.revokeAll(uow, id, { reason: 'password_changed', meta });
-      notifyAfterCommit(uow, account, meta);
+      notifyAndInvalidateAfterCommit(uow, account, meta);
     });
   }
 
@@ -158,22 +159,26 @@ export function createPasswordReset(deps: Deps) {
     { current, next }: { current: string; next: string },
     meta: RequestMeta,
   ): Promise<void> {
-    await verifyCurrent(session, current, meta);
-    await replace(session, next, meta);
+    await verifyCurrentPassword(session, current, meta);
+    await replacePassword(session, next, meta);
   }
 
   /**
    * Sets the first password of an account that signs in with an external provider, and revokes all
-   * other sessions. The caller requires recent authentication. Throws `AppError` `invalid_request`
-   * with the field `password`, or `conflict`.
+   * other sessions. The caller must require recent authentication. Throws `AppError`
+   * `invalid_request` with the field `password`, or `conflict`.
    */
   async function setFirstPassword(session: AuthenticatedSession, next: string, meta: RequestMeta): Promise<void> {
     if (session.account.passwordHash !== null) throw conflict('There is a password already. Change it instead.');
-    await replace(session, next, meta);
+    await replacePassword(session, next, meta);
   }
 
-  async function replace({ account, session }: AuthenticatedSession, next: string, meta: RequestMeta): Promise<void> {
-    const passwordHash = await hashOf(next, account);
+  async function replacePassword(
+    { account, session }: AuthenticatedSession,
+    next: string,
+    meta: RequestMeta,
+  ): Promise<void> {
+    const passwordHash = await validateAndHash(next, account);
     const { id, passwordChangedAt } = account;
     await transact(async (uow) => {
       const { tx } = uow;
@@ -185,12 +190,16 @@ export function createPasswordReset(deps: Deps) {
       await oneTimeTokens.revoke('reset', id, tx);
       await audit.record(uow, 'password.changed', { by: id, accountId: id, meta });
       await sessions.revokeAll(uow, id, { reason: 'password_changed', except: session.id, meta });
-      notifyAfterCommit(uow, account, meta);
+      notifyAndInvalidateAfterCommit(uow, account, meta);
     });
   }
 
   /** Verifies the current password. A wrong one counts as a failed sign-in. */
-  async function verifyCurrent(session: AuthenticatedSession, current: string, meta: RequestMeta): Promise<void> {
+  async function verifyCurrentPassword(
+    session: AuthenticatedSession,
+    current: string,
+    meta: RequestMeta,
+  ): Promise<void> {
     try {
       await signIn.reauthenticate(session, { password: current }, meta);
     } catch (error) {
@@ -199,13 +208,13 @@ export function createPasswordReset(deps: Deps) {
     }
   }
 
-  async function hashOf(password: string, { email }: Account): Promise<string> {
+  async function validateAndHash(password: string, { email }: Account): Promise<string> {
     const error = await passwords.error(password, email);
     if (error) throw invalidRequest('This password is not allowed.', { password: error });
     return passwords.hash(password);
   }
 
-  function notifyAfterCommit({ afterCommit }: UnitOfWork, account: Account, meta: RequestMeta): void {
+  function notifyAndInvalidateAfterCommit({ afterCommit }: UnitOfWork, account: Account, meta: RequestMeta): void {
     const event = describeSecurityEvent(meta, clock.now());
     afterCommit(() => mailer.send(mailAddressOf(account), 'password-changed', event));
     afterCommit(() => invalidationBus.publish('accounts', account.id));

@@ -1,5 +1,5 @@
 /**
- * Administration of accounts by instance admins. At least one active admin always remains, also if
+ * Administration of accounts by instance admins. At least one active admin always remains, even if
  * two admins are demoted concurrently.
  */
 
@@ -30,7 +30,7 @@ import { describeSecurityEvent } from '../sessions/devices.js';
 import type { RevocationReason } from '../sessions/revocation.js';
 import type { Sessions } from '../sessions/sessions.js';
 
-/** Fields that are left out stay as they are. */
+/** Omitted fields are not changed. */
 export interface AccountChange {
   email?: string | undefined;
   name?: string | undefined;
@@ -97,19 +97,19 @@ export function createUserAdministration(deps: Deps) {
    */
   async function change(id: string, input: AccountChange, admin: Account, meta: RequestMeta): Promise<Account> {
     const before = await requireExisting(id);
-    const data = await dataOf(input, before);
+    const data = await toUpdateData(input, before);
     const emailChanged = data.email !== undefined && data.email !== before.email;
     await transact(async (uow) => {
       const { tx, afterCommit } = uow;
-      await lockAll(id, admin.id, tx);
-      const changed = await tx.account.update({
+      await lockAccountAndAdmins(id, admin.id, tx);
+      const updated = await tx.account.update({
         where: { id },
         data: { ...data, ...(emailChanged && { emailVerified: false, emailVerifiedAt: null }) },
       });
       await requireRemainingAdmin(tx);
       if (emailChanged) {
         for (const purpose of ['reset', 'email'] as const) await oneTimeTokens.revoke(purpose, id, tx);
-        if (accounts.isActive(changed)) await emailVerification.begin(uow, changed);
+        if (accounts.isActive(updated)) await emailVerification.begin(uow, updated);
       }
       await recordChange(uow, input, before, admin.id, meta);
       const reason = revocationReason(input, before);
@@ -126,16 +126,17 @@ export function createUserAdministration(deps: Deps) {
   }
 
   /**
-   * Deletes an account with its sessions, grants, keys, permissions, and the organizations without
-   * other members. Revokes its tokens at external providers. Throws `AppError` `not_found`,
-   * `conflict` for the last admin or owner, or `insufficient_role` if the caller is no longer an
-   * admin.
+   * Deletes an account with its sessions, grants, keys and permissions. Also deletes organizations
+   * that have no other member, and revokes the account's tokens at external providers. Throws
+   * `AppError` `not_found`, or `insufficient_role` if the caller is no longer an admin. Throws
+   * `conflict` for the last admin of the instance, or for the last owner of an organization that has
+   * other members.
    */
   async function remove(id: string, admin: Account, meta: RequestMeta): Promise<void> {
     await requireExisting(id);
     await transact(async (uow) => {
       const { tx, afterCommit } = uow;
-      await lockAll(id, admin.id, tx);
+      await lockAccountAndAdmins(id, admin.id, tx);
       await sessions.revokeAll(uow, id, { reason: 'account_deleted', meta, by: admin.id });
       await memberRemoval.removeFromAll(id, tx);
       await tokenRevocation.revokeAllFor(uow, id);
@@ -147,10 +148,11 @@ export function createUserAdministration(deps: Deps) {
   }
 
   /**
-   * Locks the account and all admins in the order of their ids, so that changes run one at a time.
-   * Throws if the caller is no longer an admin, or the account no longer exists.
+   * Locks the account and all admins, so that changes run one at a time. Locks in the order of the
+   * ids, to avoid deadlocks. Throws if the caller is no longer an admin, or the account no longer
+   * exists.
    */
-  async function lockAll(id: string, adminId: string, tx: Queryable): Promise<void> {
+  async function lockAccountAndAdmins(id: string, adminId: string, tx: Queryable): Promise<void> {
     const admins = await tx.account.findMany({ where: { role: 'admin' }, select: { id: true } });
     const ids = new Set([id, adminId, ...admins.map((admin) => admin.id)]);
     const locked = new Map<string, Account | null>();
@@ -174,7 +176,7 @@ export function createUserAdministration(deps: Deps) {
     adminId: string,
     meta: RequestMeta,
   ): Promise<void> {
-    for (const [action, detail] of eventsOf(input, before)) {
+    for (const [action, detail] of auditEventsOf(input, before)) {
       await audit.record(uow, action, { by: adminId, accountId: before.id, meta, ...(detail && { detail }) });
     }
   }
@@ -186,22 +188,22 @@ export function createUserAdministration(deps: Deps) {
     return account;
   }
 
-  async function dataOf(
+  async function toUpdateData(
     { email, password, role, status, ...input }: AccountChange,
     before: Account,
   ): Promise<Prisma.AccountUpdateInput & { email?: string }> {
     const name = input.name?.trim();
-    const address = email === undefined ? before.email : normalizeEmail(email);
-    const passwordError = password === undefined ? undefined : await passwords.error(password, address);
+    const normalizedEmail = email === undefined ? before.email : normalizeEmail(email);
+    const passwordError = password === undefined ? undefined : await passwords.error(password, normalizedEmail);
     const errors = {
-      ...(await accounts.errorsOf({ email: address, ...(name && { name }), passwordHash: null })),
+      ...(await accounts.errorsOf({ email: normalizedEmail, ...(name && { name }), passwordHash: null })),
       ...(passwordError && { password: passwordError }),
     };
     if (Object.keys(errors).length > 0) throw invalidRequest('Some values are invalid.', errors);
     const now = clock.now();
     return {
-      ...(email !== undefined && { email: address }),
-      ...(name !== undefined && { name: name || null, ...namesOf(name) }),
+      ...(email !== undefined && { email: normalizedEmail }),
+      ...(name !== undefined && { name: name || null, ...splitIntoColumns(name) }),
       ...(role && { role }),
       ...(status && { status }),
       ...(password !== undefined && {
@@ -213,7 +215,7 @@ export function createUserAdministration(deps: Deps) {
   }
 }
 
-function namesOf(name: string): { givenName: string | null; familyName: string | null } {
+function splitIntoColumns(name: string): { givenName: string | null; familyName: string | null } {
   const { givenName = null, familyName = null } = splitName(name || undefined);
   return { givenName, familyName };
 }
@@ -224,19 +226,19 @@ function revocationReason({ password, status }: AccountChange, before: Account):
 }
 
 /** Returns the audit events of a change, with their details. */
-function eventsOf(
+function auditEventsOf(
   { email, name, password, role, status }: AccountChange,
   before: Account,
 ): [AuditAction, Record<string, string | string[]>?][] {
   const fields = Object.entries({ email, name }).flatMap(([field, value]) => (value === undefined ? [] : [field]));
-  const all: [AuditAction, Record<string, string | string[]>?][] = [];
-  if (fields.length > 0) all.push(['account.updated', { fields }]);
-  if (password !== undefined) all.push(['password.set']);
-  if (role && role !== before.role) all.push(['account.role_changed', { role }]);
+  const events: [AuditAction, Record<string, string | string[]>?][] = [];
+  if (fields.length > 0) events.push(['account.updated', { fields }]);
+  if (password !== undefined) events.push(['password.set']);
+  if (role && role !== before.role) events.push(['account.role_changed', { role }]);
   if (status && status !== before.status) {
-    all.push([status === 'suspended' ? 'account.suspended' : 'account.reactivated']);
+    events.push([status === 'suspended' ? 'account.suspended' : 'account.reactivated']);
   }
-  return all;
+  return events;
 }
 
 const accountNotFound = () => notFound('There is no such account.');
