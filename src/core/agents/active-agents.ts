@@ -8,17 +8,17 @@ import { createTtlCache } from '../../base/ttl-cache.js';
 import { formatOf, KEY_FORMATS, prefixOf } from '../api-keys/formats.js';
 
 export interface Agent {
-  /** `agt_…`: its OAuth client id, and its subject in tokens. */
+  /** The OAuth client id (`agt_…`), which is also the subject of its tokens. */
   id: string;
-  /** The id that its creator chose. It is unique in the organization. */
+  /** The id that its creator chose, unique in the organization. */
   agentId: string;
   name: string;
   organizationId: string;
-  /** The scopes that it can use. */
+  /** The scopes that it can request. */
   capabilities: string[];
   /** Whether an account has taken ownership. An unclaimed agent has fewer rights, and expires. */
   claimed: boolean;
-  /** Its owner, while that account is active and a member of the organization. */
+  /** Undefined if the owner is suspended or has left the organization. */
   owner: Account | undefined;
   /** The id of the current key. Tokens that were issued with an earlier key are revoked. */
   keyId: string;
@@ -70,15 +70,17 @@ export function createActiveAgents({ db, clock, invalidationBus }: Deps) {
   return { find, findByKey };
 
   /**
-   * Returns the active agent with this client id, from a cache of at most one second. Every process
-   * invalidates it when an agent changes.
+   * Returns the active agent with this client id. Agents are cached for up to a second. A change
+   * invalidates the cache in every process.
    */
   async function find(id: string): Promise<Agent | undefined> {
-    const agent = isAgentId(id) ? await cache.getOrLoad(id, () => read(id)) : undefined;
+    const agent = isAgentId(id) ? await cache.getOrLoad(id, () => loadAgent(id)) : undefined;
     return agent && !isExpired(agent) ? agent : undefined;
   }
 
-  /** Returns the active agent with this key. Hashes are compared in constant time. */
+  /**
+   * Returns the active agent with this key, or `'expired'`. Compares hashes in constant time.
+   */
   async function findByKey(key: string): Promise<Agent | 'expired' | undefined> {
     const format = formatOf(key);
     if (format?.prefix !== KEY_FORMATS.ocs_live.prefix) return undefined;
@@ -91,7 +93,7 @@ export function createActiveAgents({ db, clock, invalidationBus }: Deps) {
     return isManaged(row) ? agent : undefined;
   }
 
-  async function read(id: string): Promise<Agent | undefined> {
+  async function loadAgent(id: string): Promise<Agent | undefined> {
     const row = await db.agent.findUnique({ where: { id }, include: AGENT_INCLUDE });
     return row && isManaged(row) ? toAgent(row) : undefined;
   }
@@ -102,15 +104,15 @@ export function createActiveAgents({ db, clock, invalidationBus }: Deps) {
 }
 
 /**
- * Reports whether the agent is unclaimed, or a user can still stop it. An agent belongs to its
- * organization: it stays active when its owner leaves, and becomes inactive when every manager is
- * suspended.
+ * Reports whether a user can still stop the agent, or it is unclaimed and expires anyway. An agent
+ * belongs to its organization, so it stays active when its owner leaves. It becomes inactive when
+ * every manager of the organization is suspended.
  */
 function isManaged({ claimTokenHash, organization }: AgentRow): boolean {
   return claimTokenHash !== null || organization.memberships.length > 0;
 }
 
-/** Converts a row, loaded with `AGENT_INCLUDE`. */
+/** Returns the agent of a row that was loaded with `AGENT_INCLUDE`. */
 export function toAgent(row: AgentRow): Agent {
   const { id, agentId, name, organizationId, capabilities, keyId, keyHash, owner, createdAt, updatedAt } = row;
   return {

@@ -1,4 +1,4 @@
-/** Actors on an agent, and the audit events of their actions. */
+/** The actor of an action on an agent, and the audit event of the action. */
 import type { AuditEvent } from '../audit/audit.js';
 import type { Actor } from '../organizations/organizations.js';
 import type { RequestMeta } from '../request-meta.js';

@@ -1,5 +1,6 @@
 /**
- * Agents: programs that act for themselves, each in one organization and within its capabilities.
+ * Agents: programs with credentials of their own. Each belongs to one organization and can use only
+ * its capabilities.
  * Users' approvals and delegations for agents are in core/agent-authorization.
  */
 
@@ -32,7 +33,7 @@ interface Deps {
   onboarding: Onboarding;
 }
 
-const SWEEP_BATCH = 500;
+const SWEEP_BATCH_SIZE = 500;
 
 export type Agents = ReturnType<typeof createAgents>;
 
@@ -43,12 +44,12 @@ export function createAgents(deps: Deps) {
   return { onboarding, listFor, findFor, rotateKey, remove, removeAllFor, sweep };
 
   /**
-   * Returns the agents of one organization, or of all organizations of the member; oldest first.
-   * Throws as `organizations.requireMember` does.
+   * Returns the agents of one organization, or of all organizations that the member can see. The
+   * oldest comes first. Throws as `organizations.requireMember` does.
    */
   async function listFor(member: Actor, organizationId?: string): Promise<Agent[]> {
     const rows = await db.agent.findMany({
-      where: { organizationId: { in: await accessible(member, organizationId) } },
+      where: { organizationId: { in: await accessibleOrganizationIds(member, organizationId) } },
       include: AGENT_INCLUDE,
       orderBy: [{ createdAt: 'asc' }, { id: 'asc' }],
     });
@@ -59,15 +60,15 @@ export function createAgents(deps: Deps) {
    * Returns the agent with this agent id or client id. An agent can find only itself. Throws
    * `not_found`, or `invalid_request` if agents of several organizations have this id.
    */
-  async function findFor(actor: AgentActor, name: string, organizationId?: string): Promise<Agent> {
+  async function findFor(actor: AgentActor, idOrAgentId: string, organizationId?: string): Promise<Agent> {
     if ('agent' in actor) {
-      if (name === actor.agent.id || name === actor.agent.agentId) return actor.agent;
+      if (idOrAgentId === actor.agent.id || idOrAgentId === actor.agent.agentId) return actor.agent;
       throw agentNotFound();
     }
     const [row, another] = await db.agent.findMany({
       where: {
-        OR: [{ id: name }, { agentId: name }],
-        organizationId: { in: await accessible(actor.member, organizationId) },
+        OR: [{ id: idOrAgentId }, { agentId: idOrAgentId }],
+        organizationId: { in: await accessibleOrganizationIds(actor.member, organizationId) },
       },
       include: AGENT_INCLUDE,
       take: 2,
@@ -85,14 +86,14 @@ export function createAgents(deps: Deps) {
   async function rotateKey(actor: AgentActor, agent: Agent, meta: RequestMeta): Promise<FreshAgent> {
     await requireManager(actor, agent);
     const { key, data } = mintKey();
-    const holder = 'member' in actor ? { ownerId: actor.member.accountId } : undefined;
+    const newOwner = 'member' in actor ? { ownerId: actor.member.accountId } : undefined;
     const rotated = await transact(async (uow) => {
       const { tx, afterCommit } = uow;
-      if (holder) await accounts.lock(holder.ownerId, tx); // the account cannot be deleted meanwhile
+      if (newOwner) await accounts.lock(newOwner.ownerId, tx); // prevents a concurrent deletion of the account
       await requireManager(actor, agent, tx);
-      // One of two concurrent rotations succeeds; the other would return a key that is revoked.
+      // Of two concurrent rotations, only one succeeds. Otherwise one caller would get a revoked key.
       const where = { id: agent.id, keyId: agent.keyId };
-      const { count } = await tx.agent.updateMany({ where, data: { ...data, ...holder } });
+      const { count } = await tx.agent.updateMany({ where, data: { ...data, ...newOwner } });
       if (count === 0) throw conflict('The key was just rotated by another request.');
       await oauthStorage.grants.revokeWhere({ clientId: agent.id }, tx);
       await audit.record(uow, 'agent.key_rotated', agentEvent(agent, actor, meta));
@@ -112,38 +113,39 @@ export function createAgents(deps: Deps) {
       const { tx, afterCommit } = uow;
       await requireManager(actor, agent, tx);
       await audit.record(uow, 'agent.deleted', agentEvent(agent, actor, meta));
-      if ((await erase([agent.id], tx)) === 0) throw agentNotFound();
-      await organizations.removeEmpty(agent.organizationId, tx); // an unclaimed agent had its own
+      if ((await deleteAgents([agent.id], tx)) === 0) throw agentNotFound();
+      await organizations.removeEmpty(agent.organizationId, tx); // an unclaimed agent has an organization of its own
       afterCommit(() => invalidationBus.publish('agents', agent.id));
     });
   }
 
   /**
-   * Deletes all agents that an account owns, or only those it owned `before` a moment. The moment
-   * of a claim is that of the membership which the claim created. Returns their number. The caller
-   * invalidates the account.
+   * Deletes the agents that an account owns; with `before`, only those it owned before that time.
+   * A claim creates a membership, so the creation of the membership is the time of the claim.
+   * Returns the number of deleted agents. The caller must invalidate the account, which also
+   * invalidates cached agents.
    */
   async function removeAllFor(accountId: string, tx: Queryable, before?: Date): Promise<number> {
-    const since = before && {
+    const ownedEarlier = before && {
       createdAt: { lt: before },
       organization: { memberships: { none: { accountId, createdAt: { gte: before } } } },
     };
-    const owned = await tx.agent.findMany({ where: { ownerId: accountId, ...since }, select: { id: true } });
-    return erase(
+    const owned = await tx.agent.findMany({ where: { ownerId: accountId, ...ownedEarlier }, select: { id: true } });
+    return deleteAgents(
       owned.map(({ id }) => id),
       tx,
     );
   }
 
-  /** Deletes expired agents with the organizations created for them. Returns their number. */
+  /** Deletes expired agents and their organizations. Returns the number of deleted agents. */
   async function sweep(): Promise<number> {
     const where = { expiresAt: { lte: clock.now() } };
     const select = { id: true, agentId: true, organizationId: true };
-    const expired = await db.agent.findMany({ where, select, take: SWEEP_BATCH });
-    let swept = 0;
+    const expired = await db.agent.findMany({ where, select, take: SWEEP_BATCH_SIZE });
+    let deletedCount = 0;
     for (const { id, agentId, organizationId } of expired) {
-      const isDeleted = await transact(async (uow) => {
-        const { count } = await uow.tx.agent.deleteMany({ where: { id, ...where } }); // it may have been claimed meanwhile
+      const wasDeleted = await transact(async (uow) => {
+        const { count } = await uow.tx.agent.deleteMany({ where: { id, ...where } }); // unless it was claimed concurrently
         if (count === 0) return false;
         await organizations.removeEmpty(organizationId, uow.tx);
         const detail = { agent_id: agentId };
@@ -156,28 +158,28 @@ export function createAgents(deps: Deps) {
         });
         return true;
       });
-      if (isDeleted) swept += 1;
+      if (wasDeleted) deletedCount += 1;
     }
-    return swept;
+    return deletedCount;
   }
 
-  /** Deletes agents, their grants and their consents. Returns the number of agents. */
-  async function erase(ids: string[], tx: Queryable): Promise<number> {
+  /** Deletes agents, their grants and their consents. Returns the number of deleted agents. */
+  async function deleteAgents(ids: string[], tx: Queryable): Promise<number> {
     for (const clientId of ids) await oauthStorage.grants.revokeWhere({ clientId }, tx);
     await tx.consent.deleteMany({ where: { clientId: { in: ids } } });
     return (await tx.agent.deleteMany({ where: { id: { in: ids } } })).count;
   }
 
   /**
-   * Throws unless the actor can manage the agent: it is the agent itself, or an admin of its
-   * organization. Throws as `organizations.requireMember` does, or `not_found`.
+   * Throws unless the actor is the agent itself or an admin of its organization. Throws as
+   * `organizations.requireMember` does, or `not_found`.
    */
   async function requireManager(actor: AgentActor, agent: Agent, tx: Queryable = db): Promise<void> {
     if ('member' in actor) await organizations.requireMember(actor.member, agent.organizationId, 'admin', tx);
     else if (actor.agent.id !== agent.id) throw agentNotFound();
   }
 
-  async function accessible(member: Actor, organizationId: string | undefined): Promise<string[]> {
+  async function accessibleOrganizationIds(member: Actor, organizationId: string | undefined): Promise<string[]> {
     if (!organizationId) return (await organizations.visibleTo(member)).map(({ id }) => id);
     await organizations.requireMember(member, organizationId, 'viewer');
     return [organizationId];

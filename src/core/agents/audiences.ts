@@ -21,7 +21,10 @@ export function createAudiences({ issuer, resources, activeAgents }: Deps) {
 
   return { find, ofAgent, agentIn };
 
-  /** Returns the API, or the agent in the form of one. An unclaimed agent is no audience. */
+  /**
+   * Returns the API with this identifier, or an agent in the form of an API. Returns undefined for
+   * an unclaimed agent.
+   */
   async function find(identifier: string): Promise<Resource | undefined> {
     const id = agentIn(identifier);
     const agent = id && (await activeAgents.find(id));
@@ -39,12 +42,12 @@ export function createAudiences({ issuer, resources, activeAgents }: Deps) {
     };
   }
 
-  /** Returns the audience of an agent. */
+  /** Returns the audience that identifies an agent. */
   function ofAgent(id: string): string {
     return prefix + id;
   }
 
-  /** Returns the agent id in an audience, if the audience is an agent. */
+  /** Returns the client id of the agent that an audience identifies, if any. */
   function agentIn(identifier: string): string | undefined {
     const id = identifier.startsWith(prefix) ? identifier.slice(prefix.length) : '';
     return isAgentId(id) ? id : undefined;

@@ -10,21 +10,24 @@ export const TOKEN_EXCHANGE_GRANT = 'urn:ietf:params:oauth:grant-type:token-exch
 /** The member `agent` of the client metadata, for the protocol engine. Registration rejects it. */
 export interface AgentMember extends AgentClaims {
   capabilities: string[];
-  /** When an unclaimed agent expires, in seconds since 1970. */
+  /** When an unclaimed agent expires, in epoch seconds. */
   endsAt?: number;
 }
 
-/** The client of each cached agent: the engine caches by the identity of the object. */
-const clients = new WeakMap<Agent, Client>();
+/**
+ * Holds one client object for each cached agent, because the engine caches clients by object
+ * identity.
+ */
+const clientsByAgent = new WeakMap<Agent, Client>();
 
-/** Returns the agent as an OAuth client; the same object for the same agent. */
+/** Returns the OAuth client of an agent; the same object for the same agent. */
 export function toClient(agent: Agent): Client {
-  const client = clients.get(agent) ?? build(agent);
-  clients.set(agent, client);
+  const client = clientsByAgent.get(agent) ?? buildClient(agent);
+  clientsByAgent.set(agent, client);
   return client;
 }
 
-function build(agent: Agent): Client {
+function buildClient(agent: Agent): Client {
   const { id, name, keyHash, organizationId, capabilities, claimed, expiresAt, createdAt, updatedAt } = agent;
   return {
     id,

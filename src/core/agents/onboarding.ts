@@ -1,6 +1,6 @@
 /**
- * Onboarding of agents. Unclaimed agents register themselves and expire after a week. Admins create
- * agents in their organization.
+ * Onboarding of agents. An agent that registers itself is unclaimed and expires after a week. Admins
+ * create agents in their organization.
  */
 import { randomUUID } from 'node:crypto';
 import { conflict, forbidden, invalidRequest, isUniqueViolation } from '../../base/app-error.js';
@@ -41,10 +41,10 @@ interface Deps {
   tokens: AgentTokens;
 }
 
-const UNCLAIMED_SECONDS = 7 * DAY_SECONDS;
-const MAX_AGENTS = 1000;
+const UNCLAIMED_LIFETIME_SECONDS = 7 * DAY_SECONDS;
+const MAX_AGENTS_PER_ORGANIZATION = 1000;
 /** Safe in URLs, and never equal to the client id of another agent. */
-const AGENT_ID = /^(?!agt_)[A-Za-z0-9][\w.:@-]{0,99}$/;
+const AGENT_ID_PATTERN = /^(?!agt_)[A-Za-z0-9][\w.:@-]{0,99}$/;
 
 export type Onboarding = ReturnType<typeof createOnboarding>;
 
@@ -57,15 +57,15 @@ export function createOnboarding({ transact, clock, audit, accounts, organizatio
    * `insufficient_role` for a capability that only admins can grant.
    */
   async function onboardUnclaimed(input: NewAgent, meta: RequestMeta): Promise<FreshAgent & { claimToken: string }> {
-    const valid = validate(input);
-    if (valid.capabilities.includes(ADMIN_CAPABILITY)) {
+    const validInput = validate(input);
+    if (validInput.capabilities.includes(ADMIN_CAPABILITY)) {
       throw forbidden('insufficient_role', `Only an administrator of an organization can grant "${ADMIN_CAPABILITY}".`);
     }
     const claimToken = randomToken();
-    const expiresAt = addSeconds(clock.now(), UNCLAIMED_SECONDS);
+    const expiresAt = addSeconds(clock.now(), UNCLAIMED_LIFETIME_SECONDS);
     const { key, agent } = await transact(async (uow) => {
-      const { id: organizationId } = await organizations.createEmpty(valid.name, uow.tx);
-      return insert(uow, { ...valid, organizationId, claimTokenHash: sha256(claimToken), expiresAt }, meta);
+      const { id: organizationId } = await organizations.createEmpty(validInput.name, uow.tx);
+      return insertAgent(uow, { ...validInput, organizationId, claimTokenHash: sha256(claimToken), expiresAt }, meta);
     });
     return { agent, key, token: await tokens.sign(agent), claimToken };
   }
@@ -81,18 +81,18 @@ export function createOnboarding({ transact, clock, audit, accounts, organizatio
     meta: RequestMeta,
   ): Promise<FreshAgent> {
     const actor: Actor = { accountId: creator.id };
-    await organizations.requireMember(actor, organizationId, 'admin'); // other users must not take the locks below
-    const valid = validate(input);
+    await organizations.requireMember(actor, organizationId, 'admin'); // only admins can take the locks below
+    const validInput = validate(input);
     try {
       const { key, agent } = await transact(async (uow) => {
         const { tx } = uow;
         await accounts.lockUnchanged(creator, tx);
         await organizations.lock(organizationId, tx);
         await organizations.requireMember(actor, organizationId, 'admin', tx);
-        if ((await tx.agent.count({ where: { organizationId } })) >= MAX_AGENTS) {
-          throw conflict(`An organization can have at most ${MAX_AGENTS} agents.`);
+        if ((await tx.agent.count({ where: { organizationId } })) >= MAX_AGENTS_PER_ORGANIZATION) {
+          throw conflict(`An organization can have at most ${MAX_AGENTS_PER_ORGANIZATION} agents.`);
         }
-        return insert(uow, { ...valid, organizationId, ownerId: creator.id }, meta);
+        return insertAgent(uow, { ...validInput, organizationId, ownerId: creator.id }, meta);
       });
       return { agent, key, token: await tokens.sign(agent) };
     } catch (error) {
@@ -101,24 +101,27 @@ export function createOnboarding({ transact, clock, audit, accounts, organizatio
     }
   }
 
-  /** Returns the input with its name normalized and its capabilities unique. */
-  function validate({ agentId, name: rawName, capabilities: requested }: NewAgent): NewAgent {
+  /**
+   * Returns the input with a normalized name and without duplicate capabilities. Throws
+   * `invalid_request` by field.
+   */
+  function validate({ agentId, name: rawName, capabilities: requestedCapabilities }: NewAgent): NewAgent {
     const name = normalizeName(rawName);
     const knownNames = resources.capabilities().map((capability) => capability.name);
-    const unknown = requested.find((capability) => !knownNames.includes(capability));
+    const unknown = requestedCapabilities.find((capability) => !knownNames.includes(capability));
     const errors = {
-      ...(!AGENT_ID.test(agentId) && {
+      ...(!AGENT_ID_PATTERN.test(agentId) && {
         agent_id: 'Use at most 100 letters, digits and _ . : @ -. Start with a letter or digit, and not with agt_.',
       }),
       ...(!isValidName(name) && { agent_name: NAME_ERROR }),
-      ...(requested.length === 0 && { capabilities: 'Specify at least one.' }),
+      ...(requestedCapabilities.length === 0 && { capabilities: 'Specify at least one.' }),
       ...(unknown !== undefined && { capabilities: `Unknown capability: ${unknown}.` }),
     };
-    if (Object.keys(errors).length > 0) throw invalidRequest('Some values cannot be used.', errors);
-    return { agentId, name, capabilities: [...new Set(requested)] };
+    if (Object.keys(errors).length > 0) throw invalidRequest('Some values are invalid.', errors);
+    return { agentId, name, capabilities: [...new Set(requestedCapabilities)] };
   }
 
-  async function insert(
+  async function insertAgent(
     uow: UnitOfWork,
     data: NewAgent &
       Pick<Prisma.AgentUncheckedCreateInput, 'organizationId' | 'ownerId' | 'claimTokenHash' | 'expiresAt'>,

@@ -31,7 +31,7 @@ export type OwnershipClaims = ReturnType<typeof createOwnershipClaims>;
 export function createOwnershipClaims({ db, transact, clock, audit, invalidationBus, accounts, organizations }: Deps) {
   return { find, claim };
 
-  /** Returns the agent that can be claimed with this token. */
+  /** Returns the unclaimed agent of a claim token that is not used or expired. */
   async function find(token: string): Promise<Agent | undefined> {
     const where = { claimTokenHash: sha256(token), expiresAt: { gt: clock.now() } };
     const row = await db.agent.findFirst({ where, include: AGENT_INCLUDE });
@@ -39,7 +39,7 @@ export function createOwnershipClaims({ db, transact, clock, audit, invalidation
   }
 
   /**
-   * Makes the account the owner of the agent. One of several concurrent claims succeeds. Throws
+   * Makes the account the owner of the agent. Of several concurrent claims, only one succeeds. Throws
    * `not_found` if the token is used or expired.
    */
   async function claim(token: string, account: Account, meta: RequestMeta): Promise<Agent> {

@@ -41,7 +41,7 @@ export interface AgentClaims {
   company_id: string;
   /** Whether the agent was claimed when the token was issued. */
   claimed: boolean;
-  /** The key with which it was issued: rotating the key revokes the token. */
+  /** The key when the token was issued. Rotating the key revokes the token. */
   key_id: string;
 }
 
