@@ -1,4 +1,4 @@
-/** One approval: its types, and pure functions of its stored row. */
+/** One approval: its types, and conversions of its stored row. */
 import type { Account, Approval as ApprovalRow } from '../../base/db/open.js';
 import type { Agent } from '../agents/active-agents.js';
 import type { AuditActor, AuditEvent } from '../audit/audit.js';
@@ -7,14 +7,14 @@ import type { RequestMeta } from '../request-meta.js';
 /** One action of an agent, as authorization details (RFC 9396). The user sees every member. */
 export interface AgentAction {
   type: 'agent_action';
-  /** Descriptions. */
+  /** Descriptions of the action, for the user. */
   actions: string[];
-  /** The object of the action. */
+  /** The object that the action concerns. */
   identifier?: string | undefined;
   datatypes?: string[] | undefined;
-  /** The API. */
+  /** The APIs that the action uses. */
   locations?: string[] | undefined;
-  /** The values. */
+  /** Named values of the action, such as an amount. */
   parameters?: Record<string, string | number | boolean> | undefined;
 }
 
@@ -26,7 +26,7 @@ export interface ApprovalRequest {
   actions: AgentAction[];
 }
 
-/** An open request, as the user sees it. */
+/** An open request, as shown to the user. */
 export interface Approval {
   id: string;
   agent: Pick<Agent, 'id' | 'agentId' | 'name' | 'organizationId'>;
@@ -37,8 +37,8 @@ export interface Approval {
 }
 
 /**
- * Reports whether the request still addresses the account's owner. After a password change, the
- * owner may be another person.
+ * Reports whether the account still belongs to the user whom the agent asked. Returns false after a
+ * password change, because another person may own the account by now.
  */
 export function isStillOwner({ createdAt }: Pick<ApprovalRow, 'createdAt'>, account: Account | null): boolean {
   const { status, passwordChangedAt } = account ?? {};
@@ -61,7 +61,7 @@ export function approvalEvent(
   return { by, accountId, clientId, organizationId, meta, detail };
 }
 
-/** Returns a stored request as the user sees it. */
+/** Returns a stored request as it is shown to the user. */
 export const toApproval = (row: ApprovalRow & { agent: Approval['agent'] }): Approval => ({
   id: row.id,
   agent: row.agent,

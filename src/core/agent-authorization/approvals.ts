@@ -39,7 +39,7 @@ export interface NewApproval {
   expiresAt: Date;
 }
 
-/** `denied` also covers a request that is unknown, or no longer addresses the same owner. */
+/** `denied` also stands for an unknown request, and for one that `isStillOwner` rejects. */
 export type ApprovalResult =
   | { kind: 'open' }
   | { kind: 'denied' }
@@ -51,8 +51,8 @@ interface Deps {
   oauthStorage: Pick<OAuthStorage, 'grants'>;
 }
 
-/** Limits requests, so that agents cannot wear users down by asking repeatedly. */
-const BY_PAIR: Limit = { name: 'approval-pair', points: 10, seconds: HOUR_SECONDS };
+/** Limits the requests of one agent to one user, so that repetition cannot wear the user down. */
+const REQUESTS_BY_AGENT_AND_USER: Limit = { name: 'approval-pair', points: 10, seconds: HOUR_SECONDS };
 
 export type Approvals = ReturnType<typeof createApprovals>;
 
@@ -74,12 +74,13 @@ export function createApprovals(base: Base, { audit, accounts, oauthStorage }: D
     meta: RequestMeta,
   ): Promise<void> {
     const pendingKey = `${agent.id} ${accountId}`;
-    await rateLimiter.consume(BY_PAIR, pendingKey);
+    await rateLimiter.consume(REQUESTS_BY_AGENT_AND_USER, pendingKey);
     const now = clock.now();
     const id = uuidv7(now);
     try {
       await transact(async (uow) => {
         const { tx, afterCommit } = uow;
+        // The unique key of an expired request must not block the new one.
         await tx.approval.updateMany({ where: { pendingKey, expiresAt: { lte: now } }, data: { pendingKey: null } });
         const { account, ...row } = await tx.approval.create({
           data: {

@@ -7,8 +7,8 @@ import { isStorable } from '../../base/text.js';
 import { normalizeEmail } from '../accounts/fields.js';
 import type { Agent } from '../agents/active-agents.js';
 
-/** Limits the look-ups of users. */
-const BY_AGENT: Limit = { name: 'approval-agent', points: 120, seconds: HOUR_SECONDS };
+/** Limits user lookups, so that an agent cannot enumerate accounts. */
+const LOOKUPS_BY_AGENT: Limit = { name: 'approval-agent', points: 120, seconds: HOUR_SECONDS };
 
 export type Approvers = ReturnType<typeof createApprovers>;
 
@@ -17,11 +17,10 @@ export function createApprovers({ db, rateLimiter }: Pick<Base, 'db' | 'rateLimi
 
   /**
    * Returns the id of the user with this e-mail address or account id, if the agent can ask them.
-   * Known and unknown users take one query, so that timing does not reveal accounts. Throws
-   * `rate_limited`.
+   * Always takes one query, so that timing does not reveal accounts. Throws `rate_limited`.
    */
   async function findApprover(agent: Agent, hint: string): Promise<string | undefined> {
-    await rateLimiter.consume(BY_AGENT, agent.id);
+    await rateLimiter.consume(LOOKUPS_BY_AGENT, agent.id);
     if (!isStorable(hint)) return undefined; // the database would reject the query
     return findRelatedUser(agent, { OR: [{ id: hint }, { email: normalizeEmail(hint) }] });
   }
@@ -37,14 +36,14 @@ export function createApprovers({ db, rateLimiter }: Pick<Base, 'db' | 'rateLimi
    */
   async function findRelatedUser(
     { id: clientId, claimed, owner, organizationId }: Agent,
-    user: Prisma.AccountWhereInput,
+    userFilter: Prisma.AccountWhereInput,
     tx: Queryable = db,
   ): Promise<string | undefined> {
     if (!claimed) return undefined;
-    const isOwner = { id: owner?.id ?? '', memberships: { some: { organizationId } } };
-    const hasConsented = { consents: { some: { clientId } } };
+    const ownerFilter = { id: owner?.id ?? '', memberships: { some: { organizationId } } };
+    const consentFilter = { consents: { some: { clientId } } };
     const account = await tx.account.findFirst({
-      where: { AND: [user, { OR: [isOwner, hasConsented] }], status: 'active' },
+      where: { AND: [userFilter, { OR: [ownerFilter, consentFilter] }], status: 'active' },
       select: { id: true },
     });
     return account?.id;

@@ -32,8 +32,9 @@ export function createDecisions(base: Base, { audit, accounts, oauthStorage, app
   return { decide };
 
   /**
-   * Stores the user's decision; one of several concurrent decisions succeeds. Throws `not_found` if
-   * the request is not for this user, or `conflict` if it is decided, expired or no longer allowed.
+   * Stores the user's decision. Of several concurrent decisions, only one succeeds. Throws
+   * `not_found` if the request is not for this user. Throws `conflict` if it is decided, expired or
+   * no longer allowed.
    */
   async function decide(
     { account, session, amr }: AuthenticatedSession,
@@ -58,10 +59,10 @@ export function createDecisions(base: Base, { audit, accounts, oauthStorage, app
           amr,
         },
       });
-      if (count !== 1 || !isStillOwner(row, current)) throw expired();
+      if (count !== 1 || !isStillOwner(row, current)) throw requestClosed();
       const event = approvalEvent(row, account.id, row.agent.organizationId, meta);
       if (decision === 'deny') return audit.record(uow, 'approval.denied', event);
-      if (!(await approvers.canRequest(toAgent(row.agent), account.id, tx))) throw expired();
+      if (!(await approvers.canRequest(toAgent(row.agent), account.id, tx))) throw requestClosed();
       // The grant survives a sign-out, but no other revocation of the session.
       await oauthStorage.grants.open(
         {
@@ -76,4 +77,4 @@ export function createDecisions(base: Base, { audit, accounts, oauthStorage, app
   }
 }
 
-const expired = () => conflict('This request has already been decided or has expired.');
+const requestClosed = () => conflict('This request has already been decided or has expired.');

@@ -37,9 +37,9 @@ interface Deps {
   activeAgents: Pick<ActiveAgents, 'find'>;
 }
 
-/** The maximum length of a chain: longer ones cannot be reviewed by a user. */
+/** The maximum number of agents in a chain of delegation: users cannot review longer chains. */
 const MAX_ACTORS = 4;
-const TOO_MANY = `a chain of delegation has at most ${MAX_ACTORS} agents`;
+const TOO_MANY_ACTORS = `a chain of delegation has at most ${MAX_ACTORS} agents`;
 const UNRELATED_AGENT = 'an agent can delegate only within its organization, or to an agent that the user named';
 
 export type Delegations = ReturnType<typeof createDelegations>;
@@ -47,31 +47,31 @@ export type Delegations = ReturnType<typeof createDelegations>;
 export function createDelegations({ audit, oauthTokens, audiences, activeAgents }: Deps) {
   return { find, denialReason, auditExchange };
 
-  /** Returns the access of this agent with a user's token, or the reason for a denial. */
+  /** Returns the access that this agent gets for a user's token, or the reason for a denial. */
   async function find(
     agentId: string,
     { capabilities }: Pick<AgentMember, 'capabilities'>,
     subjectToken: string,
   ): Promise<Delegation | NoDelegation> {
-    const active = await oauthTokens.read(subjectToken);
-    if (!active) return denied('the subject token is invalid or has been revoked');
-    if (active === 'expired') return denied('the subject token has expired');
-    const { claims, user } = active;
+    const activeToken = await oauthTokens.read(subjectToken);
+    if (!activeToken) return denied('the subject token is invalid or has been revoked');
+    if (activeToken === 'expired') return denied('the subject token has expired');
+    const { claims, user } = activeToken;
     if (!user) return denied('the subject token has no user');
-    if (isApproval(active)) return denied('an approval of a single action cannot be delegated');
+    if (isFromApproval(activeToken)) return denied('an approval of a single action cannot be delegated');
     const audience = audiences.ofAgent(agentId);
     const isAudience = [claims.aud].flat().includes(audience);
     if (!isAudience && claims.may_act?.sub !== agentId) return denied('the subject token does not name this agent');
-    if (actorsIn(claims.act).length >= MAX_ACTORS) return denied(TOO_MANY);
+    if (actorsIn(claims.act).length >= MAX_ACTORS) return denied(TOO_MANY_ACTORS);
     const { resources: named = {} } = user.grant.payload as { resources?: Record<string, string> };
-    const allowed = await allowedScopes(active, agentId, named);
-    if (!allowed) return denied(UNRELATED_AGENT);
+    const allowedScopes = await findAllowedScopes(activeToken, agentId, named);
+    if (!allowedScopes) return denied(UNRELATED_AGENT);
     const { sub: accountId, sid: sessionId, exp, act, scope = '' } = claims;
     return {
       accountId,
       grantId: user.grant.id,
       sessionId,
-      scopes: scope.split(' ').filter((name) => allowed.includes(name) && capabilities.includes(name)),
+      scopes: scope.split(' ').filter((name) => allowedScopes.includes(name) && capabilities.includes(name)),
       expiresAt: new Date(exp * 1000),
       act: { sub: agentId, ...(act && { act }) },
       named,
@@ -79,21 +79,22 @@ export function createDelegations({ audit, oauthTokens, audiences, activeAgents 
   }
 
   /**
-   * Returns why the acting agent gets no token for this audience, if the audience is another agent
-   * that could not exchange the token.
+   * Returns why the acting agent gets no token for this audience. Returns undefined unless the
+   * audience is another agent that could not exchange the token.
    */
   async function denialReason(audience: string, { act, named }: Delegation): Promise<string | undefined> {
-    const next = audiences.agentIn(audience);
-    if (!next) return undefined;
-    if (actorsIn(act).length >= MAX_ACTORS) return TOO_MANY;
-    return audience in named || (await shareOrganization(act.sub, next)) ? undefined : UNRELATED_AGENT;
+    const nextAgentId = audiences.agentIn(audience);
+    if (!nextAgentId) return undefined;
+    if (actorsIn(act).length >= MAX_ACTORS) return TOO_MANY_ACTORS;
+    return audience in named || (await shareOrganization(act.sub, nextAgentId)) ? undefined : UNRELATED_AGENT;
   }
 
   /**
-   * Returns the scopes that the user granted this agent. An agent can also delegate its own scopes
-   * to an agent that the user did not name, within its organization. Undefined: no delegation.
+   * Returns the scopes that the user granted this agent. If the user did not name this agent, another
+   * agent of the same organization can delegate the scopes of its token. Returns undefined if the
+   * delegation is not allowed.
    */
-  async function allowedScopes(
+  async function findAllowedScopes(
     { claims }: ActiveToken,
     agentId: string,
     named: Delegation['named'],
@@ -103,8 +104,8 @@ export function createDelegations({ audit, oauthTokens, audiences, activeAgents 
     return (await shareOrganization(claims.act.sub, agentId)) ? (claims.scope?.split(' ') ?? []) : undefined;
   }
 
-  async function shareOrganization(one: string, other: string): Promise<boolean> {
-    const [first, second] = [await activeAgents.find(one), await activeAgents.find(other)];
+  async function shareOrganization(agentId: string, otherAgentId: string): Promise<boolean> {
+    const [first, second] = [await activeAgents.find(agentId), await activeAgents.find(otherAgentId)];
     return first !== undefined && first.organizationId === second?.organizationId;
   }
 
@@ -127,10 +128,10 @@ export function createDelegations({ audit, oauthTokens, audiences, activeAgents 
 }
 
 /**
- * Reports whether the token comes from an approval: one action, for a few minutes. An exchanged
- * token would allow more than that.
+ * Reports whether the token comes from an approval, which allows one action for a few minutes.
+ * Exchanging the token would allow more than that.
  */
-function isApproval({ claims, user }: ActiveToken): boolean {
+function isFromApproval({ claims, user }: ActiveToken): boolean {
   return isAgentId(user?.grant.clientId ?? '') || claims.authorization_details !== undefined;
 }
 
