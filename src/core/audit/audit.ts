@@ -1,6 +1,6 @@
 /**
  * The audit log: what happened, who did it, and from where. The function that makes a change
- * records it, so no caller can forget to.
+ * also records it, so callers cannot forget to.
  */
 import { isStoreUnavailable } from '../../base/app-error.js';
 import type { Clock } from '../../base/clock.js';
@@ -13,11 +13,11 @@ import { createWriteBatcher } from '../../base/write-batcher.js';
 import type { RequestMeta } from '../request-meta.js';
 import type { AuditAction } from './events.js';
 
-/** The origin of an event: an account, client or agent, this server, or an unknown caller. */
+/** The actor of an event: an account, client or agent, this server, or an unknown caller. */
 export type AuditActor = { kind: 'account' | 'client' | 'agent'; id: string } | { kind: 'system' | 'anonymous' };
 
 export interface AuditEvent {
-  /** The id of the account that did it, or another actor. */
+  /** The actor. A string is the id of an account. */
   by: string | AuditActor;
   meta?: RequestMeta;
   accountId?: string;
@@ -37,17 +37,17 @@ interface Deps {
   log: Log;
 }
 
-const FLUSH_AFTER_MS = 1000;
-const MAX_BUFFERED = 10_000;
-const MAX_TEXT = 300;
+const FLUSH_DELAY_MS = 1000;
+const MAX_BUFFERED_EVENTS = 10_000;
+const MAX_TEXT_LENGTH = 300;
 
 export type Audit = ReturnType<typeof createAudit>;
 
 export function createAudit({ db, clock, log }: Deps) {
   let buffer: Prisma.AuditEventCreateManyInput[] = [];
-  const flushTimer = createWriteBatcher(FLUSH_AFTER_MS, write);
+  const writeBatcher = createWriteBatcher(FLUSH_DELAY_MS, writeBuffer);
 
-  return { record, recordSoon, flush: flushTimer.flush, list };
+  return { record, recordSoon, flush: writeBatcher.flush, list };
 
   /**
    * Writes an event. Pass the unit of work that makes the change, so that the change and its event
@@ -67,16 +67,16 @@ export function createAudit({ db, clock, log }: Deps) {
    * lose the buffer, so use it only for events that change nothing.
    */
   function recordSoon(action: AuditAction, event: AuditEvent): void {
-    if (buffer.length >= MAX_BUFFERED) {
+    if (buffer.length >= MAX_BUFFERED_EVENTS) {
       log.error({ action }, 'the audit buffer is full: an event was dropped');
       return;
     }
     buffer.push(toRow(action, event));
-    flushTimer.schedule();
+    writeBatcher.schedule();
   }
 
   /** Never rejects. While the database is unavailable, events stay buffered for the next flush. */
-  async function write(): Promise<void> {
+  async function writeBuffer(): Promise<void> {
     const rows = buffer;
     if (rows.length === 0) return;
     buffer = [];
@@ -85,8 +85,8 @@ export function createAudit({ db, clock, log }: Deps) {
     } catch (error) {
       log.error({ error }, 'the audit log cannot be written');
       if (!isStoreUnavailable(error)) return writeOneByOne(rows);
-      buffer = [...rows, ...buffer].slice(0, MAX_BUFFERED);
-      flushTimer.schedule();
+      buffer = [...rows, ...buffer].slice(0, MAX_BUFFERED_EVENTS);
+      writeBatcher.schedule();
     }
   }
 
@@ -114,19 +114,19 @@ export function createAudit({ db, clock, log }: Deps) {
       actorKind: actor.kind,
       actorId: 'id' in actor ? actor.id : undefined,
       address: meta?.address || undefined,
-      userAgent: clip(meta?.userAgent ?? '', MAX_TEXT) || undefined,
+      userAgent: clip(meta?.userAgent ?? '', MAX_TEXT_LENGTH) || undefined,
       requestId: meta?.requestId || undefined,
-      ...(detail && { detail: storable(detail) }),
+      ...(detail && { detail: toStorableDetail(detail) }),
     };
   }
 }
 
-/** Returns the detail with its texts shortened and storable: parts of it come from requests. */
-function storable(detail: NonNullable<AuditEvent['detail']>): NonNullable<AuditEvent['detail']> {
-  const clean = (value: unknown) => (typeof value === 'string' ? clip(value, MAX_TEXT) : value);
+/** Returns the detail with clipped, storable strings, because parts of it come from requests. */
+function toStorableDetail(detail: NonNullable<AuditEvent['detail']>): NonNullable<AuditEvent['detail']> {
+  const toStorableValue = (value: unknown) => (typeof value === 'string' ? clip(value, MAX_TEXT_LENGTH) : value);
   const members = Object.entries(detail).map(([name, value]) => [
     name,
-    Array.isArray(value) ? value.map(clean) : clean(value),
+    Array.isArray(value) ? value.map(toStorableValue) : toStorableValue(value),
   ]);
   return Object.fromEntries(members);
 }
