@@ -1,6 +1,6 @@
 /**
- * Consents: the scopes and claims that a user allowed a client, across all sessions. A single
- * authorization gets a grant, which contains a part of the consent.
+ * Consents: the scopes and claims that a user allowed a client, across all sessions. Each
+ * authorization gets a grant, which covers a part of the consent.
  */
 
 import type { Base } from '../../base/base.js';
@@ -40,20 +40,20 @@ export function createConsents(base: Base, { audit, oauthStorage }: Deps) {
     return row ? toGrantedAccess(row) : NO_ACCESS;
   }
 
-  /** Adds access to the consent of the client. */
-  async function grant(accountId: string, clientId: string, added: GrantedAccess, meta: RequestMeta): Promise<void> {
+  /** Adds access to the user's consent for the client. */
+  async function grant(accountId: string, clientId: string, access: GrantedAccess, meta: RequestMeta): Promise<void> {
     const key = { accountId, clientId };
     await transact(async (uow) => {
       const { tx } = uow;
-      // This write locks the row first, so that it overwrites no concurrent grant or revocation.
+      // The upsert locks the row, so that the merge does not overwrite a concurrent change.
       const row = await tx.consent.upsert({
         where: { accountId_clientId: key },
         create: { ...key, scopes: toJson(NO_ACCESS), createdAt: clock.now() },
         update: { clientId },
       });
-      const scopes = toJson(merge(toGrantedAccess(row), added));
+      const scopes = toJson(merge(toGrantedAccess(row), access));
       await tx.consent.update({ where: { accountId_clientId: key }, data: { scopes } });
-      await audit.record(uow, 'consent.granted', { by: accountId, ...key, meta, detail: { scopes: flatten(added) } });
+      await audit.record(uow, 'consent.granted', { by: accountId, ...key, meta, detail: { scopes: flattenScopes(access) } });
     });
   }
 
@@ -73,10 +73,10 @@ export function createConsents(base: Base, { audit, oauthStorage }: Deps) {
     });
   }
 
-  /** Returns the clients with a consent of this user, newest first. */
+  /** Returns the user's consents with their clients, newest first. */
   async function list(accountId: string) {
     const rows = await db.consent.findMany({ where: { accountId }, orderBy: [{ createdAt: 'desc' }, { id: 'desc' }] });
-    return rows.map((row) => ({ clientId: row.clientId, since: row.createdAt, scopes: flatten(toGrantedAccess(row)) }));
+    return rows.map((row) => ({ clientId: row.clientId, since: row.createdAt, scopes: flattenScopes(toGrantedAccess(row)) }));
   }
 }
 
@@ -95,6 +95,6 @@ function merge(a: GrantedAccess, b: GrantedAccess): GrantedAccess {
   };
 }
 
-const flatten = ({ scopes, claims, resources }: GrantedAccess) => [
+const flattenScopes = ({ scopes, claims, resources }: GrantedAccess) => [
   ...new Set([...scopes, ...claims, ...Object.values(resources).flat()]),
 ];
