@@ -1,21 +1,21 @@
 /**
- * argon2id, version 1.3 (RFC 9106), as a PHC string. A hash with several lanes uses as many cores
- * at once, but only for one sign-in.
+ * argon2id, version 1.3 (RFC 9106), as a PHC string. Verifying a hash with several lanes occupies
+ * as many cores, but only until the first sign-in replaces the hash.
  */
 import { isSame, MAX_MEMORY_BYTES, MIN_HASH_BYTES, type Scheme } from './scheme.js';
 
-const FORM = /^\$argon2id\$v=19\$m=(\d{1,6}),t=(\d{1,3}),p=(\d{1,2})\$([A-Za-z0-9+/]{11,86})\$([A-Za-z0-9+/]{22,86})$/;
+const PHC_FORMAT = /^\$argon2id\$v=19\$m=(\d{1,6}),t=(\d{1,3}),p=(\d{1,2})\$([A-Za-z0-9+/]{11,86})\$([A-Za-z0-9+/]{22,86})$/;
 const KIBIBYTE = 1024;
 const MIN_KIBIBYTES_PER_LANE = 8;
 const MIN_SALT_BYTES = 8;
 const MAX_LANES = 16;
-/** The limit of memory times passes: about two seconds of one core. */
+/** The maximum of memory × passes, which takes one core about two seconds. */
 const MAX_WORK_BYTES = 16 * MAX_MEMORY_BYTES;
 
 export const argon2id: Scheme = {
   name: 'argon2id ($argon2id$v=19$…)',
   read(stored) {
-    const [, memory, passes, lanes, saltText = '', hashText = ''] = FORM.exec(stored) ?? [];
+    const [, memory, passes, lanes, saltText = '', hashText = ''] = PHC_FORMAT.exec(stored) ?? [];
     const [memoryCost, timeCost, parallelism] = [Number(memory), Number(passes), Number(lanes)];
     const bytes = memoryCost * KIBIBYTE;
     const salt = Buffer.from(saltText, 'base64');
