@@ -25,7 +25,7 @@ export interface NewAccount {
   password: string;
 }
 
-/** An account from another system: with the hash of its password there, or without a password. */
+/** An account from another system, with its password hash or without a password. */
 export interface ImportedAccount {
   email: string;
   name?: string;
@@ -47,7 +47,7 @@ export interface AccountOptions {
   status?: AccountStatus | undefined;
   /** Whether the e-mail address is marked as verified. */
   verified?: boolean;
-  /** The id of the admin who creates it; by default the account creates itself. */
+  /** The id of the admin who creates the account. Default: the new account itself. */
   by?: string;
 }
 
@@ -106,7 +106,7 @@ export function createAccounts({ db, transact, clock, audit, invalidationBus, pa
     const imported = 'passwordHash' in input;
     return {
       email: normalizeEmail(input.email),
-      name: nameOf(input),
+      name: trimmedName(input),
       picture: (imported && input.picture) || undefined,
       passwordHash: imported ? input.passwordHash : await passwords.hash(input.password),
       imported,
@@ -114,8 +114,8 @@ export function createAccounts({ db, transact, clock, audit, invalidationBus, pa
   }
 
   /**
-   * Creates a prepared account together with other changes. Throws `AppError` `conflict` if the
-   * e-mail address is taken.
+   * Creates a prepared account and its personal organization in the caller's transaction. Throws
+   * `AppError` `conflict` if the e-mail address is taken.
    */
   async function insert(
     uow: UnitOfWork,
@@ -150,7 +150,7 @@ export function createAccounts({ db, transact, clock, audit, invalidationBus, pa
   /** Validates a new account. Returns an error message for each invalid field. */
   async function errorsOf(input: NewAccount | ImportedAccount): Promise<Record<string, string>> {
     const email = normalizeEmail(input.email);
-    const name = nameOf(input);
+    const name = trimmedName(input);
     const password = 'passwordHash' in input ? undefined : await passwords.error(input.password, email);
     const hash = 'passwordHash' in input ? input.passwordHash : null;
     return {
@@ -176,7 +176,7 @@ export function createAccounts({ db, transact, clock, audit, invalidationBus, pa
     }
   }
 
-  /** Returns the account, from a cache that is at most a second old and invalidated on change. */
+  /** Returns the account. Accounts are cached for up to a second; a change invalidates the cache. */
   async function find(id: string): Promise<Account | undefined> {
     return cache.getOrLoad(id, async () => (await db.account.findUnique({ where: { id } })) ?? undefined);
   }
@@ -193,8 +193,8 @@ export function createAccounts({ db, transact, clock, audit, invalidationBus, pa
 
   /**
    * Locks the account for a change by one of its sessions. Throws `AppError` `conflict` if the
-   * password was changed since the session was read. The session can belong to an attacker, whom
-   * the user locks out with the new password, and who must not create a key or an agent.
+   * password has changed since the account was read. A user who suspects an attack changes the
+   * password; an attacker's session must not create a key or an agent afterwards.
    */
   async function lockUnchanged({ id, passwordChangedAt }: Account, tx: Queryable): Promise<void> {
     const current = await lock(id, tx);
@@ -226,4 +226,4 @@ export function createAccounts({ db, transact, clock, audit, invalidationBus, pa
 export const addressTaken = () =>
   conflict('There is already an account with this e-mail address.', { email: 'This address is taken.' });
 
-const nameOf = ({ name }: { name?: string }) => name?.trim() || undefined;
+const trimmedName = ({ name }: { name?: string }) => name?.trim() || undefined;

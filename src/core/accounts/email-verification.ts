@@ -21,7 +21,7 @@ interface Deps {
   mailer: Mailer;
 }
 
-const BY_ACCOUNT: Limit = { name: 'verification-account', points: 3, seconds: HOUR_SECONDS };
+const LINKS_BY_ACCOUNT: Limit = { name: 'verification-account', points: 3, seconds: HOUR_SECONDS };
 
 export type EmailVerification = ReturnType<typeof createEmailVerification>;
 
@@ -43,7 +43,7 @@ export function createEmailVerification(deps: Deps) {
   /** Sends another link. Throws `AppError` `rate_limited`. */
   async function request(account: Account): Promise<void> {
     if (account.emailVerified) return;
-    await rateLimiter.consume(BY_ACCOUNT, account.id);
+    await rateLimiter.consume(LINKS_BY_ACCOUNT, account.id);
     await transact((uow) => begin(uow, account));
   }
 
@@ -53,17 +53,17 @@ export function createEmailVerification(deps: Deps) {
   }
 
   /**
-   * Marks the e-mail address as verified. Throws `AppError` `invalid_token`, also if the account
-   * now has another address.
+   * Marks the e-mail address as verified. Throws `AppError` `invalid_token` if the token is invalid
+   * or the account now has another address.
    */
   async function verify(token: string, meta: RequestMeta): Promise<void> {
     const account = (await oneTimeTokens.find('email', token))?.account;
     if (!account) throw invalidLink();
     const { id, email } = account;
-    const verified = { emailVerified: true, ...(!account.emailVerified && { emailVerifiedAt: clock.now() }) };
+    const verification = { emailVerified: true, ...(!account.emailVerified && { emailVerifiedAt: clock.now() }) };
     await transact(async (uow) => {
       if (!(await oneTimeTokens.consume('email', token, uow.tx))) throw invalidLink();
-      const { count } = await uow.tx.account.updateMany({ where: { id, email }, data: verified });
+      const { count } = await uow.tx.account.updateMany({ where: { id, email }, data: verification });
       if (count !== 1) throw invalidLink();
       await audit.record(uow, 'email.verified', { by: id, accountId: id, meta });
       uow.afterCommit(() => invalidationBus.publish('accounts', id));

@@ -1,7 +1,4 @@
-/**
- * One-time tokens in links, to set up the server, to verify an e-mail address, and to reset a
- * password.
- */
+/** One-time tokens in links for setup, e-mail verification and password resets. */
 
 import { unauthorized } from '../../base/app-error.js';
 import { addSeconds, type Clock } from '../../base/clock.js';
@@ -11,9 +8,9 @@ import type { Account, Database, Queryable } from '../../base/db/open.js';
 export type TokenPurpose = 'setup' | 'email' | 'reset';
 
 export interface NewToken {
-  /** The account of the token, which stays valid only while the e-mail address is unchanged. */
+  /** The account of the token. The token is invalid once the account's e-mail address changes. */
   account?: Account;
-  /** How long the token is valid. */
+  /** The lifetime of the token. */
   seconds: number;
   /**
    * How many tokens of an account can be valid at the same time, including this one. Default: 1.
@@ -63,8 +60,8 @@ export function createOneTimeTokens({ db, clock }: { db: Database; clock: Clock 
     const row = await db.oneTimeToken.findFirst({ where, include: { account: true } });
     if (!row) return undefined;
     const { email } = (row.data ?? {}) as { email?: string };
-    const valid = !row.account || (row.account.status === 'active' && row.account.email === email);
-    return valid ? { account: row.account } : undefined;
+    const isValid = !row.account || (row.account.status === 'active' && row.account.email === email);
+    return isValid ? { account: row.account } : undefined;
   }
 
   /**
@@ -81,9 +78,9 @@ export function createOneTimeTokens({ db, clock }: { db: Database; clock: Clock 
   }
 
   /**
-   * Consumes all tokens without an account. Only one of several concurrent calls returns true, even
-   * if they have different valid tokens. Rows are locked in the order of their hashes, to avoid
-   * deadlocks.
+   * Consumes all tokens without an account, and reports whether `token` was a valid one of them. Only
+   * one of several concurrent calls returns true, even if they have different valid tokens. Locks
+   * rows in the order of their hashes, to avoid deadlocks.
    */
   async function consumeAll(purpose: TokenPurpose, token: string, tx: Queryable): Promise<boolean> {
     const where = { purpose, accountId: null, consumedAt: null };
@@ -100,10 +97,10 @@ export function createOneTimeTokens({ db, clock }: { db: Database; clock: Clock 
     return consumed;
   }
 
-  /** Deletes the unused tokens of an account except the newest `keep`. */
-  async function revoke(purpose: TokenPurpose, accountId: string | null, tx: Queryable, keep = 0): Promise<void> {
+  /** Deletes the unused tokens of an account, except the newest `keepCount` ones. */
+  async function revoke(purpose: TokenPurpose, accountId: string | null, tx: Queryable, keepCount = 0): Promise<void> {
     const where = { purpose, accountId, consumedAt: null };
-    const newest = keep > 0 && (await tx.oneTimeToken.findMany({ where, orderBy: { createdAt: 'desc' }, take: keep }));
+    const newest = keepCount > 0 && (await tx.oneTimeToken.findMany({ where, orderBy: { createdAt: 'desc' }, take: keepCount }));
     const others = newest && { tokenHash: { notIn: newest.map(({ tokenHash }) => tokenHash) } };
     await tx.oneTimeToken.deleteMany({ where: { ...where, ...others } });
   }

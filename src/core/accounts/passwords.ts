@@ -24,7 +24,7 @@ interface Deps {
  * so that unkeyed hashes leaked by another system are useless here.
  */
 const PREHASH_KEY = Buffer.from('signet password, version 1');
-const SCHEME = 'signet1:';
+const OWN_HASH_PREFIX = 'signet1:';
 
 export type Passwords = ReturnType<typeof createPasswords>;
 
@@ -49,35 +49,35 @@ export function createPasswords({ cost, policy = 'standard', pwned, processes = 
   }
 
   async function hash(password: string): Promise<string> {
-    return SCHEME + (await queue.run(() => bcrypt.hash(prehash(password), cost)));
+    return OWN_HASH_PREFIX + (await queue.run(() => bcrypt.hash(prehash(password), cost)));
   }
 
   /**
-   * Reports whether the password matches the stored hash. If the hash is missing or unsupported, it
-   * returns false after the time that a hash of our own takes. An imported hash takes the time of
-   * its algorithm, until the first sign-in replaces it.
+   * Reports whether the password matches the stored hash. A missing or unsupported hash takes as
+   * long as a hash of our own, and the result is false. An imported hash takes the time of its
+   * algorithm, until the first sign-in replaces it.
    */
-  async function verify(password: string, stored: string | null | undefined): Promise<boolean> {
-    const compare = stored ? readHash(stored) : undefined;
+  async function verify(password: string, storedHash: string | null | undefined): Promise<boolean> {
+    const compare = storedHash ? createCompare(storedHash) : undefined;
     const decoyHash = await decoy;
-    const matches = await queue.run(() => (compare ?? compareWithOwn(decoyHash))(password));
+    const matches = await queue.run(() => (compare ?? compareWithOwnHash(decoyHash))(password));
     return matches && compare !== undefined;
   }
 
   /** Reports whether the hash should be replaced: it is imported, or has another cost. */
-  function isOutdated(stored: string): boolean {
-    return !stored.startsWith(SCHEME) || costOf(stored.slice(SCHEME.length)) !== cost;
+  function isOutdated(storedHash: string): boolean {
+    return !storedHash.startsWith(OWN_HASH_PREFIX) || costOf(storedHash.slice(OWN_HASH_PREFIX.length)) !== cost;
   }
 
   /** Reports whether the format of the hash is supported. */
-  function isKnownKind(stored: string): boolean {
-    return readHash(stored) !== undefined;
+  function isKnownKind(storedHash: string): boolean {
+    return createCompare(storedHash) !== undefined;
   }
 
-  function readHash(stored: string): Compare | undefined {
-    if (!stored.startsWith(SCHEME)) return readImportedHash(stored);
-    const bcryptHash = stored.slice(SCHEME.length);
-    return costOf(bcryptHash) === undefined ? undefined : compareWithOwn(bcryptHash);
+  function createCompare(storedHash: string): Compare | undefined {
+    if (!storedHash.startsWith(OWN_HASH_PREFIX)) return readImportedHash(storedHash);
+    const bcryptHash = storedHash.slice(OWN_HASH_PREFIX.length);
+    return costOf(bcryptHash) === undefined ? undefined : compareWithOwnHash(bcryptHash);
   }
 }
 
@@ -86,7 +86,7 @@ const normalize = (password: string) => password.normalize('NFKC');
 
 const prehash = (password: string) => hmacSha256(PREHASH_KEY, normalize(password));
 
-const compareWithOwn =
+const compareWithOwnHash =
   (hash: string): Compare =>
   (password) =>
     bcrypt.compare(prehash(password), hash);

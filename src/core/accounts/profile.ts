@@ -9,7 +9,7 @@ import type { RequestMeta } from '../request-meta.js';
 import type { Account } from './accounts.js';
 import { isName, NAME_ERROR, splitName } from './fields.js';
 
-/** Fields that are left out stay as they are; null deletes a value. */
+/** Omitted fields are not changed. Null deletes a value. */
 export interface ProfileChange {
   name?: string | null | undefined;
   givenName?: string | null | undefined;
@@ -34,13 +34,13 @@ export function createProfiles({ transact, audit, invalidationBus }: Deps) {
   return { change };
 
   /**
-   * Changes the profile. A new full name also sets given name and family name, unless they are
-   * changed too. Throws `AppError` `invalid_request` by field.
+   * Changes the profile. A new full name also sets the given name and the family name, unless
+   * the input sets them. Throws `AppError` `invalid_request` by field.
    */
   async function change(accountId: string, input: ProfileChange, meta: RequestMeta): Promise<Account> {
-    const { notifications, ...texts } = input;
+    const { notifications, ...textFields } = input;
     const values = Object.fromEntries(
-      Object.entries(texts)
+      Object.entries(textFields)
         .filter(([, value]) => value !== undefined)
         .map(([name, value]) => [name, value?.trim() || null]),
     );
@@ -66,14 +66,14 @@ function errorsOf(
   notifications: Record<string, boolean> | undefined,
 ): Record<string, string> {
   const errors: Record<string, string> = {};
-  const check = (field: string, isValid: (value: string) => boolean, error: string) => {
+  const checkField = (field: string, isValid: (value: string) => boolean, error: string) => {
     const value = values[field];
     if (value && !isValid(value)) errors[WIRE_NAMES[field] ?? field] = error;
   };
-  for (const field of ['name', 'givenName', 'familyName']) check(field, isName, NAME_ERROR);
-  check('picture', isPicture, 'Enter an https URL.');
-  check('timezone', isTimezone, 'Enter a time zone such as Europe/Vienna.');
-  check('language', isLanguage, 'Enter a language tag such as de-AT.');
+  for (const field of ['name', 'givenName', 'familyName']) checkField(field, isName, NAME_ERROR);
+  checkField('picture', isPicture, 'Enter an https URL.');
+  checkField('timezone', isTimezone, 'Enter a time zone such as Europe/Vienna.');
+  checkField('language', isLanguage, 'Enter a language tag such as de-AT.');
   if (Object.keys(notifications ?? {}).length > MAX_NOTIFICATIONS) {
     errors.notifications = `Enter at most ${MAX_NOTIFICATIONS} notification settings.`;
   }
