@@ -13,7 +13,7 @@ interface Deps {
   log: Log;
 }
 
-/** The metadata members of RFC 8705, section 2.1.2. A client has one of them. */
+/** The metadata members of RFC 8705, section 2.1.2. A client has exactly one of them. */
 export type CertificateName =
   | 'tls_client_auth_subject_dn'
   | 'tls_client_auth_san_dns'
@@ -21,9 +21,9 @@ export type CertificateName =
   | 'tls_client_auth_san_ip'
   | 'tls_client_auth_san_email';
 
-const PEM = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
+const PEM_CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
 
-/** Throws an `Error` for the administrator if the file with the authorities cannot be read. */
+/** Throws an `Error` at startup if the file with the authorities cannot be read. */
 export function createClientCertificates({ authoritiesFile, clock, log }: Deps) {
   const authorities = authoritiesFile
     ? watchFile({ path: authoritiesFile, parse: readAuthorities, clock, log })
@@ -31,7 +31,7 @@ export function createClientCertificates({ authoritiesFile, clock, log }: Deps) 
 
   return { supports, isTrustedChain, subjectMatches };
 
-  /** Reports whether any authority is configured. */
+  /** Reports whether authorities are configured, so that clients can use certificates. */
   function supports(): boolean {
     return authorities !== undefined;
   }
@@ -52,7 +52,7 @@ export function createClientCertificates({ authoritiesFile, clock, log }: Deps) 
     const { uris, dnsNames, emails, addresses } = extensionsOf(certificate) ?? {};
     switch (name) {
       case 'tls_client_auth_subject_dn':
-        return sameName(expected, certificate.subject);
+        return isSameDistinguishedName(expected, certificate.subject);
       case 'tls_client_auth_san_dns':
         return dnsNames?.some((dnsName) => dnsName.toLowerCase() === expected.toLowerCase()) === true;
       case 'tls_client_auth_san_uri':
@@ -60,25 +60,26 @@ export function createClientCertificates({ authoritiesFile, clock, log }: Deps) 
       case 'tls_client_auth_san_email':
         return emails?.includes(expected) === true;
       case 'tls_client_auth_san_ip':
-        return ipaddr.isValid(expected) && addresses?.includes(inHex(expected)) === true;
+        return ipaddr.isValid(expected) && addresses?.includes(toHex(expected)) === true;
     }
   }
 }
 
 function readAuthorities(text: string): X509Certificate[] {
-  const certificates = (text.match(PEM) ?? []).map((pem) => new X509Certificate(pem));
+  const certificates = (text.match(PEM_CERTIFICATE) ?? []).map((pem) => new X509Certificate(pem));
   if (certificates.length === 0) throw new Error('it contains no certificate in PEM format');
   return certificates;
 }
 
-const inHex = (address: string) => Buffer.from(ipaddr.parse(address).toByteArray()).toString('hex');
+const toHex = (address: string) => Buffer.from(ipaddr.parse(address).toByteArray()).toString('hex');
 
 /**
- * Compares a distinguished name (RFC 4514: comma-separated, last part first) with the format of
- * Node.js (one part per line, in certificate order). Both formats use the same escapes. Other
- * spellings of the same name do not match.
+ * Reports whether the subject of a certificate is the expected distinguished name. The expected
+ * name follows RFC 4514: comma-separated, last part first. Node.js writes one part per line, in
+ * certificate order. Both formats use the same escapes. Other spellings of the same name do not
+ * match.
  */
-function sameName(expected: string, subject: string | undefined): boolean {
+function isSameDistinguishedName(expected: string, subject: string | undefined): boolean {
   const parts = expected.split(/(?<!\\),/).map((part) => part.trim());
   return subject !== undefined && subject !== '' && parts.reverse().join('\n') === subject;
 }

@@ -1,6 +1,6 @@
 /**
- * OAuth clients: created by an administrator, registered dynamically (RFC 7591) or described by a
- * metadata document (registration.ts). Agents are clients too.
+ * OAuth clients. An administrator creates them, they register dynamically (RFC 7591), or a metadata
+ * document describes them (both in registration.ts). Agents are clients too.
  */
 import { randomUUID } from 'node:crypto';
 import { conflict, invalidRequest, isUniqueViolation, notFound } from '../../base/app-error.js';
@@ -59,7 +59,7 @@ export function createClients(base: Base, { audit, oauthStorage, activeAgents, r
     const normalized = {
       token_endpoint_auth_method: 'client_secret_basic',
       ...metadata,
-      ...throwIfInvalid(() =>
+      ...convertMetadataError(() =>
         normalizeMetadata(metadata, {
           anonymous: false,
           byAdmin: true,
@@ -69,8 +69,8 @@ export function createClients(base: Base, { audit, oauthStorage, activeAgents, r
       ),
     };
     const redirectUris = (metadata.redirect_uris ?? []) as string[];
-    const problem = firstParty && firstPartyError(redirectUris);
-    if (problem) throw invalidRequest(problem, { redirect_uris: problem });
+    const redirectUriError = firstParty && firstPartyError(redirectUris);
+    if (redirectUriError) throw invalidRequest(redirectUriError, { redirect_uris: redirectUriError });
     const secret = /^client_secret_/.test(String(normalized.token_endpoint_auth_method)) ? makeSecret() : undefined;
     const client = await transact(async (uow) => {
       const row = await uow.tx.client.create({
@@ -87,7 +87,7 @@ export function createClients(base: Base, { audit, oauthStorage, activeAgents, r
       });
       const detail = { firstParty, pkceRequired };
       await audit.record(uow, 'client.created', { by: SYSTEM, clientId: id, meta, detail });
-      invalidateAfter(uow, id);
+      invalidateAfterCommit(uow, id);
       return row;
     }).catch((error) => {
       throw isUniqueViolation(error) ? conflict('A client with this SPIFFE ID already exists.') : error;
@@ -96,8 +96,8 @@ export function createClients(base: Base, { audit, oauthStorage, activeAgents, r
   }
 
   /**
-   * Returns the client, from a cache of at most one second. Every process invalidates it when a
-   * client changes.
+   * Returns the client. Clients are cached for up to a second. A change invalidates the cache in
+   * every process.
    */
   async function find(id: string): Promise<Client | undefined> {
     if (isAgentId(id)) {
@@ -122,14 +122,14 @@ export function createClients(base: Base, { audit, oauthStorage, activeAgents, r
       await tx.consent.deleteMany({ where: { clientId: id } });
       await tx.resourceClient.deleteMany({ where: { clientId: id } });
       await audit.record(uow, 'client.deleted', { by: SYSTEM, clientId: id, meta });
-      invalidateAfter(uow, id);
+      invalidateAfterCommit(uow, id);
       afterCommit(() => invalidationBus.publish('resources'));
     });
   }
 
   /**
-   * Replaces the client secret. The new one is returned only once. Throws `not_found` if there is
-   * no such client with a secret.
+   * Replaces the client secret. The new one is returned only once. Throws `not_found` if the client
+   * does not exist or has no secret.
    */
   async function rotateSecret(id: string, meta: RequestMeta): Promise<string> {
     const secret = makeSecret();
@@ -138,19 +138,20 @@ export function createClients(base: Base, { audit, oauthStorage, activeAgents, r
         where: { id, secretHash: { not: null } },
         data: { secretHash: hashSecret(secret) },
       });
-      if (count === 0) throw notFound('There is no such client with a secret.');
+      if (count === 0) throw notFound('The client does not exist or has no secret.');
       await audit.record(uow, 'client.updated', { by: SYSTEM, clientId: id, meta, detail: { secret: true } });
-      invalidateAfter(uow, id);
+      invalidateAfterCommit(uow, id);
     });
     return secret;
   }
 
-  function invalidateAfter({ afterCommit }: UnitOfWork, id: string): void {
+  function invalidateAfterCommit({ afterCommit }: UnitOfWork, id: string): void {
     afterCommit(() => invalidationBus.publish('clients', id));
   }
 }
 
-function throwIfInvalid<Result>(normalize: () => Result): Result {
+/** Runs `normalize`, and throws `invalid_request` instead of a `MetadataError`. */
+function convertMetadataError<Result>(normalize: () => Result): Result {
   try {
     return normalize();
   } catch (error) {

@@ -23,11 +23,11 @@ export class MetadataDocumentError extends Error {
 }
 
 const MAX_URL_LENGTH = 1000;
-const MAX_BYTES = 5 * 1024;
-/** Methods without a shared secret: the document is public. */
+const MAX_DOCUMENT_BYTES = 5 * 1024;
+/** Only methods without a shared secret, because the document is public. */
 const AUTH_METHODS = ['none', 'private_key_jwt'];
-/** The members that are stored; others are ignored. */
-const MEMBERS = [
+/** The members that are stored. Others are ignored. */
+const SUPPORTED_MEMBERS = [
   'application_type',
   'client_name',
   'client_uri',
@@ -65,8 +65,8 @@ interface Deps {
 
 /** Fetches and validates the document at this client id. Throws `MetadataDocumentError`. */
 export async function readDocument(id: string, { fetch, normalize }: Deps): Promise<MetadataDocument> {
-  const { text, maxAgeSeconds } = await load(id, fetch);
-  const members = parse(text);
+  const { text, maxAgeSeconds } = await fetchDocument(id, fetch);
+  const members = parseMembers(text);
   if (members.client_id !== id) throw new MetadataDocumentError('its client_id is not the URL of the document');
   if ('client_secret' in members || 'client_secret_expires_at' in members) {
     throw new MetadataDocumentError('it contains a client_secret, but the document is public');
@@ -76,8 +76,10 @@ export async function readDocument(id: string, { fetch, normalize }: Deps): Prom
     throw new MetadataDocumentError(`its token_endpoint_auth_method must be ${AUTH_METHODS.join(' or ')}`);
   }
   if (typeof members.client_name !== 'string') throw new MetadataDocumentError('its client_name is missing');
-  const supported = Object.fromEntries(Object.entries(members).filter(([name]) => MEMBERS.includes(name)));
-  const metadata = { ...supported, token_endpoint_auth_method: method };
+  const supportedMembers = Object.fromEntries(
+    Object.entries(members).filter(([name]) => SUPPORTED_MEMBERS.includes(name)),
+  );
+  const metadata = { ...supportedMembers, token_endpoint_auth_method: method };
   try {
     return {
       metadata: { ...metadata, ...normalize(metadata, { anonymous: true, home: new URL(id).origin }) },
@@ -88,7 +90,7 @@ export async function readDocument(id: string, { fetch, normalize }: Deps): Prom
   }
 }
 
-async function load(id: string, fetch: SafeFetch) {
+async function fetchDocument(id: string, fetch: SafeFetch) {
   try {
     const response = await fetch(id, { headers: { accept: 'application/json' } });
     if (response.status !== 200) {
@@ -107,19 +109,19 @@ async function load(id: string, fetch: SafeFetch) {
     for await (const chunk of response.body ?? []) {
       length += chunk.length;
       // Leaving the loop cancels the rest of the response.
-      if (length > MAX_BYTES) throw new MetadataDocumentError(`it is larger than ${MAX_BYTES} bytes`);
+      if (length > MAX_DOCUMENT_BYTES) throw new MetadataDocumentError(`it is larger than ${MAX_DOCUMENT_BYTES} bytes`);
       chunks.push(chunk);
     }
     return { text: Buffer.concat(chunks).toString(), maxAgeSeconds: maxAgeOf(response.headers.get('cache-control')) };
   } catch (error) {
-    // The message does not say whether the host is down, private, slow or redirects, because that
-    // would reveal our network.
+    // The message does not tell whether the host is down, private, slow or redirects: that would
+    // reveal our network.
     throw error instanceof MetadataDocumentError ? error : new MetadataDocumentError('it cannot be fetched', true);
   }
 }
 
-/** Returns the members of the document. A member that is null counts as absent. */
-function parse(text: string): Record<string, unknown> {
+/** Returns the members of the document, without those that are null. */
+function parseMembers(text: string): Record<string, unknown> {
   try {
     const value: unknown = JSON.parse(text);
     if (typeof value === 'object' && value !== null && !Array.isArray(value))

@@ -30,11 +30,11 @@ interface Deps {
 /** The limits within which `max-age` is respected. */
 const MIN_FRESH_SECONDS = 5 * MINUTE_SECONDS;
 const MAX_FRESH_SECONDS = DAY_SECONDS;
-/** How long a stored client is used while its host is unavailable. */
-const STALE_SECONDS = DAY_SECONDS;
-const FAILURE_TTL_MS = 30_000;
-const MAX_FAILURES = 1000;
-const MAX_CONCURRENT = 20;
+/** The time for which a stale client can be used while its host is unavailable. */
+const MAX_STALE_SECONDS = DAY_SECONDS;
+const ERROR_TTL_MS = 30_000;
+const MAX_CACHED_ERRORS = 1000;
+const MAX_CONCURRENT_FETCHES = 20;
 /** Limits new documents per network: each causes an outgoing request and can be stored. */
 const NEW_DOCUMENT_LIMIT: Limit = { name: 'client-document', points: 60, seconds: HOUR_SECONDS };
 
@@ -44,8 +44,8 @@ export function createMetadataDocuments(deps: Deps) {
   const { clock, log, fetch, rateLimiter, clients, clientRegistration, enabled, allowLoopback } = deps;
   const cachedErrors = createTtlCache<MetadataDocumentError>({
     clock,
-    maxAgeMs: FAILURE_TTL_MS,
-    maxEntries: MAX_FAILURES,
+    maxAgeMs: ERROR_TTL_MS,
+    maxEntries: MAX_CACHED_ERRORS,
   });
   const pendingFetches = new Map<string, Promise<Client>>();
 
@@ -73,12 +73,14 @@ export function createMetadataDocuments(deps: Deps) {
   }
 
   /**
-   * Reports whether a stale client can be used: only if the host is unavailable, and not if the
-   * document was removed or is invalid.
+   * Reports whether the stored client can be used although it is stale: only while the host is
+   * unavailable, not if the document was removed or is invalid.
    */
   function canUseStale({ documentFreshUntil }: Client, error: MetadataDocumentError): boolean {
     return (
-      error.isTemporary && documentFreshUntil !== null && addSeconds(documentFreshUntil, STALE_SECONDS) > clock.now()
+      error.isTemporary &&
+      documentFreshUntil !== null &&
+      addSeconds(documentFreshUntil, MAX_STALE_SECONDS) > clock.now()
     );
   }
 
@@ -86,13 +88,13 @@ export function createMetadataDocuments(deps: Deps) {
   async function fetchOnce(id: string, stored: Client | undefined, meta: RequestMeta): Promise<Client> {
     const cachedError = await cachedErrors.getOrLoad(id, async () => undefined);
     if (cachedError) throw cachedError;
-    const pending = pendingFetches.get(id);
-    if (pending) return pending;
-    if (pendingFetches.size >= MAX_CONCURRENT)
+    const pendingFetch = pendingFetches.get(id);
+    if (pendingFetch) return pendingFetch;
+    if (pendingFetches.size >= MAX_CONCURRENT_FETCHES)
       throw new MetadataDocumentError('too many client documents are being fetched; try again', true);
-    const fetching = fetchAndSave(id, stored, meta).finally(() => pendingFetches.delete(id));
-    pendingFetches.set(id, fetching);
-    return fetching;
+    const newFetch = fetchAndSave(id, stored, meta).finally(() => pendingFetches.delete(id));
+    pendingFetches.set(id, newFetch);
+    return newFetch;
   }
 
   async function fetchAndSave(id: string, stored: Client | undefined, meta: RequestMeta): Promise<Client> {

@@ -12,9 +12,9 @@ export interface MetadataRules {
   anonymous: boolean;
   /** An administrator creates the client, so it can have every supported grant type. */
   byAdmin: boolean;
-  /** The existing scopes. */
+  /** The names of all registered scopes. */
   scopes: string[];
-  /** If not empty, the only hosts for https redirect URIs. */
+  /** The only hosts that https redirect URIs can have. Empty: any host. */
   redirectHosts: string[];
   /**
    * The origin of the client metadata document. The `jwks_uri` can have this origin, because the
@@ -41,10 +41,10 @@ const MAX_REDIRECT_URIS = 20;
 const MAX_URI_LENGTH = 2048;
 const MAX_NAME_LENGTH = 100;
 const MAX_CONTACTS = 10;
-const URI_MEMBERS = ['client_uri', 'logo_uri', 'policy_uri', 'tos_uri'];
+const DISPLAY_URI_MEMBERS = ['client_uri', 'logo_uri', 'policy_uri', 'tos_uri'];
 /** URIs that this server requests, so they need an administrator or an initial access token. */
 const MEMBERS_REQUIRING_INITIAL_ACCESS_TOKEN = ['jwks_uri', 'backchannel_logout_uri', 'sector_identifier_uri'];
-/** Schemes that do not open an app. */
+/** Schemes that cannot return to an app. */
 const FORBIDDEN_SCHEMES = new Set([
   'about:',
   'blob:',
@@ -67,7 +67,7 @@ const FORBIDDEN_SCHEMES = new Set([
 const SYSTEM_SCHEME =
   /^(ms-|search|shell:|jar:|res:|mhtml:|mk:|vnd\.|moz-|chrome-|edge:|opera:|x-|help:|hcp:|ldap|sftp:|ssh:|telnet:|smb:|nfs:|git|svn|steam:|sms|callto:|irc|ircs:)/;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: exactly these are rejected
-const UNPRINTABLE = /[\u0000-\u0020\u007f\u00a0\u2028\u2029\\]/;
+const FORBIDDEN_CHARACTERS = /[\u0000-\u0020\u007f\u00a0\u2028\u2029\\]/;
 /** The scheme and the host as written, without user, port or path. */
 const WEB_ORIGIN = /^(https?:)\/\/(\[[^\]]*\]|[^/:?#@[\]]+)(?=[:/?]|$)/i;
 
@@ -76,16 +76,16 @@ const WEB_ORIGIN = /^(https?:)\/\/(\[[^\]]*\]|[^/:?#@[\]]+)(?=[:/?]|$)/i;
  * members to change. Throws `MetadataError`.
  */
 export function normalizeMetadata(metadata: ClientMetadata, rules: MetadataRules): ClientMetadata {
-  const grantTypes = normalizeGrants(metadata, rules.byAdmin ? ADMIN_GRANTS : SELF_SERVICE_GRANTS);
-  const redirectUris = normalizeUris('redirect_uris', metadata.redirect_uris, rules);
-  normalizeUris('post_logout_redirect_uris', metadata.post_logout_redirect_uris, rules);
-  if (!isStorableThroughout(metadata)) throw invalid('a string contains characters that cannot be stored');
-  checkText(metadata);
+  const grantTypes = normalizeGrantTypes(metadata, rules.byAdmin ? ADMIN_GRANTS : SELF_SERVICE_GRANTS);
+  const redirectUris = validateRedirectUris('redirect_uris', metadata.redirect_uris, rules);
+  validateRedirectUris('post_logout_redirect_uris', metadata.post_logout_redirect_uris, rules);
+  if (!isStorableThroughout(metadata)) throw invalidMetadata('a string contains characters that cannot be stored');
+  validateDisplayMembers(metadata);
   if (rules.anonymous) {
     const member = MEMBERS_REQUIRING_INITIAL_ACCESS_TOKEN.find(
-      (name) => metadata[name] !== undefined && !isKeySetOfDocumentHost(name, metadata, rules),
+      (name) => metadata[name] !== undefined && !isJwksUriOfDocumentHost(name, metadata, rules),
     );
-    if (member) throw invalid(`${member} requires an initial access token`);
+    if (member) throw invalidMetadata(`${member} requires an initial access token`);
   }
   const needsRedirect = grantTypes.includes('authorization_code');
   if (needsRedirect && redirectUris.length === 0)
@@ -93,7 +93,7 @@ export function normalizeMetadata(metadata: ClientMetadata, rules: MetadataRules
   return {
     grant_types: grantTypes,
     response_types: needsRedirect ? (metadata.response_types ?? ['code']) : [],
-    ...(redirectUris.some(isPrivateUse) && { application_type: 'native' }),
+    ...(redirectUris.some(hasPrivateUseScheme) && { application_type: 'native' }),
     ...(typeof metadata.scope === 'string' && { scope: narrowScope(metadata.scope, rules.scopes) }),
   };
 }
@@ -127,7 +127,9 @@ export function workloadError({
     : `a client with a spiffe_id must authenticate with ${WORKLOAD_AUTH_METHODS.join(' or ')}`;
 }
 
-/** Reports whether two loopback redirect URIs differ only in the port (RFC 8252, section 7.3). */
+/**
+ * Reports whether two loopback redirect URIs differ at most in the port (RFC 8252, section 7.3).
+ */
 export function sameLoopback(requested: string, registered: string): boolean {
   const [a, b] = [URL.parse(requested), URL.parse(registered)];
   if (!a || !b || a.protocol !== 'http:' || a.hostname !== b.hostname || !isLoopback(a.hostname)) return false;
@@ -137,72 +139,76 @@ export function sameLoopback(requested: string, registered: string): boolean {
 /** Removes the port from the text, without normalizing the rest. */
 const withoutPort = (uri: string) => uri.replace(/^(http:\/\/(?:\[[^\]]*\]|[^/:?#@]*))(:\d+)?(?=[/?]|$)/, '$1');
 
-function normalizeGrants(metadata: ClientMetadata, allowed: string[]): string[] {
-  const requested = metadata.grant_types ?? ['authorization_code'];
-  if (!Array.isArray(requested) || requested.some((grant) => typeof grant !== 'string'))
-    throw invalid('grant_types must be a list');
-  const granted = [...new Set(requested as string[])].filter((grant) => allowed.includes(grant));
-  if (granted.length === 0 || (granted.length === 1 && granted[0] === 'refresh_token')) {
-    throw invalid(`grant_types contains no grant type that this client can have: ${allowed.join(', ')}`);
+function normalizeGrantTypes(metadata: ClientMetadata, allowed: string[]): string[] {
+  const requestedTypes = metadata.grant_types ?? ['authorization_code'];
+  if (!Array.isArray(requestedTypes) || requestedTypes.some((grant) => typeof grant !== 'string'))
+    throw invalidMetadata('grant_types must be a list');
+  const grantTypes = [...new Set(requestedTypes as string[])].filter((grant) => allowed.includes(grant));
+  if (grantTypes.length === 0 || (grantTypes.length === 1 && grantTypes[0] === 'refresh_token')) {
+    throw invalidMetadata(`grant_types contains no grant type that this client can have: ${allowed.join(', ')}`);
   }
-  if (metadata.token_endpoint_auth_method === 'none' && granted.includes('client_credentials')) {
-    throw invalid('client_credentials requires client authentication');
+  if (metadata.token_endpoint_auth_method === 'none' && grantTypes.includes('client_credentials')) {
+    throw invalidMetadata('client_credentials requires client authentication');
   }
-  return granted;
+  return grantTypes;
 }
 
-function normalizeUris(member: string, value: unknown, { redirectHosts }: MetadataRules): string[] {
+/** Returns the URIs of a metadata member. Throws `MetadataError` if one of them is not allowed. */
+function validateRedirectUris(member: string, value: unknown, { redirectHosts }: MetadataRules): string[] {
   if (value === undefined) return [];
-  const problem = (message: string) => new MetadataError('invalid_redirect_uri', `${member}: ${message}`);
-  if (!Array.isArray(value)) throw problem('must be a list');
-  if (value.length > MAX_REDIRECT_URIS) throw problem(`at most ${MAX_REDIRECT_URIS} are allowed`);
+  const redirectUriError = (message: string) => new MetadataError('invalid_redirect_uri', `${member}: ${message}`);
+  if (!Array.isArray(value)) throw redirectUriError('must be a list');
+  if (value.length > MAX_REDIRECT_URIS) throw redirectUriError(`at most ${MAX_REDIRECT_URIS} are allowed`);
   for (const uri of value as unknown[]) {
     if (typeof uri !== 'string' || uri.length > MAX_URI_LENGTH)
-      throw problem(`must be strings of at most ${MAX_URI_LENGTH} characters`);
-    if (UNPRINTABLE.test(uri)) throw problem('must not contain spaces, control characters or backslashes');
+      throw redirectUriError(`must be strings of at most ${MAX_URI_LENGTH} characters`);
+    if (FORBIDDEN_CHARACTERS.test(uri))
+      throw redirectUriError('must not contain spaces, control characters or backslashes');
     const url = URL.parse(uri);
-    if (!url) throw problem('must be absolute URLs');
-    if (uri.includes('#')) throw problem('must not contain a fragment');
-    if (uri.includes('*')) throw problem('must not contain a wildcard');
+    if (!url) throw redirectUriError('must be absolute URLs');
+    if (uri.includes('#')) throw redirectUriError('must not contain a fragment');
+    if (uri.includes('*')) throw redirectUriError('must not contain a wildcard');
     if (url.username || url.password || /^[^/?]*:\/\/[^/?]*@/.test(uri))
-      throw problem('must not contain a user or password');
-    if (isWeb(url) && WEB_ORIGIN.exec(uri)?.[2]?.toLowerCase() !== url.hostname) {
-      throw problem('must have a normalized host after //'); // `https:a/b`, `http://127.1`
+      throw redirectUriError('must not contain a user or password');
+    if (isHttpUrl(url) && WEB_ORIGIN.exec(uri)?.[2]?.toLowerCase() !== url.hostname) {
+      throw redirectUriError('must have a normalized host after //'); // `https:a/b`, `http://127.1`
     }
     if (url.protocol === 'https:') {
       if (!isAllowedHost(url.hostname, redirectHosts))
-        throw problem(`the host ${url.hostname} is not allowed on this server`);
+        throw redirectUriError(`the host ${url.hostname} is not allowed on this server`);
     } else if (url.protocol === 'http:') {
-      if (!isLoopback(url.hostname)) throw problem('http is allowed only for localhost, 127.0.0.1 and [::1]');
+      if (!isLoopback(url.hostname)) throw redirectUriError('http is allowed only for localhost, 127.0.0.1 and [::1]');
     } else if (FORBIDDEN_SCHEMES.has(url.protocol) || SYSTEM_SCHEME.test(url.protocol)) {
-      throw problem(`the scheme ${url.protocol} is not allowed`);
+      throw redirectUriError(`the scheme ${url.protocol} is not allowed`);
     } else if (redirectHosts.length > 0) {
-      throw problem('must be https and have a host that is allowed on this server');
+      throw redirectUriError('must be https and have a host that is allowed on this server');
     }
   }
   return value as string[];
 }
 
-function checkText(metadata: ClientMetadata): void {
+function validateDisplayMembers(metadata: ClientMetadata): void {
   const { client_name: name, contacts } = metadata;
   if (name !== undefined && (typeof name !== 'string' || name.length > MAX_NAME_LENGTH || !isReadable(name))) {
-    throw invalid(`client_name must be a string of at most ${MAX_NAME_LENGTH} printable characters`);
+    throw invalidMetadata(`client_name must be a string of at most ${MAX_NAME_LENGTH} printable characters`);
   }
-  for (const member of URI_MEMBERS) {
+  for (const member of DISPLAY_URI_MEMBERS) {
     const value = metadata[member];
     if (value === undefined) continue;
     const url =
-      typeof value === 'string' && value.length <= MAX_URI_LENGTH && !UNPRINTABLE.test(value) ? URL.parse(value) : null;
+      typeof value === 'string' && value.length <= MAX_URI_LENGTH && !FORBIDDEN_CHARACTERS.test(value)
+        ? URL.parse(value)
+        : null;
     if (url?.protocol !== 'https:' && !(url?.protocol === 'http:' && isLoopback(url.hostname))) {
-      throw invalid(`${member} must be an https URL of at most ${MAX_URI_LENGTH} characters`);
+      throw invalidMetadata(`${member} must be an https URL of at most ${MAX_URI_LENGTH} characters`);
     }
   }
   if (contacts !== undefined && (!Array.isArray(contacts) || contacts.length > MAX_CONTACTS)) {
-    throw invalid(`contacts must be a list of at most ${MAX_CONTACTS} entries`);
+    throw invalidMetadata(`contacts must be a list of at most ${MAX_CONTACTS} entries`);
   }
 }
 
-function isKeySetOfDocumentHost(member: string, metadata: ClientMetadata, { home }: MetadataRules): boolean {
+function isJwksUriOfDocumentHost(member: string, metadata: ClientMetadata, { home }: MetadataRules): boolean {
   const uri = metadata[member];
   return home !== undefined && member === 'jwks_uri' && typeof uri === 'string' && URL.parse(uri)?.origin === home;
 }
@@ -213,9 +219,9 @@ function isStorableThroughout(value: unknown): boolean {
   return Object.entries(value).every(([name, member]) => isStorable(name) && isStorableThroughout(member));
 }
 
-function narrowScope(scope: string, known: string[]): string {
-  const narrowed = [...new Set(scope.split(' '))].filter((name) => known.includes(name));
-  if (narrowed.length === 0) throw invalid(`scope contains no known scope; known are ${known.join(' ')}`);
+function narrowScope(scope: string, knownScopes: string[]): string {
+  const narrowed = [...new Set(scope.split(' '))].filter((name) => knownScopes.includes(name));
+  if (narrowed.length === 0) throw invalidMetadata(`scope contains no known scope; known are ${knownScopes.join(' ')}`);
   return narrowed.join(' ');
 }
 
@@ -224,11 +230,11 @@ function isAllowedHost(hostname: string, allowed: string[]): boolean {
   return allowed.some((entry) => (entry.startsWith('*.') ? hostname.endsWith(entry.slice(1)) : hostname === entry));
 }
 
-const isWeb = ({ protocol }: URL) => protocol === 'https:' || protocol === 'http:';
+const isHttpUrl = ({ protocol }: URL) => protocol === 'https:' || protocol === 'http:';
 
-const isPrivateUse = (uri: string) => !/^https?:/i.test(uri);
+const hasPrivateUseScheme = (uri: string) => !/^https?:/i.test(uri);
 
-const invalid = (message: string) => new MetadataError('invalid_client_metadata', message);
+const invalidMetadata = (message: string) => new MetadataError('invalid_client_metadata', message);
 
-/** Returns the name of a client for users, if it has one. */
+/** Returns the name of a client that users see, if any. */
 export const clientName = ({ client_name: name }: ClientMetadata) => (typeof name === 'string' ? name : undefined);

@@ -50,18 +50,19 @@ export function createClientRegistration(base: Base, { audit, resources }: Deps)
     secret: string | undefined,
     meta: RequestMeta,
   ): Promise<void> {
-    const row = {
+    const columns = {
       name: clientName(metadata),
       metadata: metadata as Prisma.InputJsonObject,
       ...(secret && { secretHash: hashSecret(secret) }),
     };
     await transact(async (uow) => {
       const { tx } = uow;
-      const { count } = await tx.client.updateMany({ where: { id }, data: row });
-      if (count === 0) await tx.client.create({ data: { id, ...row, origin: 'registration', createdAt: clock.now() } });
+      const { count } = await tx.client.updateMany({ where: { id }, data: columns });
+      if (count === 0)
+        await tx.client.create({ data: { id, ...columns, origin: 'registration', createdAt: clock.now() } });
       const action = count === 0 ? 'client.registered' : 'client.updated';
       await audit.record(uow, action, { by: clientActor(id), clientId: id, meta });
-      invalidateAfter(uow, id);
+      invalidateAfterCommit(uow, id);
     });
   }
 
@@ -72,7 +73,7 @@ export function createClientRegistration(base: Base, { audit, resources }: Deps)
     freshUntil: Date,
     meta: RequestMeta,
   ): Promise<Client> {
-    const row = {
+    const columns = {
       name: clientName(metadata),
       metadata: metadata as Prisma.InputJsonObject,
       documentFreshUntil: freshUntil,
@@ -81,14 +82,14 @@ export function createClientRegistration(base: Base, { audit, resources }: Deps)
     return transact(async (uow) => {
       const stored = await uow.tx.client.upsert({
         where: { id },
-        create: { id, ...row, origin: 'document', createdAt: clock.now() },
-        update: row,
+        create: { id, ...columns, origin: 'document', createdAt: clock.now() },
+        update: columns,
       });
       const action = previous ? 'client.updated' : 'client.registered';
-      if (!previous || redirectsOf(previous.metadata) !== redirectsOf(metadata)) {
+      if (!previous || redirectUrisOf(previous.metadata) !== redirectUrisOf(metadata)) {
         await audit.record(uow, action, { by: clientActor(id), clientId: id, meta });
       }
-      invalidateAfter(uow, id);
+      invalidateAfterCommit(uow, id);
       return stored;
     });
   }
@@ -104,11 +105,11 @@ export function createClientRegistration(base: Base, { audit, resources }: Deps)
     await invalidationBus.publish('clients', id);
   }
 
-  function invalidateAfter({ afterCommit }: UnitOfWork, id: string): void {
+  function invalidateAfterCommit({ afterCommit }: UnitOfWork, id: string): void {
     afterCommit(() => invalidationBus.publish('clients', id));
   }
 }
 
 const clientActor = (id: string): AuditActor => ({ kind: 'client', id });
 
-const redirectsOf = (metadata: unknown) => JSON.stringify((metadata as ClientMetadata).redirect_uris);
+const redirectUrisOf = (metadata: unknown) => JSON.stringify((metadata as ClientMetadata).redirect_uris);

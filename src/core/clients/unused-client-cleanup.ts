@@ -31,16 +31,17 @@ interface Deps {
   invalidationBus: InvalidationBus;
   /** The age at which an unused client is deleted. Zero: never. */
   unusedSeconds: number;
-  /** The time without use after which a client is deleted. Zero: never. */
+  /** The time without use after which an idle client is deleted. Zero: never. */
   idleSeconds: number;
 }
 
 const CLEANED_ORIGINS = ['registration', 'document'];
-const PAGE_SIZE = 500;
+const CLIENTS_PER_PAGE = 500;
 /**
- * Exceeds both the longest interaction and the interval at which `lastAuthorizationAt` is written.
+ * Protects clients with a recent authorization. Exceeds both the longest interaction and the
+ * interval at which `lastAuthorizationAt` is written.
  */
-const INTERACTION_SECONDS = 2 * HOUR_SECONDS;
+const AUTHORIZATION_GRACE_SECONDS = 2 * HOUR_SECONDS;
 
 export type UnusedClients = ReturnType<typeof createUnusedClientCleanup>;
 
@@ -62,13 +63,13 @@ export function createUnusedClientCleanup({
     let after: string | undefined;
     for (;;) {
       const page = await db.client.findMany({
-        where: candidates(),
+        where: candidateFilter(),
         orderBy: { id: 'asc' },
-        take: PAGE_SIZE,
+        take: CLIENTS_PER_PAGE,
         ...(after !== undefined && { cursor: { id: after }, skip: 1 }),
       });
       unusedClients.push(...(await filterUnused(page)));
-      if (page.length < PAGE_SIZE) break;
+      if (page.length < CLIENTS_PER_PAGE) break;
       after = page.at(-1)?.id;
     }
     return unusedClients.sort((a, b) => a.client.createdAt.getTime() - b.client.createdAt.getTime());
@@ -77,34 +78,34 @@ export function createUnusedClientCleanup({
   /** Deletes unused clients with their grants and consents. Returns the deleted clients. */
   async function removeUnused(meta: RequestMeta = systemMeta): Promise<UnusedClient[]> {
     const removed: UnusedClient[] = [];
-    for (const unused of await find()) if (await remove(unused, meta)) removed.push(unused);
+    for (const unused of await find()) if (await removeIfUnused(unused, meta)) removed.push(unused);
     return removed;
   }
 
-  function candidates(): Prisma.ClientWhereInput {
-    const since = (seconds: number) => ({ lte: addSeconds(clock.now(), -seconds) });
-    const [unused, idle] = [since(unusedSeconds), since(idleSeconds)];
+  function candidateFilter(): Prisma.ClientWhereInput {
+    const olderThan = (seconds: number) => ({ lte: addSeconds(clock.now(), -seconds) });
+    const [unused, idle] = [olderThan(unusedSeconds), olderThan(idleSeconds)];
     return {
       origin: { in: CLEANED_ORIGINS },
       OR: [
         ...(unusedSeconds > 0 ? [{ lastUsedAt: null, createdAt: unused }] : []),
         ...(idleSeconds > 0 ? [{ lastUsedAt: idle }, { lastUsedAt: null, createdAt: idle }] : []),
       ],
-      AND: { OR: [{ lastAuthorizationAt: null }, { lastAuthorizationAt: since(INTERACTION_SECONDS) }] },
+      AND: { OR: [{ lastAuthorizationAt: null }, { lastAuthorizationAt: olderThan(AUTHORIZATION_GRACE_SECONDS) }] },
     };
   }
 
   async function filterUnused(clients: Client[]): Promise<UnusedClient[]> {
     const where = { clientId: { in: clients.map(({ id }) => id) } };
-    const granted = await db.grant.findMany({
+    const grants = await db.grant.findMany({
       where: { ...where, expiresAt: { gt: clock.now() } },
       select: { clientId: true },
       distinct: ['clientId'],
     });
-    const consented = await db.consent.findMany({ where, select: { clientId: true }, distinct: ['clientId'] });
-    const isIn = (rows: { clientId: string }[]) => (client: Client) =>
+    const consents = await db.consent.findMany({ where, select: { clientId: true }, distinct: ['clientId'] });
+    const isClientOf = (rows: { clientId: string }[]) => (client: Client) =>
       rows.some(({ clientId }) => clientId === client.id);
-    const [hasGrant, hasConsent] = [isIn(granted), isIn(consented)];
+    const [hasGrant, hasConsent] = [isClientOf(grants), isClientOf(consents)];
     return clients
       .filter((client) => !hasGrant(client))
       .flatMap((client) => {
@@ -124,26 +125,25 @@ export function createUnusedClientCleanup({
 
   /**
    * Deletes the client unless it is in use again. Returns whether it was deleted. A concurrent
-   * sign-in locks the consent or writes the client's row, so it either prevents the deletion or
-   * fails.
+   * sign-in writes the consent or the client, so it either prevents the deletion or fails.
    */
-  async function remove({ client: { id, name }, reason }: UnusedClient, meta: RequestMeta): Promise<boolean> {
-    const inUse = new Error('the client is in use');
+  async function removeIfUnused({ client: { id, name }, reason }: UnusedClient, meta: RequestMeta): Promise<boolean> {
+    const clientInUse = new Error('the client is in use');
     try {
       await transact(async (uow) => {
         const { tx, afterCommit } = uow;
         const consents = await tx.consent.deleteMany({ where: { clientId: id } });
-        if (reason === 'unused' && consents.count > 0) throw inUse;
-        if ((await tx.grant.count({ where: { clientId: id, expiresAt: { gt: clock.now() } } })) > 0) throw inUse;
-        const { count } = await tx.client.deleteMany({ where: { ...candidates(), id } });
-        if (count === 0) throw inUse;
+        if (reason === 'unused' && consents.count > 0) throw clientInUse;
+        if ((await tx.grant.count({ where: { clientId: id, expiresAt: { gt: clock.now() } } })) > 0) throw clientInUse;
+        const { count } = await tx.client.deleteMany({ where: { ...candidateFilter(), id } });
+        if (count === 0) throw clientInUse;
         await oauthStorage.grants.revokeWhere({ clientId: id }, tx);
         const detail = { reason, ...(name && { name }) };
         await audit.record(uow, 'client.removed_unused', { by: SYSTEM, clientId: id, meta, detail });
         afterCommit(() => invalidationBus.publish('clients', id));
       });
     } catch (error) {
-      if (error === inUse) return false;
+      if (error === clientInUse) return false;
       throw error;
     }
     return true;

@@ -8,16 +8,16 @@ import type { Log } from '../../base/log.js';
 import { createTtlCache } from '../../base/ttl-cache.js';
 import { createWriteBatcher } from '../../base/write-batcher.js';
 
-const USAGE_INTERVAL_MS = 10 * MINUTE_SECONDS * SECOND_MS;
+const RECORD_INTERVAL_MS = 10 * MINUTE_SECONDS * SECOND_MS;
 const FLUSH_DELAY_MS = 5000;
 
 export type ClientUsage = ReturnType<typeof createClientUsage>;
 
 export function createClientUsage({ db, clock, log }: { db: Database; clock: Clock; log: Log }) {
-  const recordedAt = new Map<string, number>();
-  const authorized = createTtlCache<true>({ clock, maxAgeMs: USAGE_INTERVAL_MS });
-  let pending = new Map<string, Date>();
-  const writeBatcher = createWriteBatcher(FLUSH_DELAY_MS, write);
+  const recordedAtMs = new Map<string, number>();
+  const authorizationCache = createTtlCache<true>({ clock, maxAgeMs: RECORD_INTERVAL_MS });
+  let pendingTimes = new Map<string, Date>();
+  const writeBatcher = createWriteBatcher(FLUSH_DELAY_MS, writePending);
 
   return { record, flush: writeBatcher.flush, recordAuthorization };
 
@@ -27,9 +27,9 @@ export function createClientUsage({ db, clock, log }: { db: Database; clock: Clo
    */
   function record(clientId: string): void {
     const now = clock.now();
-    if (now.getTime() - (recordedAt.get(clientId) ?? 0) < USAGE_INTERVAL_MS) return;
-    recordedAt.set(clientId, now.getTime());
-    pending.set(clientId, now);
+    if (now.getTime() - (recordedAtMs.get(clientId) ?? 0) < RECORD_INTERVAL_MS) return;
+    recordedAtMs.set(clientId, now.getTime());
+    pendingTimes.set(clientId, now);
     writeBatcher.schedule();
   }
 
@@ -38,7 +38,7 @@ export function createClientUsage({ db, clock, log }: { db: Database; clock: Clo
    * client during the authorization. Returns false if the client no longer exists.
    */
   async function recordAuthorization(clientId: string): Promise<boolean> {
-    const exists = await authorized.getOrLoad(clientId, async () => {
+    const exists = await authorizationCache.getOrLoad(clientId, async () => {
       const { count } = await db.client.updateMany({
         where: { id: clientId },
         data: { lastAuthorizationAt: clock.now() },
@@ -48,18 +48,18 @@ export function createClientUsage({ db, clock, log }: { db: Database; clock: Clo
     return exists ?? false;
   }
 
-  /** Never rejects. A time that cannot be written is recorded again with the next use. */
-  async function write(): Promise<void> {
-    const batch = pending;
-    pending = new Map();
-    const oldest = clock.now().getTime() - USAGE_INTERVAL_MS;
-    for (const [clientId, at] of recordedAt) if (at <= oldest) recordedAt.delete(clientId);
+  /** Never rejects. If a time cannot be written, the next use of the client records a new one. */
+  async function writePending(): Promise<void> {
+    const batch = pendingTimes;
+    pendingTimes = new Map();
+    const expiredBeforeMs = clock.now().getTime() - RECORD_INTERVAL_MS;
+    for (const [clientId, atMs] of recordedAtMs) if (atMs <= expiredBeforeMs) recordedAtMs.delete(clientId);
     for (const [id, lastUsedAt] of batch) {
       try {
         await db.client.updateMany({ where: { id }, data: { lastUsedAt } });
       } catch (error) {
         log.warn({ error }, 'could not record the use of a client');
-        recordedAt.delete(id);
+        recordedAtMs.delete(id);
       }
     }
   }
