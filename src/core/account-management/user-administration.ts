@@ -129,8 +129,8 @@ export function createUserAdministration(deps: Deps) {
    * Deletes an account with its sessions, grants, keys and permissions. Also deletes organizations
    * that have no other member, and revokes the account's tokens at external providers. Throws
    * `AppError` `not_found`, or `insufficient_role` if the caller is no longer an admin. Throws
-   * `conflict` for the last admin of the instance, or for the last owner of an organization that has
-   * other members.
+   * `conflict` for the last admin of the instance, or for the last owner of an organization that
+   * has other members.
    */
   async function remove(id: string, admin: Account, meta: RequestMeta): Promise<void> {
     await requireExisting(id);

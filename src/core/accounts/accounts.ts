@@ -176,7 +176,9 @@ export function createAccounts({ db, transact, clock, audit, invalidationBus, pa
     }
   }
 
-  /** Returns the account. Accounts are cached for up to a second; a change invalidates the cache. */
+  /**
+   * Returns the account. Accounts are cached for up to a second; a change invalidates the cache.
+   */
   async function find(id: string): Promise<Account | undefined> {
     return cache.getOrLoad(id, async () => (await db.account.findUnique({ where: { id } })) ?? undefined);
   }

@@ -10,8 +10,8 @@ const EMAIL_PATTERN = /^[^\s@<>"(),:;[\]\\]+@[^\s@<>"(),:;[\]\\]+\.[^\s@<>"(),:;
 const CONTROL_CHARACTERS = /[\u0000-\u001f\u007f\u202a-\u202e\u2066-\u2069]/;
 
 /**
- * Returns the recipient of messages to an account. The name is omitted until the address is verified:
- * before that, an attacker could choose words that we mail to a stranger.
+ * Returns the recipient of messages to an account. The name is omitted until the address is
+ * verified: before that, an attacker could choose words that we mail to a stranger.
  */
 export const mailAddressOf = ({ email, name, emailVerified }: Account): Mailbox => ({
   address: email,

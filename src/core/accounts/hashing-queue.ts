@@ -18,8 +18,8 @@ export const hashConcurrency = (cores: number, processes: number) =>
 
 /**
  * Creates a queue whose `run` runs at most `maxConcurrent` jobs at the same time and queues the
- * others. `run` throws `AppError` `temporarily_unavailable` if `maxQueueLength` jobs are queued. The
- * queue is short, so a queued job runs even if its request was aborted.
+ * others. `run` throws `AppError` `temporarily_unavailable` if `maxQueueLength` jobs are queued.
+ * The queue is short, so a queued job runs even if its request was aborted.
  */
 export function createHashingQueue(maxConcurrent: number, maxQueueLength = MAX_QUEUE_LENGTH) {
   const semaphore = createSemaphore(maxConcurrent);

@@ -78,9 +78,9 @@ export function createOneTimeTokens({ db, clock }: { db: Database; clock: Clock 
   }
 
   /**
-   * Consumes all tokens without an account, and reports whether `token` was a valid one of them. Only
-   * one of several concurrent calls returns true, even if they have different valid tokens. Locks
-   * rows in the order of their hashes, to avoid deadlocks.
+   * Consumes all tokens without an account, and reports whether `token` was a valid one of them.
+   * Only one of several concurrent calls returns true, even if they have different valid tokens.
+   * Locks rows in the order of their hashes, to avoid deadlocks.
    */
   async function consumeAll(purpose: TokenPurpose, token: string, tx: Queryable): Promise<boolean> {
     const where = { purpose, accountId: null, consumedAt: null };
@@ -100,7 +100,8 @@ export function createOneTimeTokens({ db, clock }: { db: Database; clock: Clock 
   /** Deletes the unused tokens of an account, except the newest `keepCount` ones. */
   async function revoke(purpose: TokenPurpose, accountId: string | null, tx: Queryable, keepCount = 0): Promise<void> {
     const where = { purpose, accountId, consumedAt: null };
-    const newest = keepCount > 0 && (await tx.oneTimeToken.findMany({ where, orderBy: { createdAt: 'desc' }, take: keepCount }));
+    const newest =
+      keepCount > 0 && (await tx.oneTimeToken.findMany({ where, orderBy: { createdAt: 'desc' }, take: keepCount }));
     const others = newest && { tokenHash: { notIn: newest.map(({ tokenHash }) => tokenHash) } };
     await tx.oneTimeToken.deleteMany({ where: { ...where, ...others } });
   }

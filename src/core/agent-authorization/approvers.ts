@@ -31,8 +31,8 @@ export function createApprovers({ db, rateLimiter }: Pick<Base, 'db' | 'rateLimi
   }
 
   /**
-   * Returns the id of the matching user, if the user owns the agent and is a member of its
-   * organization, or has given it consent.
+   * Returns the id of the matching user. The user must own the agent and be a member of its
+   * organization, or have a consent for the agent.
    */
   async function findRelatedUser(
     { id: clientId, claimed, owner, organizationId }: Agent,

@@ -90,9 +90,9 @@ export function createDelegations({ audit, oauthTokens, audiences, activeAgents 
   }
 
   /**
-   * Returns the scopes that the user granted this agent. If the user did not name this agent, another
-   * agent of the same organization can delegate the scopes of its token. Returns undefined if the
-   * delegation is not allowed.
+   * Returns the scopes that the user granted this agent. If the user did not name this agent,
+   * another agent of the same organization can delegate the scopes of its token. Returns undefined
+   * if the delegation is not allowed.
    */
   async function findAllowedScopes(
     { claims }: ActiveToken,

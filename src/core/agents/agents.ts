@@ -91,7 +91,7 @@ export function createAgents(deps: Deps) {
       const { tx, afterCommit } = uow;
       if (newOwner) await accounts.lock(newOwner.ownerId, tx); // prevents a concurrent deletion of the account
       await requireManager(actor, agent, tx);
-      // Of two concurrent rotations, only one succeeds. Otherwise one caller would get a revoked key.
+      // Of two concurrent rotations, only one succeeds: the other would return a revoked key.
       const where = { id: agent.id, keyId: agent.keyId };
       const { count } = await tx.agent.updateMany({ where, data: { ...data, ...newOwner } });
       if (count === 0) throw conflict('The key was just rotated by another request.');

@@ -1,6 +1,6 @@
 /**
- * Onboarding of agents. An agent that registers itself is unclaimed and expires after a week. Admins
- * create agents in their organization.
+ * Onboarding of agents. An agent that registers itself is unclaimed and expires after a week.
+ * Admins create agents in their organization.
  */
 import { randomUUID } from 'node:crypto';
 import { conflict, forbidden, invalidRequest, isUniqueViolation } from '../../base/app-error.js';

@@ -39,8 +39,8 @@ export function createOwnershipClaims({ db, transact, clock, audit, invalidation
   }
 
   /**
-   * Makes the account the owner of the agent. Of several concurrent claims, only one succeeds. Throws
-   * `not_found` if the token is used or expired.
+   * Makes the account the owner of the agent. Of several concurrent claims, only one succeeds.
+   * Throws `not_found` if the token is used or expired.
    */
   async function claim(token: string, account: Account, meta: RequestMeta): Promise<Agent> {
     const claimTokenHash = sha256(token);

@@ -53,7 +53,12 @@ export function createConsents(base: Base, { audit, oauthStorage }: Deps) {
       });
       const scopes = toJson(merge(toGrantedAccess(row), access));
       await tx.consent.update({ where: { accountId_clientId: key }, data: { scopes } });
-      await audit.record(uow, 'consent.granted', { by: accountId, ...key, meta, detail: { scopes: flattenScopes(access) } });
+      await audit.record(uow, 'consent.granted', {
+        by: accountId,
+        ...key,
+        meta,
+        detail: { scopes: flattenScopes(access) },
+      });
     });
   }
 
@@ -76,7 +81,11 @@ export function createConsents(base: Base, { audit, oauthStorage }: Deps) {
   /** Returns the user's consents with their clients, newest first. */
   async function list(accountId: string) {
     const rows = await db.consent.findMany({ where: { accountId }, orderBy: [{ createdAt: 'desc' }, { id: 'desc' }] });
-    return rows.map((row) => ({ clientId: row.clientId, since: row.createdAt, scopes: flattenScopes(toGrantedAccess(row)) }));
+    return rows.map((row) => ({
+      clientId: row.clientId,
+      since: row.createdAt,
+      scopes: flattenScopes(toGrantedAccess(row)),
+    }));
   }
 }
 

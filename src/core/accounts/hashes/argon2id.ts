@@ -4,7 +4,8 @@
  */
 import { isSame, MAX_MEMORY_BYTES, MIN_HASH_BYTES, type Scheme } from './scheme.js';
 
-const PHC_FORMAT = /^\$argon2id\$v=19\$m=(\d{1,6}),t=(\d{1,3}),p=(\d{1,2})\$([A-Za-z0-9+/]{11,86})\$([A-Za-z0-9+/]{22,86})$/;
+const PHC_FORMAT =
+  /^\$argon2id\$v=19\$m=(\d{1,6}),t=(\d{1,3}),p=(\d{1,2})\$([A-Za-z0-9+/]{11,86})\$([A-Za-z0-9+/]{22,86})$/;
 const KIBIBYTE = 1024;
 const MIN_KIBIBYTES_PER_LANE = 8;
 const MIN_SALT_BYTES = 8;
