@@ -125,7 +125,7 @@ export function createUnusedClientCleanup({
 
   /**
    * Deletes the client unless it is in use again. Returns whether it was deleted. A concurrent
-   * sign-in writes the consent or the client, so it either prevents the deletion or fails.
+   * sign-in locks the consent or writes the client's row, so it prevents the deletion or fails.
    */
   async function removeIfUnused({ client: { id, name }, reason }: UnusedClient, meta: RequestMeta): Promise<boolean> {
     const clientInUse = new Error('the client is in use');
