@@ -18,7 +18,7 @@ export const BUILT_IN_PROVIDERS = [
 
 export type BuiltInProvider = (typeof BUILT_IN_PROVIDERS)[number];
 
-/** In our URLs and in the names of settings. */
+/** Part of our URLs and of the names of settings. */
 export type BuiltInProviderId = BuiltInProvider['id'];
 
 export const BUILT_IN_PROVIDER_IDS: readonly BuiltInProviderId[] = BUILT_IN_PROVIDERS.map(({ id }) => id);

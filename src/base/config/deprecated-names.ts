@@ -14,8 +14,10 @@ export const DEPRECATED_MEMBERS: Readonly<Record<string, Record<string, string>>
   OIDC_PROVIDERS: { vouches_for: 'email_domains' },
 };
 
-/** Returns a copy with current member names. If both names are present, keeps both, so that the
- * schema rejects the object. */
+/**
+ * Returns a copy with current member names. If both names are present, it keeps both, so that the
+ * schema rejects the object.
+ */
 export function renameDeprecatedMembers(variable: string, value: unknown): unknown {
   if (typeof value !== 'object' || value === null) return value;
   const members = { ...value } as Record<string, unknown>;

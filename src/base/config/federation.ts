@@ -90,7 +90,7 @@ export const federation = defineTopic({
   }),
   check(values, { providers, issuer: ownIssuer }) {
     const oidcIds = values.oidcProviders.map(({ id }) => id);
-    const issuers = providers.map(({ issuer }) => normalize(issuer));
+    const issuers = providers.map(({ issuer }) => normalizeIssuer(issuer));
     const configuredIds = providers.map(({ id }) => id);
     return [
       ...BUILT_IN_PROVIDERS.flatMap((provider) => checkBuiltIn(provider, values)),
@@ -99,7 +99,7 @@ export const federation = defineTopic({
         `OIDC_PROVIDERS contains a reserved id: ${BUILT_IN_PROVIDER_IDS.join(', ')}`,
       new Set(oidcIds).size < oidcIds.length && 'OIDC_PROVIDERS contains an id twice',
       new Set(issuers).size < issuers.length && 'OIDC_PROVIDERS contains an issuer twice',
-      issuers.includes(normalize(ownIssuer)) && 'OIDC_PROVIDERS contains our own ISSUER; allowed: other issuers',
+      issuers.includes(normalizeIssuer(ownIssuer)) && 'OIDC_PROVIDERS contains our own ISSUER; allowed: other issuers',
       ...values.storeTokens.map(
         (id) =>
           !configuredIds.includes(id) &&
@@ -163,8 +163,8 @@ function parseOidcProviders(text: string): OidcProvider[] {
   const result = z.array(OidcProvider).safeParse(entries);
   if (result.success) return result.data;
   const { path, message } = result.error.issues[0]!;
-  const [entry, ...members] = path;
-  const location = typeof entry === 'number' ? `in entry ${entry + 1}, ${members.join('.')}` : 'it';
+  const [index, ...members] = path;
+  const location = typeof index === 'number' ? `in entry ${index + 1}, ${members.join('.')}` : 'it';
   throw new Error(`is not valid: ${location.trimEnd()} ${message}`);
 }
 
@@ -193,13 +193,15 @@ function configuredProviders(values: FederationValues): ProviderSettings[] {
 }
 
 /**
- * Only github.com is authoritative for e-mail addresses; see core/federation/providers/github.ts.
+ * Returns the settings that depend on GITHUB_URL. Only github.com is authoritative for e-mail
+ * addresses: see core/federation/providers/github.ts.
  */
 function githubServer(url: string): Pick<ProviderSettings, 'issuer' | 'emailDomains'> {
   const issuer = `${url.replace(/\/+$/, '')}/login/oauth`;
   return { issuer, emailDomains: URL.parse(issuer)?.origin === 'https://github.com' ? [ALL_DOMAINS] : [] };
 }
 
+/** Reports whether the text is a secure URL without query, fragment, user or spaces. */
 function isIssuer(text: string): boolean {
   const url = URL.parse(text);
   return url !== null && isSecureUrl(url) && !/[?#@\s]/.test(text);
@@ -216,4 +218,4 @@ function isRedirectUri(text: string): boolean {
     : /^[a-z][a-z0-9+-]*\.[a-z0-9.+-]+:$/.test(url.protocol);
 }
 
-const normalize = (issuer: string) => (URL.parse(issuer)?.href ?? issuer).replace(/\/+$/, '');
+const normalizeIssuer = (issuer: string) => (URL.parse(issuer)?.href ?? issuer).replace(/\/+$/, '');

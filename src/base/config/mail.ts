@@ -79,8 +79,8 @@ function parseMailbox(text: string): Mailbox {
 }
 
 /**
- * Reports whether the text is one e-mail address and nothing else. A second address, an SMTP
- * command or a header could be injected otherwise.
+ * Reports whether the text is one e-mail address and nothing else. Otherwise, an attacker could
+ * inject a second address, an SMTP command or a header.
  */
 export const isMailable = (address: string) => ADDRESS.test(address) && !INVISIBLE.test(address);
 

@@ -43,15 +43,15 @@ function readRawValue(
   environment: EnvironmentVariables,
   diagnostics: ConfigDiagnostics,
 ): string | undefined {
-  const get = (name: string) => environment[name]?.trim() || undefined;
-  const path = isSecret ? get(`${variable}_FILE`) : undefined;
-  if (path && get(variable)) {
+  const getVariable = (name: string) => environment[name]?.trim() || undefined;
+  const path = isSecret ? getVariable(`${variable}_FILE`) : undefined;
+  if (path && getVariable(variable)) {
     diagnostics.errors.push(`${variable} and ${variable}_FILE are both set; set only one`);
   }
-  const text = path ? readSecretFile(`${variable}_FILE`, path, diagnostics) : get(variable);
+  const text = path ? readSecretFile(`${variable}_FILE`, path, diagnostics) : getVariable(variable);
   warnAboutDeprecatedMembers(variable, text, diagnostics);
   const deprecatedName = Object.keys(DEPRECATED_NAMES).find((name) => DEPRECATED_NAMES[name] === variable);
-  const deprecatedText = deprecatedName && get(deprecatedName);
+  const deprecatedText = deprecatedName && getVariable(deprecatedName);
   if (!deprecatedText) return text;
   diagnostics.warnings.push(
     text

@@ -29,12 +29,12 @@ export function string(variable: string, defaultValue: string, description: stri
 
 /** Defines text; undefined if the variable is not set. */
 export function optional(variable: string, description: string): Setting<string | undefined> {
-  return define(orUndefined, { variable, description });
+  return define(emptyAsUndefined, { variable, description });
 }
 
 /** Defines secret text; undefined if the variable is not set. */
 export function secret(variable: string, description: string): Setting<string | undefined> {
-  return define(orUndefined, { variable, description, isSecret: true });
+  return define(emptyAsUndefined, { variable, description, isSecret: true });
 }
 
 /** Defines a comma-separated list. Empty items are ignored. */
@@ -115,7 +115,7 @@ function toSchema<Value>(parse: (text: string) => Value, suffix = ''): Setting<V
   });
 }
 
-const orUndefined = z.string().transform((text) => text || undefined);
+const emptyAsUndefined = z.string().transform((text) => text || undefined);
 
 function define<Value>(
   schema: Setting<Value>,

@@ -13,7 +13,7 @@ export interface TrustedIssuer {
   /** The expected `aud`. Undefined: any. */
   audience: string | undefined;
   algorithms: string[];
-  /** The key that verifies signatures. Undefined: the discovery document leads to the keys. */
+  /** The key that verifies signatures. Undefined: the keys come from the discovery document. */
   key: KeyObject | undefined;
   /** Whether the `sub` can be an account id if no linked identity matches it. */
   subCanBeAccountId: boolean;
@@ -123,8 +123,8 @@ function readPublicKey(text: string): { key: KeyObject; algorithms: string[] } |
 }
 
 /** Compares issuers without regard to a trailing slash. */
-const isSameIssuer = (a: string, b: string) => normalize(a) === normalize(b);
-const normalize = (issuer: string) => (URL.parse(issuer)?.href ?? issuer).replace(/\/+$/, '');
+const isSameIssuer = (a: string, b: string) => normalizeIssuer(a) === normalizeIssuer(b);
+const normalizeIssuer = (issuer: string) => (URL.parse(issuer)?.href ?? issuer).replace(/\/+$/, '');
 
 function isIssuerUrl(text: string): boolean {
   const url = URL.parse(text);

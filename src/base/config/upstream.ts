@@ -8,8 +8,8 @@ import { optional, string } from './setting.js';
 
 export interface UpstreamConfig {
   /**
-   * Without a trailing slash. Stored as the issuer of identities: this URL and the account id at
-   * that server identify an upstream user.
+   * The base URL, without a trailing slash. It is also the issuer of the identities, whose subject
+   * is the id of the account at the upstream provider.
    */
   url: string;
   loginPath: string;
@@ -42,13 +42,13 @@ export const upstream = defineTopic({
   }),
   check({ url: text, loginPath, profilePath }, { issuer }) {
     if (!text) return [];
-    const [url, own] = [URL.parse(text), URL.parse(issuer)];
+    const [url, ownUrl] = [URL.parse(text), URL.parse(issuer)];
     return [
       (!url || !isSecureUrl(url) || /[?#@]/.test(text)) &&
         'UPSTREAM_AUTH_URL is not valid; allowed: https://auth.example.com, or http:// on a loopback address',
       url !== null &&
-        own !== null &&
-        isSameHostAndPort(url, own) &&
+        ownUrl !== null &&
+        isSameServer(url, ownUrl) &&
         'UPSTREAM_AUTH_URL is our own ISSUER; allowed: the URL of another provider',
       !PATH.test(loginPath) && 'UPSTREAM_LOGIN_PATH is not a path; allowed: a path such as /api/v1/auth/login',
       !PATH.test(profilePath) && 'UPSTREAM_PROFILE_PATH is not a path; allowed: a path such as /api/v1/auth/me',
@@ -56,6 +56,6 @@ export const upstream = defineTopic({
   },
 });
 
-/** Ignores the scheme. Treats all loopback names as the same host. */
-const isSameHostAndPort = (a: URL, b: URL) =>
+/** Compares hosts and ports. Treats all loopback names as the same host. */
+const isSameServer = (a: URL, b: URL) =>
   a.port === b.port && (a.hostname === b.hostname || (isLoopback(a.hostname) && isLoopback(b.hostname)));
