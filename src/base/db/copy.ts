@@ -56,8 +56,8 @@ export async function copyDatabase(from: string, to: string): Promise<CopiedMode
   await migrate(to);
   const [source, target] = [await openDatabase(from), await openDatabase(to)];
   try {
-    // The source must not change meanwhile: on PostgreSQL the transaction reads one snapshot, and
-    // on SQLite it blocks all other writers.
+    // The source must not change while it is copied. On PostgreSQL, the transaction reads one
+    // snapshot. On SQLite, it blocks all other writers.
     return await source.$transaction(
       (sourceTx) => target.$transaction((targetTx) => copyAllModels(sourceTx, targetTx), TRANSACTION_TIMEOUTS),
       { ...TRANSACTION_TIMEOUTS, isolationLevel: 'Serializable' },
@@ -79,21 +79,22 @@ async function requireCurrentSchema(from: string): Promise<void> {
 async function copyAllModels(source: Queryable, target: Queryable): Promise<CopiedModel[]> {
   const models = Object.entries(MODELS);
   for (const [model] of models) {
-    if ((await table(target, model).count()) > 0) throw new Error(`The target is not empty: it has rows in ${model}.`);
+    if ((await tableOf(target, model).count()) > 0)
+      throw new Error(`The target is not empty: it has rows in ${model}.`);
   }
-  const copied: CopiedModel[] = [];
-  for (const [model, key] of models) copied.push({ model, rows: await copyModel(source, target, model, key) });
-  return copied;
+  const copiedModels: CopiedModel[] = [];
+  for (const [model, key] of models) copiedModels.push({ model, rows: await copyModel(source, target, model, key) });
+  return copiedModels;
 }
 
 async function copyModel(source: Queryable, target: Queryable, model: string, key: readonly string[]): Promise<number> {
-  let copied = 0;
+  let rowCount = 0;
   for await (const rows of readPages(source, model, key)) {
-    copied += (await table(target, model).createMany({ data: rows.map(withoutNulls) })).count;
+    rowCount += (await tableOf(target, model).createMany({ data: rows.map(withoutNulls) })).count;
   }
   const [original, copy] = [await fingerprint(source, model, key), await fingerprint(target, model, key)];
   if (original !== copy) throw new Error(`The copy of ${model} differs from the original.`);
-  return copied;
+  return rowCount;
 }
 
 /** Omits nulls: no optional column has a default, and Json columns reject a plain null. */
@@ -104,16 +105,16 @@ function withoutNulls(row: Row): Row {
 /** Yields all rows in the order of their primary keys. */
 async function* readPages(db: Queryable, model: string, key: readonly string[]): AsyncGenerator<Row[]> {
   const orderBy = key.map((field) => ({ [field]: 'asc' }));
-  let last: Row | undefined;
+  let lastRow: Row | undefined;
   do {
-    const rows: Row[] = await table(db, model).findMany({
+    const rows: Row[] = await tableOf(db, model).findMany({
       take: PAGE_SIZE,
       orderBy,
-      ...(last && startAfter(last, key)),
+      ...(lastRow && startAfter(lastRow, key)),
     });
     if (rows.length > 0) yield rows;
-    last = rows.length === PAGE_SIZE ? rows.at(-1) : undefined;
-  } while (last);
+    lastRow = rows.length === PAGE_SIZE ? rows.at(-1) : undefined;
+  } while (lastRow);
 }
 
 function startAfter(row: Row, key: readonly string[]) {
@@ -152,6 +153,6 @@ interface Table {
   createMany(args: { data: Row[] }): Promise<{ count: number }>;
 }
 
-function table(db: Queryable, model: string): Table {
+function tableOf(db: Queryable, model: string): Table {
   return (db as unknown as Record<string, Table>)[model[0]!.toLowerCase() + model.slice(1)]!;
 }

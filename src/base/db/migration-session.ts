@@ -95,10 +95,10 @@ async function openPostgresqlSession({ url }: PostgresqlTarget): Promise<Migrati
   };
 }
 
-function createHistorySql(text: string, time: string): string {
+function createHistorySql(textType: string, timeType: string): string {
   return `CREATE TABLE IF NOT EXISTS _prisma_migrations (
-    id ${text} NOT NULL PRIMARY KEY, checksum ${text} NOT NULL, finished_at ${time}, migration_name ${text} NOT NULL,
-    logs TEXT, rolled_back_at ${time}, started_at ${time} NOT NULL DEFAULT CURRENT_TIMESTAMP,
+    id ${textType} NOT NULL PRIMARY KEY, checksum ${textType} NOT NULL, finished_at ${timeType}, migration_name ${textType} NOT NULL,
+    logs TEXT, rolled_back_at ${timeType}, started_at ${timeType} NOT NULL DEFAULT CURRENT_TIMESTAMP,
     applied_steps_count INTEGER NOT NULL DEFAULT 0)`;
 }
 

@@ -32,7 +32,7 @@ export function parseDatabaseUrl(url: string): Target {
 }
 
 /**
- * Opens a migrated database. PostgreSQL is connected by the first query. `poolSize` is the number
+ * Opens a migrated database. The first query connects to PostgreSQL. `poolSize` is the number
  * of PostgreSQL connections.
  */
 export async function openDatabase(url: string, { poolSize = DEFAULT_POOL_SIZE } = {}): Promise<Database> {
