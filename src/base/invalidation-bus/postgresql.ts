@@ -24,7 +24,7 @@ const MAX_RETRY_DELAY_MS = 2000;
 /** Connects to PostgreSQL and listens. Rejects if it cannot connect; later, it reconnects. */
 export async function createPostgresqlTransport({ databaseUrl, subscriber, log }: Deps): Promise<Transport> {
   const senderId = randomUUID();
-  let closed = false;
+  let isClosed = false;
   let client: pg.Client | undefined = await listen();
   // Only a query reveals that the network dropped the connection without closing it.
   const pingTimer = setInterval(ping, PING_INTERVAL_MS).unref();
@@ -35,54 +35,54 @@ export async function createPostgresqlTransport({ databaseUrl, subscriber, log }
       await client.query('SELECT pg_notify($1, $2)', [CHANNEL, encode({ from: senderId, topic, id })]);
     },
     async close() {
-      closed = true;
+      isClosed = true;
       clearInterval(pingTimer);
       await client?.end();
     },
   };
 
   async function listen(): Promise<pg.Client> {
-    const next = new pg.Client({
+    const newClient = new pg.Client({
       connectionString: databaseUrl,
       connectionTimeoutMillis: QUERY_TIMEOUT_MS,
       query_timeout: QUERY_TIMEOUT_MS,
       keepAlive: true,
     });
-    next.on('notification', ({ payload = '' }) => deliver(payload, senderId, subscriber));
-    next.on('error', () => onConnectionLost(next));
-    next.on('end', () => onConnectionLost(next));
+    newClient.on('notification', ({ payload = '' }) => deliver(payload, senderId, subscriber));
+    newClient.on('error', () => onConnectionLost(newClient));
+    newClient.on('end', () => onConnectionLost(newClient));
     try {
-      await next.connect();
-      await next.query(`LISTEN ${CHANNEL}`);
+      await newClient.connect();
+      await newClient.query(`LISTEN ${CHANNEL}`);
     } catch (error) {
-      next.end().catch(() => {});
+      newClient.end().catch(() => {});
       throw error;
     }
-    return next;
+    return newClient;
   }
 
-  function onConnectionLost(lost: pg.Client): void {
-    if (closed || client !== lost) return;
+  function onConnectionLost(lostClient: pg.Client): void {
+    if (isClosed || client !== lostClient) return;
     client = undefined;
-    lost.end().catch(() => {});
+    lostClient.end().catch(() => {});
     log.warn('lost the PostgreSQL connection for LISTEN; reconnecting');
     void reconnect();
   }
 
   async function reconnect(): Promise<void> {
-    for (let delayMs = MIN_RETRY_DELAY_MS; !closed; delayMs = Math.min(2 * delayMs, MAX_RETRY_DELAY_MS)) {
+    for (let delayMs = MIN_RETRY_DELAY_MS; !isClosed; delayMs = Math.min(2 * delayMs, MAX_RETRY_DELAY_MS)) {
       await sleep(delayMs, undefined, { ref: false });
-      const next = await listen().catch(() => undefined);
-      if (!next) continue;
-      if (closed) return void next.end();
-      client = next;
+      const newClient = await listen().catch(() => undefined);
+      if (!newClient) continue;
+      if (isClosed) return void newClient.end();
+      client = newClient;
       log.info('restored the PostgreSQL connection for LISTEN');
       return subscriber.onMissedMessages();
     }
   }
 
   async function ping(): Promise<void> {
-    const pinged = client;
-    await pinged?.query('SELECT 1').catch(() => onConnectionLost(pinged));
+    const activeClient = client;
+    await activeClient?.query('SELECT 1').catch(() => onConnectionLost(activeClient));
   }
 }

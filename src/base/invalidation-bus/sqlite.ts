@@ -14,7 +14,7 @@ interface Deps {
 
 const POLL_INTERVAL_MS = 500;
 
-/** Starts polling. Changes that were made before are not reported. */
+/** Starts polling. Reports only changes after this call. */
 export async function createSqliteTransport({ db, subscriber, log }: Deps): Promise<Transport> {
   const seenVersions = new Map<string, bigint>();
   await forEachChangedTopic(() => {});

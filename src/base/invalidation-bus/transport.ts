@@ -1,6 +1,6 @@
 /** The interface of the transports, and the encoding of their messages. */
 
-/** A transport to the other processes. It does not deliver its own messages. */
+/** A transport to the other processes. It delivers no message to the process that sent it. */
 export interface Transport {
   /** `id`: the record that changed. Undefined: all records of the topic. */
   send(topic: string, id: string | undefined): Promise<void>;
