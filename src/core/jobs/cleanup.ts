@@ -21,33 +21,33 @@ interface Sweeper {
 
 const INTERVAL_SECONDS = 5 * MINUTE_SECONDS;
 /**
- * How long expired sessions are kept: users see them in their history, and their IP addresses count
- * as known.
+ * Time after which expired sessions are deleted. Until then, users see them in their history, and
+ * their IP addresses count as known.
  */
-const KEEP_SESSIONS_SECONDS = 90 * DAY_SECONDS;
+const EXPIRED_SESSION_TTL_SECONDS = 90 * DAY_SECONDS;
 
 export type Cleanup = ReturnType<typeof createCleanup>;
 
 export function createCleanup({ db, clock, log }: Base, { keys, agents, tokenVault, unusedClients }: Deps) {
   let timer: NodeJS.Timeout | undefined;
-  let running: Promise<unknown> = Promise.resolve();
+  let currentRun: Promise<unknown> = Promise.resolve();
 
   return { start, stop, run, sweepAll };
 
   /** Runs the job periodically. */
   function start(): void {
     // Jitter keeps processes that started together from running it together.
-    const pauseMs = INTERVAL_SECONDS * SECOND_MS * (0.9 + Math.random() / 5);
+    const delayMs = INTERVAL_SECONDS * SECOND_MS * (0.9 + Math.random() / 5);
     timer = setTimeout(() => {
-      running = run().finally(start);
-    }, pauseMs).unref();
+      currentRun = run().finally(start);
+    }, delayMs).unref();
   }
 
   /** Stops the job and waits for the current run. */
   async function stop(): Promise<void> {
     clearTimeout(timer);
-    await running;
-    clearTimeout(timer);
+    await currentRun;
+    clearTimeout(timer); // the run has scheduled the next one
   }
 
   /** Runs the job once. Never rejects. */
@@ -55,12 +55,13 @@ export function createCleanup({ db, clock, log }: Base, { keys, agents, tokenVau
     try {
       const swept = await sweepAll();
       log.debug({ swept }, 'expired rows were deleted');
-      // Covers a missed invalidation, and runs more often than a new key waits before it signs.
+      // Recovers from a missed invalidation. The interval of this job is shorter than the time that
+      // a new key waits before it signs.
       await keys.reload();
       if (await keys.rotateIfDue()) log.info('signing keys are being rotated');
       await keys.sweep();
-      const removed = await unusedClients.removeUnused();
-      if (removed.length > 0) log.info({ count: removed.length }, 'unused clients were deleted');
+      const removedClients = await unusedClients.removeUnused();
+      if (removedClients.length > 0) log.info({ count: removedClients.length }, 'unused clients were deleted');
     } catch (error) {
       log.error({ error }, 'the cleanup failed; it will run again');
     }
@@ -70,14 +71,14 @@ export function createCleanup({ db, clock, log }: Base, { keys, agents, tokenVau
   async function sweepAll(): Promise<Record<string, number>> {
     const expired = { where: { expiresAt: { lte: clock.now() } } };
     const oauthStorage = await db.oidcArtifact.deleteMany(expired);
-    const consumed = { consumedAt: { lte: addSeconds(clock.now(), -CONSUMED_TOKEN_TTL_SECONDS) } };
-    const refreshTokens = await db.refreshToken.deleteMany({ where: { OR: [expired.where, consumed] } });
+    const consumedLongAgo = { consumedAt: { lte: addSeconds(clock.now(), -CONSUMED_TOKEN_TTL_SECONDS) } };
+    const refreshTokens = await db.refreshToken.deleteMany({ where: { OR: [expired.where, consumedLongAgo] } });
     const grants = await db.grant.deleteMany(expired);
     const oneTimeTokens = await db.oneTimeToken.deleteMany(expired);
     const approvals = await db.approval.deleteMany(expired);
     const invitations = await db.invitation.deleteMany(expired);
-    const sessionsUntil = addSeconds(clock.now(), -KEEP_SESSIONS_SECONDS);
-    const sessions = await db.session.deleteMany({ where: { expiresAt: { lte: sessionsUntil } } });
+    const sessionCutoff = addSeconds(clock.now(), -EXPIRED_SESSION_TTL_SECONDS);
+    const sessions = await db.session.deleteMany({ where: { expiresAt: { lte: sessionCutoff } } });
     const rateLimits = await db.rateLimit.deleteMany({ where: { expire: { lte: BigInt(clock.now().getTime()) } } });
     return {
       oauthStorage: oauthStorage.count,
