@@ -27,7 +27,7 @@ type ImportedKey = Awaited<ReturnType<typeof importJWK>>;
 export type Jwts = ReturnType<typeof createJwts>;
 
 export function createJwts({ issuer, keys, clock }: Deps) {
-  let imported: { version: string; keys: Map<string, Promise<ImportedKey>> } = { version: '', keys: new Map() };
+  let importCache: { version: string; keys: Map<string, Promise<ImportedKey>> } = { version: '', keys: new Map() };
 
   return { sign, verify };
 
@@ -44,9 +44,8 @@ export function createJwts({ issuer, keys, clock }: Deps) {
   }
 
   /**
-   * Verifies a token of this kind with one of the audiences. Without `audience`, any is accepted:
-   * for introspection. The result does not reveal why a token is invalid, except that it has
-   * expired.
+   * Verifies a token of this kind for one of the audiences. Without `audience`, it accepts
+   * any, as introspection requires. Expiry is the only reason that the result reveals.
    */
   async function verify(
     token: string,
@@ -77,13 +76,13 @@ export function createJwts({ issuer, keys, clock }: Deps) {
   }
 
   /** Returns the imported key, cached: importing costs more than signing. */
-  function importOnce(name: string, jwk: KeySet['keys'][number]['jwk']): Promise<ImportedKey> {
+  function importOnce(cacheKey: string, jwk: KeySet['keys'][number]['jwk']): Promise<ImportedKey> {
     const { version } = keys.set();
-    if (imported.version !== version) imported = { version, keys: new Map() };
-    let key = imported.keys.get(name);
+    if (importCache.version !== version) importCache = { version, keys: new Map() };
+    let key = importCache.keys.get(cacheKey);
     if (!key) {
       key = importJWK(jwk, ALGORITHM);
-      imported.keys.set(name, key);
+      importCache.keys.set(cacheKey, key);
     }
     return key;
   }

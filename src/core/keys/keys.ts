@@ -37,7 +37,7 @@ interface Deps {
   signatureSeconds: () => number;
 }
 
-/** How long a key is published before it signs, so that every verifier can fetch it first. */
+/** Time between publishing a key and signing with it, so that every verifier can fetch it. */
 export const PUBLISH_LEAD_SECONDS = 10 * MINUTE_SECONDS;
 
 export type Keys = Awaited<ReturnType<typeof createKeys>>;
@@ -52,27 +52,27 @@ export async function createKeys({
   rotationSeconds,
   signatureSeconds,
 }: Deps) {
-  let stored: SigningKey[] = [];
-  let current: KeySet = { version: '', keys: [] };
+  let storedKeys: SigningKey[] = [];
+  let currentSet: KeySet = { version: '', keys: [] };
   let recomputeAt = 0;
-  let reading: Promise<void> = Promise.resolve();
+  let lastRead: Promise<void> = Promise.resolve();
 
   invalidationBus.on('keys', () => void reload().catch(() => {})); // the cleanup job reloads again
-  await ensure();
+  await createMissingKeys();
   return { set, signer, rotate, rotateIfDue, sweep, list, reload };
 
-  /** Returns the current keys. Recomputed only when a stage begins or the keys change. */
+  /** Returns the current keys. Recomputes them only at the next transition of a key. */
   function set(): KeySet {
     const now = clock.now();
     if (now.getTime() >= recomputeAt) recompute(now);
-    return current;
+    return currentSet;
   }
 
   /** Returns the current signing key of an algorithm. */
   function signer(algorithm: SigningAlgorithm): SigningKey {
-    const found = set().keys.find((key) => key.algorithm === algorithm);
-    if (!found) throw new Error(`There is no signing key for ${algorithm}`);
-    return found;
+    const signingKey = set().keys.find((key) => key.algorithm === algorithm);
+    if (!signingKey) throw new Error(`There is no signing key for ${algorithm}`);
+    return signingKey;
   }
 
   /**
@@ -88,54 +88,54 @@ export async function createKeys({
     atOnce?: boolean;
     meta?: RequestMeta;
   } = {}): Promise<string[]> {
-    const fresh = await Promise.all(SIGNING_ALGORITHMS.map(make));
+    const newKeys = await Promise.all(SIGNING_ALGORITHMS.map(createSigningKey));
     const kids = await transact(async (uow) => {
-      await lock(uow.tx);
-      return replace(uow, fresh, atOnce, meta);
+      await lockRotations(uow.tx);
+      return replaceKeys(uow, newKeys, atOnce, meta);
     });
-    await changed();
+    await reloadEverywhere();
     return kids;
   }
 
   /**
-   * Rotates if the newest key is older than the rotation interval. One of several concurrent
-   * processes does it. Returns whether this one did.
+   * Rotates if the newest key is older than the rotation interval. Returns whether it rotated:
+   * only one of several concurrent calls does.
    */
   async function rotateIfDue(): Promise<boolean> {
-    const due = addSeconds(clock.now(), -rotationSeconds);
-    if (stored.some((key) => key.signsFrom > due)) return false;
-    const fresh = await Promise.all(SIGNING_ALGORITHMS.map(make));
+    const cutoff = addSeconds(clock.now(), -rotationSeconds);
+    if (storedKeys.some((key) => key.signsFrom > cutoff)) return false;
+    const newKeys = await Promise.all(SIGNING_ALGORITHMS.map(createSigningKey));
     const rotated = await transact(async (uow) => {
-      await lock(uow.tx);
-      if ((await uow.tx.signingKey.count({ where: { signsFrom: { gt: due } } })) > 0) return false;
-      await replace(uow, fresh, false, systemMeta);
+      await lockRotations(uow.tx);
+      if ((await uow.tx.signingKey.count({ where: { signsFrom: { gt: cutoff } } })) > 0) return false;
+      await replaceKeys(uow, newKeys, false, systemMeta);
       return true;
     });
-    await changed();
+    await reloadEverywhere();
     return rotated;
   }
 
   /** Deletes keys that are no longer published. Returns their number. */
   async function sweep(): Promise<number> {
-    const expired = stored.filter((key) => key.expiresAt && key.expiresAt <= clock.now());
+    const expired = storedKeys.filter((key) => key.expiresAt && key.expiresAt <= clock.now());
     if (expired.length === 0) return 0;
     const count = await transact(async (uow) => {
       let deleted = 0;
       for (const key of expired) {
         const { count } = await uow.tx.signingKey.deleteMany({ where: { kid: key.kid } });
-        if (count === 1) await audit.record(uow, 'key.retired', { by: SYSTEM, detail: describe(key) });
+        if (count === 1) await audit.record(uow, 'key.retired', { by: SYSTEM, detail: auditDetail(key) });
         deleted += count;
       }
       return deleted;
     });
-    await changed();
+    await reloadEverywhere();
     return count;
   }
 
   /** Returns every key without its private part, newest first. */
   async function list() {
     const rows = await db.signingKey.findMany({ orderBy: [{ signsFrom: 'desc' }, { kid: 'asc' }] });
-    const signing = new Set(SIGNING_ALGORITHMS.map((algorithm) => signer(algorithm).kid));
+    const signingKids = new Set(SIGNING_ALGORITHMS.map((algorithm) => signer(algorithm).kid));
     return rows.map(({ kid, algorithm, createdAt, signsFrom, retiredAt, expiresAt }) => ({
       kid,
       algorithm,
@@ -143,43 +143,44 @@ export async function createKeys({
       signsFrom,
       retiredAt,
       expiresAt,
-      signs: signing.has(kid),
+      signs: signingKids.has(kid),
     }));
   }
 
-  /** Reads the keys again. Reads are serialized, so that a slow one overwrites no newer one. */
+  /** Reads the keys again. Reads are serialized: a slow one must not overwrite a newer one. */
   function reload(): Promise<void> {
-    reading = reading.catch(() => {}).then(read);
-    return reading;
+    lastRead = lastRead.catch(() => {}).then(readKeys);
+    return lastRead;
   }
 
-  async function read(): Promise<void> {
+  async function readKeys(): Promise<void> {
     const rows = await db.signingKey.findMany({ orderBy: [{ signsFrom: 'desc' }, { kid: 'asc' }] });
-    stored = await Promise.all(rows.map((row) => openSigningKey(row, secrets)));
+    storedKeys = await Promise.all(rows.map((row) => openSigningKey(row, secrets)));
     recompute(clock.now());
   }
 
   /** Creates the first keys, once, even if several processes start at the same time. */
-  async function ensure(): Promise<void> {
+  async function createMissingKeys(): Promise<void> {
     await reload();
-    const missing = () => SIGNING_ALGORITHMS.filter((algorithm) => !stored.some((key) => key.algorithm === algorithm));
-    if (missing().length === 0) return;
-    const fresh = await Promise.all(missing().map(make));
+    const missingAlgorithms = () =>
+      SIGNING_ALGORITHMS.filter((algorithm) => !storedKeys.some((key) => key.algorithm === algorithm));
+    if (missingAlgorithms().length === 0) return;
+    const newKeys = await Promise.all(missingAlgorithms().map(createSigningKey));
     await transact(async (uow) => {
       const { tx } = uow;
-      await lock(tx);
-      for (const key of fresh) {
+      await lockRotations(tx);
+      for (const key of newKeys) {
         if ((await tx.signingKey.count({ where: { algorithm: key.algorithm } })) > 0) continue;
         await tx.signingKey.create({ data: { ...key, createdAt: clock.now(), signsFrom: clock.now() } });
-        await audit.record(uow, 'key.created', { by: SYSTEM, detail: describe(key) });
+        await audit.record(uow, 'key.created', { by: SYSTEM, detail: auditDetail(key) });
       }
     });
     await reload();
   }
 
-  async function replace(
+  async function replaceKeys(
     uow: UnitOfWork,
-    fresh: Awaited<ReturnType<typeof makeSigningKey>>[],
+    newKeys: Awaited<ReturnType<typeof makeSigningKey>>[],
     atOnce: boolean,
     meta: RequestMeta,
   ) {
@@ -191,36 +192,39 @@ export async function createKeys({
     await tx.signingKey.updateMany({ where: { retiredAt: null }, data: { retiredAt: signsFrom, expiresAt } });
     if (atOnce)
       await tx.signingKey.updateMany({ where: { expiresAt: { gt: now } }, data: { retiredAt: now, expiresAt: now } });
-    for (const key of fresh) {
+    for (const key of newKeys) {
       await tx.signingKey.create({ data: { ...key, createdAt: now, signsFrom } });
-      await audit.record(uow, 'key.rotated', { by: SYSTEM, meta, detail: { ...describe(key), atOnce } });
+      await audit.record(uow, 'key.rotated', { by: SYSTEM, meta, detail: { ...auditDetail(key), atOnce } });
     }
-    return fresh.map((key) => key.kid);
+    return newKeys.map((key) => key.kid);
   }
 
-  function make(algorithm: SigningAlgorithm) {
+  function createSigningKey(algorithm: SigningAlgorithm) {
     return makeSigningKey(algorithm, secrets);
   }
 
   function recompute(now: Date): void {
-    const published = stored.filter((key) => !key.expiresAt || key.expiresAt > now);
+    const published = storedKeys.filter((key) => !key.expiresAt || key.expiresAt > now);
+    // Current signing keys come first, then upcoming and retired ones.
     const rank = (key: SigningKey) => (key.signsFrom > now ? 1 : key.retiredAt && key.retiredAt <= now ? 2 : 0);
     const keys = published.sort((a, b) => rank(a) - rank(b) || b.signsFrom.getTime() - a.signsFrom.getTime());
-    current = { keys, version: keys.map((key) => key.kid).join(' ') };
-    const stages = stored.flatMap((key) => [key.signsFrom, key.retiredAt, key.expiresAt]);
-    const ahead = stages.filter((at): at is Date => at !== null && at > now).map((at) => at.getTime());
-    recomputeAt = Math.min(...ahead, Number.POSITIVE_INFINITY);
+    currentSet = { keys, version: keys.map((key) => key.kid).join(' ') };
+    const transitions = storedKeys.flatMap((key) => [key.signsFrom, key.retiredAt, key.expiresAt]);
+    const upcoming = transitions
+      .filter((time): time is Date => time !== null && time > now)
+      .map((time) => time.getTime());
+    recomputeAt = Math.min(...upcoming, Number.POSITIVE_INFINITY);
   }
 
   /** Reloads here, then invalidates the other processes' copies. Must follow the commit. */
-  async function changed(): Promise<void> {
+  async function reloadEverywhere(): Promise<void> {
     await reload();
     await invalidationBus.publish('keys');
   }
 }
 
-/** Serializes rotations, also across processes, with a lock on one row. */
-async function lock(tx: Queryable): Promise<void> {
+/** Locks one row until the transaction ends, which serializes rotations across processes. */
+async function lockRotations(tx: Queryable): Promise<void> {
   await tx.cacheVersion.upsert({
     where: { topic: 'keys' },
     create: { topic: 'keys' },
@@ -228,4 +232,4 @@ async function lock(tx: Queryable): Promise<void> {
   });
 }
 
-const describe = ({ kid, algorithm }: { kid: string; algorithm: string }) => ({ kid, algorithm });
+const auditDetail = ({ kid, algorithm }: { kid: string; algorithm: string }) => ({ kid, algorithm });

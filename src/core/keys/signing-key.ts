@@ -1,4 +1,4 @@
-/** One signing key: made, stored encrypted and opened. */
+/** Generates signing keys, encrypts them for storage and decrypts them. */
 import { calculateJwkThumbprint, exportJWK, generateKeyPair, type JWK } from 'jose';
 import type { Secrets } from '../../base/crypto.js';
 import type { Prisma, SigningKey as SigningKeyRow } from '../../base/db/open.js';
@@ -19,7 +19,7 @@ export interface SigningKey {
 const PURPOSE = 'signing-keys';
 const RSA_BITS = 2048;
 
-/** Returns a new key as it is stored, with the private part encrypted. */
+/** Generates a key and returns its row, with the private part encrypted. */
 export async function makeSigningKey(algorithm: SigningAlgorithm, secrets: Secrets) {
   const { privateKey } = await generateKeyPair(algorithm, { modulusLength: RSA_BITS, extractable: true });
   const jwk = await exportJWK(privateKey);
