@@ -1,7 +1,7 @@
 /**
- * Grants: one for each authorization, and the head of its token family. Every use of a token looks
- * up its grant, so deleting the grant revokes the whole family at once, wherever its tokens are
- * stored.
+ * Grants. Each authorization has one, which is the root of its token family. Every use of a token
+ * looks up its grant. Deleting the grant therefore revokes the whole family immediately, wherever
+ * its tokens are stored.
  */
 import type { Clock } from '../../base/clock.js';
 import type { Queryable } from '../../base/db/open.js';
@@ -13,7 +13,7 @@ import type { AuditAction } from '../audit/events.js';
 import type { RequestMeta } from '../request-meta.js';
 import type { GrantSelection, GrantStore, StoredGrant } from './stores.js';
 
-/** Why a single token family is revoked, as an audit event. */
+/** The reason for revoking one token family, as the name of an audit event. */
 export type RevocationCause = Extract<AuditAction, 'code.replayed' | 'refresh_token.replayed' | 'token.revoked'>;
 
 interface Deps {
@@ -26,7 +26,7 @@ interface Deps {
 
 export type Grants = ReturnType<typeof createGrants>;
 
-/** A change under one of these topics can revoke grants. Each is published after its commit. */
+/** Topics of changes that can revoke grants. They are published after the commit. */
 const REVOKING_TOPICS = ['accounts', 'clients', 'consents', 'grants', 'sessions'];
 
 export function createGrants({ transact, clock, audit, invalidationBus, store }: Deps) {
@@ -42,8 +42,8 @@ export function createGrants({ transact, clock, audit, invalidationBus, store }:
   }
 
   /**
-   * Revokes grants with their refresh tokens and returns the number of grants. The caller publishes
-   * its topic to the invalidation bus after the commit.
+   * Revokes grants with their refresh tokens and returns the number of grants. The caller must
+   * publish one of `REVOKING_TOPICS` after the commit.
    */
   async function revokeWhere(selection: GrantSelection, tx: Queryable): Promise<number> {
     return store.deleteWhere(selection, tx);

@@ -76,22 +76,22 @@ function createStores({ db, clock, redis, prepared, config }: Base) {
   const ephemeral = createPrismaEphemeralStore({ db, clock });
   const grants = createPrismaGrantStore({ db, clock });
   const refreshTokens = createPrismaRefreshTokenStore({ db, clock, grants });
-  const prisma = {
+  const prismaStores = {
     ephemeral,
     revokedJwts: ephemeral,
     grants,
     refreshTokens,
     consents: createPrismaConsentReader({ db }),
   };
-  const database = prepared
+  const databaseStores = prepared
     ? {
-        ...prisma,
+        ...prismaStores,
         ephemeral: createPostgresqlEphemeralStore({ prepared, clock, prisma: ephemeral }),
         grants: createPostgresqlGrantStore({ prepared, clock, prisma: grants }),
         refreshTokens: createPostgresqlRefreshTokenStore({ prepared, clock, prisma: refreshTokens }),
         consents: createPostgresqlConsentReader({ prepared }),
       }
-    : prisma;
-  if (!redis) return database;
-  return { ...database, ephemeral: createRedisEphemeralStore({ redis, prefix: config.redisPrefix, clock }) };
+    : prismaStores;
+  if (!redis) return databaseStores;
+  return { ...databaseStores, ephemeral: createRedisEphemeralStore({ redis, prefix: config.redisPrefix, clock }) };
 }

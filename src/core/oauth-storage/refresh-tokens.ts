@@ -1,9 +1,9 @@
 /**
  * Refresh tokens: single use, rotated, with reuse detection (RFC 9700, 4.14.2).
  *
- * A response can get lost, so a client can retry within the reuse interval, with the same key. It
- * gets another successor, which replaces the unused one. A family never has two usable tokens,
- * because a stolen token could then be used alongside the legitimate one unnoticed.
+ * A response can get lost, so a client can retry within the reuse interval, with the same key.
+ * The retry creates another successor, which replaces the unused one. A family never has two usable
+ * tokens, because a stolen token could then be used alongside the legitimate one unnoticed.
  */
 import { addSeconds, type Clock } from '../../base/clock.js';
 import type { Queryable } from '../../base/db/open.js';
@@ -55,7 +55,7 @@ export function createRefreshTokens(deps: Deps) {
   /**
    * Stores the first token of a family. Returns false if its grant was revoked.
    *
-   * @param tx the transaction that creates the grant, if it is the same
+   * @param tx the transaction that creates the grant, if it has not been committed
    */
   async function save(token: NewRefreshToken, tx?: Queryable): Promise<boolean> {
     if (!tx) return store.save(token);
@@ -74,10 +74,14 @@ export function createRefreshTokens(deps: Deps) {
    * Consumes a token and stores its successor. In a retry, the new successor replaces the unused
    * one. After concurrent calls, only one successor is usable.
    *
-   * @param key the DPoP or certificate thumbprint of the request, if any
+   * @param keyThumbprint the thumbprint of the request's DPoP key or certificate, if any
    */
-  async function rotate(id: string, successor: NewRefreshToken, key: string | undefined): Promise<RotationOutcome> {
-    const redeemedWith = key ?? null;
+  async function rotate(
+    id: string,
+    successor: NewRefreshToken,
+    keyThumbprint: string | undefined,
+  ): Promise<RotationOutcome> {
+    const redeemedWith = keyThumbprint ?? null;
     if (await store.rotateUnused(id, successor, redeemedWith)) return 'rotated';
     return transact(async ({ tx }) => {
       // Lock order: the grant before its refresh tokens.
@@ -102,15 +106,15 @@ export function createRefreshTokens(deps: Deps) {
   async function withdrawSuccessor({ successorId }: StoredRefreshToken, tx: Queryable): Promise<boolean> {
     const successor = successorId ? await store.find(successorId, tx) : undefined;
     if (!successor || successor.consumedAt) return false;
-    const withdrawn = { consumedAt: clock.now(), successorId: null };
-    if (!(await store.markConsumed(successor.id, withdrawn, tx))) return false;
+    const withdrawal = { consumedAt: clock.now(), successorId: null };
+    if (!(await store.markConsumed(successor.id, withdrawal, tx))) return false;
     if (successor.accessTokenId) await revokeAccessToken(successor.accessTokenId, successor.grantId, tx);
     return true;
   }
 
   /**
-   * Revokes an access token. An opaque one is deleted. It can also be a JWT, so its id is marked as
-   * revoked until the grant expires, after which the JWT is invalid anyway.
+   * Revokes an access token, whether it is opaque or a JWT: deletes the stored token, and marks the
+   * id as revoked. The mark expires with the grant, without which a JWT is invalid anyway.
    */
   async function revokeAccessToken(id: string, grantId: string, tx: Queryable): Promise<void> {
     await ephemeral.remove('AccessToken', id, tx);
@@ -122,8 +126,8 @@ export function createRefreshTokens(deps: Deps) {
     if (!token.consumedAt) return 'unused';
     if (!isWithinReuseInterval(token) || !token.successorId) return 'reused';
     const successor = await store.find(token.successorId);
-    // A consumed token with no successor was withdrawn: a concurrent retry is replacing it.
-    // `rotate` decides under the lock.
+    // A consumed token with no successor was withdrawn: a concurrent retry is replacing it. Only
+    // `rotate`, which locks the grant, can decide whether this is reuse.
     return successor?.consumedAt && successor.successorId ? 'reused' : 'retryable';
   }
 

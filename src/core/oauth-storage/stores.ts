@@ -1,19 +1,20 @@
 /**
- * The storage interfaces of this module. Each has an implementation for every database (`prisma/`),
- * one with prepared statements for PostgreSQL (`postgresql/`), or one for Redis (`redis/`). All
- * implementations of an interface pass the same contract suite.
+ * The storage interfaces of this module. Their implementations are in `prisma/` (any database),
+ * `postgresql/` (prepared statements) and `redis/`. All implementations of an interface pass the
+ * same contract suite.
  *
  * A parameter `tx` makes an operation part of a transaction of the database.
  */
 import type { Consent, Grant, Queryable, RefreshToken } from '../../base/db/open.js';
 
-/** Plain JSON from oidc-provider. */
+/** A JSON object from oidc-provider. */
 export type Payload = Record<string, unknown>;
 
 export interface EntryMetadata {
   expiresAt: Date;
-  /** A second, public key of the entry. */
+  /** A second key of the entry, which is not secret. */
   uid?: string;
+  /** The code that the user enters in the device flow. */
   userCode?: string;
 }
 
@@ -37,11 +38,11 @@ export interface EphemeralStore {
   consume(kind: string, id: string): Promise<boolean>;
   /** Returns true for the first call with this id until `expiresAt`, and false for the others. */
   useOnce(kind: string, id: string, expiresAt: Date): Promise<boolean>;
-  /** `tx` has an effect only if the store is the database. */
+  /** Deletes an entry. Redis ignores `tx`. */
   remove(kind: string, id: string, tx?: Queryable): Promise<void>;
 }
 
-/** A grant: the head of a token family. */
+/** A grant: the root of a token family. */
 export interface NewGrant {
   id: string;
   accountId: string;
@@ -73,13 +74,13 @@ export interface GrantStore {
    * was revoked. Neither can be revoked between this check and the write.
    */
   save(grant: NewGrant): Promise<boolean>;
-  /** Creates a grant without this check, in the transaction that also creates its session. */
+  /** Creates a grant without the checks of `save`, in the transaction that creates its session. */
   insert(grant: NewGrant, tx: Queryable): Promise<void>;
   /** Returns expired grants too. */
   find(id: string, tx?: Queryable): Promise<StoredGrant | undefined>;
-  /** The grants of an account that have not expired, newest first. */
+  /** Returns the grants of an account that have not expired, newest first. */
   list(accountId: string): Promise<StoredGrant[]>;
-  /** Locks a grant until the transaction ends and updates `lastUsedAt`. False if missing. */
+  /** Updates `lastUsedAt`, which locks the grant. Returns false if it does not exist. */
   lock(id: string, tx: Queryable): Promise<boolean>;
   /** Deletes grants, and with them their refresh tokens. Returns the number of grants. */
   deleteWhere(selection: GrantSelection, tx: Queryable): Promise<number>;
@@ -90,7 +91,7 @@ export interface NewRefreshToken {
   grantId: string;
   payload: Payload;
   expiresAt: Date;
-  /** The stored id of the access token in the same response, to be revoked with it. */
+  /** The stored id of the access token in the same response. A retry revokes both. */
   accessTokenId?: string;
 }
 
@@ -105,12 +106,12 @@ export interface RefreshTokenStore {
   find(id: string, tx?: Queryable): Promise<StoredRefreshToken | undefined>;
   /**
    * Consumes an unused token and stores its successor, atomically. Returns false, and changes
-   * neither token, if the token was consumed or deleted, or its grant was.
+   * neither token, if the token was consumed, or if the token or its grant was deleted.
    *
    * @param redeemedWith the DPoP or certificate thumbprint of the request, if any
    */
   rotateUnused(id: string, successor: NewRefreshToken, redeemedWith: string | null): Promise<boolean>;
-  /** Updates how a token was consumed. Returns false if it was deleted. */
+  /** Marks a token as consumed, again after a retry. Returns false if it was deleted. */
   markConsumed(id: string, consumption: Consumption, tx: Queryable): Promise<boolean>;
   /** Reports whether the token exists and has expired. */
   hasExpired(id: string): Promise<boolean>;

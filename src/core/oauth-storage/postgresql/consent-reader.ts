@@ -1,4 +1,4 @@
-/** Consents in PostgreSQL, read with a prepared statement. */
+/** Reads consents in PostgreSQL with a prepared statement. */
 import type { Consent } from '../../../base/db/open.js';
 import type { Prepared, Statement } from '../../../base/db/prepared.js';
 import type { ConsentReader } from '../stores.js';

@@ -1,4 +1,7 @@
-/** Ephemeral entries in PostgreSQL: prepared statements for the operations of every token. */
+/**
+ * Stores ephemeral entries in PostgreSQL. Operations that every token needs use prepared
+ * statements.
+ */
 import type { Clock } from '../../../base/clock.js';
 import type { OidcArtifact } from '../../../base/db/open.js';
 import type { Prepared, Statement } from '../../../base/db/prepared.js';
@@ -8,7 +11,7 @@ import type { EntryMetadata, EphemeralStore, Payload, StoredEntry } from '../sto
 interface Deps {
   prepared: Prepared;
   clock: Clock;
-  /** Serves the rare operations. */
+  /** Implements all other operations. */
   prisma: EphemeralStore;
 }
 

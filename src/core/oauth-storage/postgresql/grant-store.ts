@@ -1,4 +1,4 @@
-/** Grants in PostgreSQL: prepared statements for the operations of every token. */
+/** Stores grants in PostgreSQL. Operations that every token needs use prepared statements. */
 import type { Clock } from '../../../base/clock.js';
 import type { Grant, Queryable } from '../../../base/db/open.js';
 import type { Prepared, Statement } from '../../../base/db/prepared.js';
@@ -8,7 +8,7 @@ import type { GrantStore, NewGrant, StoredGrant } from '../stores.js';
 interface Deps {
   prepared: Prepared;
   clock: Clock;
-  /** Serves the rare operations, and those within a transaction. */
+  /** Implements all other operations, and those within a transaction. */
   prisma: GrantStore;
 }
 
@@ -29,15 +29,15 @@ export function createPostgresqlGrantStore({ prepared, clock, prisma }: Deps): G
   }
 }
 
-// The share locks keep session and consent from being revoked until the grant is written.
+// The share locks prevent a revocation of the session or the consent until the grant is written.
 const SAVE: Statement = {
   name: 'save-grant',
   text: `
-    WITH login AS (SELECT 1 FROM "Session" WHERE "id" = $4 AND "endedAt" IS NULL FOR SHARE),
+    WITH active_session AS (SELECT 1 FROM "Session" WHERE "id" = $4 AND "endedAt" IS NULL FOR SHARE),
     consent AS (SELECT 1 FROM "Consent" WHERE "accountId" = $2 AND "clientId" = $3 FOR SHARE)
     INSERT INTO "Grant" ("id", "accountId", "clientId", "sessionId", "offline", "payload", "createdAt", "expiresAt")
     SELECT $1, $2, $3, $4, $5, $6::jsonb, $7, $8
-    WHERE ($4::text IS NULL OR EXISTS (SELECT 1 FROM login)) AND (NOT $9 OR EXISTS (SELECT 1 FROM consent))
+    WHERE ($4::text IS NULL OR EXISTS (SELECT 1 FROM active_session)) AND (NOT $9 OR EXISTS (SELECT 1 FROM consent))
     ON CONFLICT ("id") DO UPDATE SET "payload" = EXCLUDED."payload", "expiresAt" = EXCLUDED."expiresAt"`,
 };
 

@@ -1,4 +1,6 @@
-/** Refresh tokens in PostgreSQL: prepared statements for the operations of every token. */
+/**
+ * Stores refresh tokens in PostgreSQL. Operations that every token needs use prepared statements.
+ */
 import type { Clock } from '../../../base/clock.js';
 import type { Queryable, RefreshToken } from '../../../base/db/open.js';
 import type { Prepared, Statement } from '../../../base/db/prepared.js';
@@ -8,7 +10,7 @@ import type { NewRefreshToken, RefreshTokenStore, StoredRefreshToken } from '../
 interface Deps {
   prepared: Prepared;
   clock: Clock;
-  /** Serves the rare operations, and those within a transaction. */
+  /** Implements all other operations, and those within a transaction. */
   prisma: RefreshTokenStore;
 }
 
@@ -47,8 +49,8 @@ const SAVE: Statement = {
 
 const FIND: Statement = { name: 'find-refresh-token', text: 'SELECT * FROM "RefreshToken" WHERE "id" = $1' };
 
-// Lock order: the grant before its refresh tokens. The second and third part wait for the first by
-// reading its row.
+// Lock order: the grant before its refresh tokens. Each part reads the result of the
+// previous one, so they run in this order.
 const ROTATE_UNUSED: Statement = {
   name: 'rotate-unused-refresh-token',
   text: `

@@ -1,4 +1,4 @@
-/** Consents in any database. */
+/** Reads consents in any database. */
 import type { Database } from '../../../base/db/open.js';
 import type { ConsentReader } from '../stores.js';
 

@@ -1,4 +1,4 @@
-/** Ephemeral entries in any database, for installations without Redis. */
+/** Stores ephemeral entries in any database, for installations without Redis. */
 
 import { isUniqueViolation } from '../../../base/app-error.js';
 import type { Clock } from '../../../base/clock.js';

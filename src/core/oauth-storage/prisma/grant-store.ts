@@ -1,4 +1,4 @@
-/** Grants in any database. */
+/** Stores grants in any database. */
 import type { Clock } from '../../../base/clock.js';
 import type { Database, Grant, Prisma, Queryable } from '../../../base/db/open.js';
 import type { GrantSelection, GrantStore, NewGrant, Payload, StoredGrant } from '../stores.js';
@@ -17,7 +17,7 @@ export function createPrismaGrantStore({ db, clock }: { db: Database; clock: Clo
     });
   }
 
-  /** Locks a session by an update without effect. Returns false if it was revoked. */
+  /** Locks a session by an update that changes nothing. Returns false if it was revoked. */
   async function lockSession(sessionId: string, tx: Queryable): Promise<boolean> {
     const { count } = await tx.session.updateMany({
       where: { id: sessionId, endedAt: null },
@@ -26,13 +26,13 @@ export function createPrismaGrantStore({ db, clock }: { db: Database; clock: Clo
     return count === 1;
   }
 
-  /** Locks a consent likewise. Returns false if it does not exist. */
+  /** Locks a consent in the same way. Returns false if it does not exist. */
   async function lockConsent({ accountId, clientId }: NewGrant, tx: Queryable): Promise<boolean> {
     const { count } = await tx.consent.updateMany({ where: { accountId, clientId }, data: { clientId } });
     return count === 1;
   }
 
-  async function insert({ payload, consented: _checked, ...grant }: NewGrant, tx: Queryable): Promise<void> {
+  async function insert({ payload, consented: _consented, ...grant }: NewGrant, tx: Queryable): Promise<void> {
     const data = { ...grant, payload: payload as Prisma.InputJsonObject, createdAt: clock.now() };
     await tx.grant.create({ data });
   }

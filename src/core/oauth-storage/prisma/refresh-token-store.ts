@@ -1,4 +1,4 @@
-/** Refresh tokens in any database. */
+/** Stores refresh tokens in any database. */
 import type { Clock } from '../../../base/clock.js';
 import type { Database, Prisma, Queryable, RefreshToken } from '../../../base/db/open.js';
 import type {

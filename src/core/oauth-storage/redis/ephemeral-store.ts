@@ -1,20 +1,20 @@
-/** Ephemeral entries in Redis: one hash for each entry, and one key for each second name. */
+/** Stores ephemeral entries in Redis: each entry as a hash, each `uid` and user code as a key. */
 import type { Redis } from 'ioredis';
 import type { Clock } from '../../../base/clock.js';
 import type { EntryMetadata, EphemeralStore, Payload, StoredEntry } from '../stores.js';
 
 /**
- * Writes an entry and its pointers, all with the same expiry. A script, because a transaction of as
- * many commands costs three times as much.
+ * Writes an entry and its pointers, all with the same expiry. It is a script, because a transaction
+ * with the same commands costs three times as much.
  */
-const PUT = `
+const PUT_SCRIPT = `
   redis.call('HSET', KEYS[1], 'payload', ARGV[1])
   redis.call('PEXPIREAT', KEYS[1], ARGV[2])
   for i = 2, #KEYS do redis.call('SET', KEYS[i], ARGV[3], 'PXAT', ARGV[2]) end
 `;
 
 /** Consumes an entry if it exists and was not consumed, atomically. */
-const CONSUME = `
+const CONSUME_SCRIPT = `
   if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
   return redis.call('HSETNX', KEYS[1], 'consumedAt', ARGV[1])
 `;
@@ -35,9 +35,9 @@ export function createRedisEphemeralStore({ redis, prefix, clock }: Deps): Ephem
     { expiresAt, uid, userCode }: EntryMetadata,
   ): Promise<void> {
     const keys = [keyOf(kind, id)];
-    if (uid) keys.push(pointer('uid', kind, uid));
-    if (userCode) keys.push(pointer('user-code', kind, userCode));
-    await redis.eval(PUT, keys.length, ...keys, JSON.stringify(payload), expiresAt.getTime(), id);
+    if (uid) keys.push(pointerKey('uid', kind, uid));
+    if (userCode) keys.push(pointerKey('user-code', kind, userCode));
+    await redis.eval(PUT_SCRIPT, keys.length, ...keys, JSON.stringify(payload), expiresAt.getTime(), id);
   }
 
   async function get(kind: string, id: string): Promise<StoredEntry | undefined> {
@@ -51,17 +51,17 @@ export function createRedisEphemeralStore({ redis, prefix, clock }: Deps): Ephem
   }
 
   async function getByUid(kind: string, uid: string): Promise<StoredEntry | undefined> {
-    const id = await redis.get(pointer('uid', kind, uid));
+    const id = await redis.get(pointerKey('uid', kind, uid));
     return id ? get(kind, id) : undefined;
   }
 
   async function getByUserCode(kind: string, userCode: string): Promise<StoredEntry | undefined> {
-    const id = await redis.get(pointer('user-code', kind, userCode));
+    const id = await redis.get(pointerKey('user-code', kind, userCode));
     return id ? get(kind, id) : undefined;
   }
 
   async function consume(kind: string, id: string): Promise<boolean> {
-    return (await redis.eval(CONSUME, 1, keyOf(kind, id), clock.now().getTime())) === 1;
+    return (await redis.eval(CONSUME_SCRIPT, 1, keyOf(kind, id), clock.now().getTime())) === 1;
   }
 
   async function useOnce(kind: string, id: string, expiresAt: Date): Promise<boolean> {
@@ -76,7 +76,7 @@ export function createRedisEphemeralStore({ redis, prefix, clock }: Deps): Ephem
     return `${prefix}${kind}:${id}`;
   }
 
-  function pointer(name: string, kind: string, value: string): string {
+  function pointerKey(name: string, kind: string, value: string): string {
     return `${prefix}${kind}:by-${name}:${value}`;
   }
 }
