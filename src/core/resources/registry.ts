@@ -1,4 +1,4 @@
-/** Registration of API resources: administrators create, change and delete them. */
+/** Registers, changes and deletes API resources for administrators. */
 
 import { conflict, isUniqueViolation, notFound } from '../../base/app-error.js';
 import type { Transact } from '../../base/db/transaction.js';
@@ -51,7 +51,7 @@ export function createResourceRegistry({ transact, audit, invalidationBus, resou
     }).catch((error) => {
       throw isUniqueViolation(error) ? duplicateIdentifier() : error;
     });
-    return reloaded(id);
+    return reloadAndFind(id);
   }
 
   /**
@@ -72,7 +72,7 @@ export function createResourceRegistry({ transact, audit, invalidationBus, resou
         where: { id },
         data: { ...rest, ...(accessTokenTtlSeconds !== undefined && { accessTokenTtlSeconds }) },
       });
-      if (count === 0) throw unknownResource();
+      if (count === 0) throw resourceNotFound();
       if (scopes) {
         await tx.resourceScope.deleteMany({ where: { resourceId: id } });
         await tx.resourceScope.createMany({ data: scopes.map((scope) => ({ ...scope, resourceId: id })) });
@@ -86,7 +86,7 @@ export function createResourceRegistry({ transact, audit, invalidationBus, resou
       await audit.record(uow, 'resource.updated', { by, meta, detail: { resource: identifier } });
       uow.afterCommit(() => invalidationBus.publish('resources', id));
     });
-    return reloaded(id);
+    return reloadAndFind(id);
   }
 
   /**
@@ -97,7 +97,7 @@ export function createResourceRegistry({ transact, audit, invalidationBus, resou
     const { identifier } = requireRegistered(id);
     await transact(async (uow) => {
       const { count } = await uow.tx.resource.deleteMany({ where: { id } });
-      if (count === 0) throw unknownResource();
+      if (count === 0) throw resourceNotFound();
       await audit.record(uow, 'resource.deleted', { by, meta, detail: { resource: identifier } });
       uow.afterCommit(() => invalidationBus.publish('resources', id));
     });
@@ -110,15 +110,15 @@ export function createResourceRegistry({ transact, audit, invalidationBus, resou
     return resource;
   }
 
-  /** Reloads the API. Throws `not_found` if another process has deleted it in the meantime. */
-  async function reloaded(id: string): Promise<Resource> {
+  /** Returns the API after a reload. Throws `not_found` if another process has deleted it. */
+  async function reloadAndFind(id: string): Promise<Resource> {
     await resources.reload();
     return findById(id);
   }
 
   function findById(id: string): Resource {
     const resource = resources.list().find((candidate) => candidate.id === id);
-    if (!resource) throw unknownResource();
+    if (!resource) throw resourceNotFound();
     return resource;
   }
 }
@@ -126,4 +126,4 @@ export function createResourceRegistry({ transact, audit, invalidationBus, resou
 const unique = (items: string[]) => [...new Set(items)];
 const duplicateIdentifier = () =>
   conflict('There is already an API with this identifier.', { identifier: 'This identifier is taken.' });
-const unknownResource = () => notFound('There is no such API.');
+const resourceNotFound = () => notFound('There is no such API.');

@@ -54,9 +54,9 @@ export async function createResources({ db, invalidationBus, issuer, brandName, 
     openToUnclaimedAgents: true,
   };
   let all: Resource[] = [own];
-  let byIdentifier = new Map([[canonical(own.identifier), own]]);
+  let byIdentifier = new Map([[normalizeUrl(own.identifier), own]]);
   let version = 0;
-  let reading: Promise<void> = Promise.resolve();
+  let lastRead: Promise<void> = Promise.resolve();
 
   // After a failed reload, the next invalidation reloads again.
   invalidationBus.on('resources', () => void reload().catch(() => {}));
@@ -80,7 +80,7 @@ export async function createResources({ db, invalidationBus, issuer, brandName, 
    * `https://mcp.example/`. Tokens carry the registered spelling in `aud`.
    */
   function find(identifier: string): Resource | undefined {
-    return byIdentifier.get(canonical(identifier));
+    return byIdentifier.get(normalizeUrl(identifier));
   }
 
   /**
@@ -95,7 +95,7 @@ export async function createResources({ db, invalidationBus, issuer, brandName, 
     return all;
   }
 
-  /** Returns the longest token lifetime set by any resource, in seconds; 0 if none sets one. */
+  /** Returns the longest token lifetime of any resource, in seconds. 0 if no resource sets one. */
   function maxTokenSeconds(): number {
     return Math.max(0, ...all.map((resource) => resource.accessTokenTtlSeconds ?? 0));
   }
@@ -112,8 +112,8 @@ export async function createResources({ db, invalidationBus, issuer, brandName, 
 
   /** Returns all capabilities of agents, without duplicates. */
   function capabilities(): Scope[] {
-    const marked = all.flatMap((resource) => resource.scopes.filter(({ capability }) => capability));
-    return marked.filter(({ name }, n) => marked.findIndex((other) => other.name === name) === n);
+    const candidates = all.flatMap((resource) => resource.scopes.filter(({ capability }) => capability));
+    return candidates.filter(({ name }, index) => candidates.findIndex((other) => other.name === name) === index);
   }
 
   /** Returns the description of a scope, preferring the resource with this identifier. */
@@ -123,14 +123,14 @@ export async function createResources({ db, invalidationBus, issuer, brandName, 
   }
 
   /**
-   * Reads all resources again. Reads are serialized, so that a slow one overwrites no newer one.
+   * Reads all resources again. Reads are serialized: a slow one must not overwrite a newer one.
    */
   function reload(): Promise<void> {
-    reading = reading.catch(() => {}).then(read);
-    return reading;
+    lastRead = lastRead.catch(() => {}).then(readResources);
+    return lastRead;
   }
 
-  async function read(): Promise<void> {
+  async function readResources(): Promise<void> {
     const rows = await db.resource.findMany({
       include: { scopes: { orderBy: { name: 'asc' } }, clients: true },
       orderBy: { id: 'asc' },
@@ -152,25 +152,25 @@ export async function createResources({ db, invalidationBus, issuer, brandName, 
       clientIds: row.clients.map(({ clientId }) => clientId),
       openToUnclaimedAgents: row.openToUnclaimedAgents,
     }));
-    byIdentifier = withTools([own, ...registered], await db.tool.findMany({ where: { url: { not: null } } }));
+    byIdentifier = addTools([own, ...registered], await db.tool.findMany({ where: { url: { not: null } } }));
     all = [...byIdentifier.values()];
     version += 1;
   }
 }
 
 /** Adds each tool with a URL as a resource, unless the URL is already registered. */
-function withTools(resources: Resource[], tools: Tool[]): Map<string, Resource> {
-  const byIdentifier = new Map(resources.map((resource) => [canonical(resource.identifier), resource]));
+function addTools(resources: Resource[], tools: Tool[]): Map<string, Resource> {
+  const byIdentifier = new Map(resources.map((resource) => [normalizeUrl(resource.identifier), resource]));
   for (const tool of tools) {
-    const key = canonical(tool.url!);
-    const resource = byIdentifier.get(key) ?? forTool(tool);
+    const key = normalizeUrl(tool.url!);
+    const resource = byIdentifier.get(key) ?? toResource(tool);
     const otherScopes = resource.scopes.filter((scope) => scope.name !== VALIDATE_SCOPE);
     byIdentifier.set(key, { ...resource, scopes: [...otherScopes, VALIDATE] });
   }
   return byIdentifier;
 }
 
-const forTool = ({ id, url, name }: Tool): Resource => ({
+const toResource = ({ id, url, name }: Tool): Resource => ({
   id,
   identifier: url!,
   name,
@@ -178,5 +178,5 @@ const forTool = ({ id, url, name }: Tool): Resource => ({
   ...UNREGISTERED,
 });
 
-/** Returns the normal form of a URL. It keeps a fragment, so such identifiers match nothing. */
-const canonical = (identifier: string) => URL.parse(identifier)?.href ?? identifier;
+/** Normalizes a URL. Keeps the fragment, so that a URL with a fragment matches no resource. */
+const normalizeUrl = (identifier: string) => URL.parse(identifier)?.href ?? identifier;

@@ -39,13 +39,13 @@ export function validateResource(input: Partial<ResourceInput>, reserved: readon
 }
 
 function identifierError(identifier: string): string | undefined {
-  const valid = identifier.length <= MAX_IDENTIFIER_LENGTH && URI.test(identifier) && URL.canParse(identifier);
-  return valid ? undefined : 'Enter an absolute URI without a fragment, such as https://api.example.com/v1.';
+  const isValid = identifier.length <= MAX_IDENTIFIER_LENGTH && URI.test(identifier) && URL.canParse(identifier);
+  return isValid ? undefined : 'Enter an absolute URI without a fragment, such as https://api.example.com/v1.';
 }
 
 function nameError(name: string): string | undefined {
-  const valid = name.length <= MAX_NAME_LENGTH && isReadable(name) && isStorable(name);
-  return valid ? undefined : `Enter a name of at most ${MAX_NAME_LENGTH} ordinary characters.`;
+  const isValid = name.length <= MAX_NAME_LENGTH && isReadable(name) && isStorable(name);
+  return isValid ? undefined : `Enter a name of at most ${MAX_NAME_LENGTH} ordinary characters.`;
 }
 
 function scopesError(scopes: readonly Scope[], reserved: readonly string[]): string | undefined {
@@ -54,7 +54,7 @@ function scopesError(scopes: readonly Scope[], reserved: readonly string[]): str
   if (names.size < scopes.length) return 'Enter each scope only once.';
   for (const { name, description } of scopes) {
     if (!SCOPE_NAME.test(name)) {
-      return 'A scope name consists of letters, digits and signs, without spaces, quotes or \\.';
+      return 'A scope name can contain letters, digits and symbols, but no spaces, quotes or \\.';
     }
     if (reserved.includes(name)) return `${name} is a scope of OpenID Connect.`;
     if (description.length > MAX_DESCRIPTION_LENGTH || !isReadable(description) || !isStorable(description)) {
@@ -70,6 +70,6 @@ function ttlError(seconds: number): string | undefined {
 
 function clientsError(clientIds: readonly string[]): string | undefined {
   if (clientIds.length > MAX_CLIENTS) return `Enter at most ${MAX_CLIENTS} clients.`;
-  const valid = clientIds.every((id) => id !== '' && id.length <= MAX_CLIENT_ID_LENGTH && isStorable(id));
-  return valid ? undefined : 'Enter client IDs.';
+  const isValid = clientIds.every((id) => id !== '' && id.length <= MAX_CLIENT_ID_LENGTH && isStorable(id));
+  return isValid ? undefined : 'Enter client IDs.';
 }

@@ -9,7 +9,7 @@ export interface Scope {
   name: string;
   /** One sentence, shown when a user is asked for consent. */
   description: string;
-  /** Whether a request without `scope` gets this one. */
+  /** Whether requests without `scope` include it. */
   byDefault: boolean;
   /** Whether it can be granted to an agent. */
   capability: boolean;
@@ -38,12 +38,12 @@ export const VALIDATE: Scope = {
 
 /** Returns the scopes of Signet's own API, in the order in which discovery lists them. */
 export function ownScopes({ scopes, capabilities }: ScopePreset): Scope[] {
-  const listed = (names: Record<string, string>, flags: Pick<Scope, 'byDefault' | 'capability'>) =>
+  const toScopes = (names: Record<string, string>, flags: Pick<Scope, 'byDefault' | 'capability'>) =>
     Object.entries(names).map(([name, description]) => ({ name, description, ...flags }));
   return [
-    ...listed(scopes, { byDefault: true, capability: false }),
+    ...toScopes(scopes, { byDefault: true, capability: false }),
     VALIDATE,
-    ...listed(capabilities, { byDefault: false, capability: true }),
+    ...toScopes(capabilities, { byDefault: false, capability: true }),
     ADMIN,
   ];
 }
