@@ -6,6 +6,7 @@ import type { SecurityEvent } from '../../base/mail/templates.js';
 import { formatUtcTime } from '../../base/utc-time.js';
 import type { RequestMeta } from '../request-meta.js';
 
+/** The first match counts: user agents of Edge and Opera also name Chrome and Safari. */
 const BROWSERS: [RegExp, string][] = [
   [/Edg\//, 'Edge'],
   [/OPR\//, 'Opera'],
@@ -34,8 +35,8 @@ export function deviceHash(accountId: string, { device, userAgent, address }: Re
 
 /** Describes a `User-Agent` for its user, such as "Firefox on Linux". */
 export function describeDevice(userAgent: string | null): string {
-  const find = (names: [RegExp, string][]) => names.find(([pattern]) => pattern.test(userAgent ?? ''))?.[1];
-  const [browser, system] = [find(BROWSERS), find(SYSTEMS)];
+  const firstMatch = (names: [RegExp, string][]) => names.find(([pattern]) => pattern.test(userAgent ?? ''))?.[1];
+  const [browser, system] = [firstMatch(BROWSERS), firstMatch(SYSTEMS)];
   if (browser && system) return `${browser} on ${system}`;
   return browser ?? system ?? 'Unknown device';
 }

@@ -19,8 +19,8 @@ export function createKnownLocations({ db, clock }: { db: Database; clock: Clock
    * Returns the key of the request's location (a device hash or an IP address) if the account has
    * signed in from this location. Returns undefined otherwise.
    *
-   * @param mfaSince when the second factor was set up. Sessions that ended before or because of the
-   *   setup do not count, because they needed only a password.
+   * @param mfaSince when the second factor was set up. Sessions that ended before the
+   *   setup, or because of it, do not count: they needed only a password.
    */
   async function find(accountId: string, meta: RequestMeta, mfaSince?: Date): Promise<string | undefined> {
     const where = {
@@ -30,14 +30,14 @@ export function createKnownLocations({ db, clock }: { db: Database; clock: Clock
     };
     const isKnown = async (location: { deviceHash: string } | { address: string }) =>
       (await db.session.findFirst({ where: { ...where, ...location }, select: { id: true } })) !== null;
-    const device = meta.device && deviceHash(accountId, meta);
-    if (device && (await isKnown({ deviceHash: device }))) return device;
-    const network = rateLimitKey(meta.address);
-    if (await isKnown({ address: meta.address })) return network;
-    // Only the key of an IPv6 network differs from the address.
-    if (network === meta.address) return undefined;
+    const deviceKey = meta.device && deviceHash(accountId, meta);
+    if (deviceKey && (await isKnown({ deviceHash: deviceKey }))) return deviceKey;
+    const networkKey = rateLimitKey(meta.address);
+    if (await isKnown({ address: meta.address })) return networkKey;
+    // IPv4 addresses are their own keys. The key of an IPv6 address is its network.
+    if (networkKey === meta.address) return undefined;
     const sessions = await db.session.findMany({ where, select: { address: true }, distinct: ['address'] });
-    return sessions.some(({ address }) => rateLimitKey(address ?? '') === network) ? network : undefined;
+    return sessions.some(({ address }) => rateLimitKey(address ?? '') === networkKey) ? networkKey : undefined;
   }
 }
 

@@ -68,8 +68,8 @@ export function createSessionRevocation({ transact, clock, audit, oauthStorage, 
     const { reason, except, meta, by } = options;
     await revokeWhere(uow, { accountId, ...(except && { id: { not: except } }) }, { reason, meta, by });
     if (reason === 'signed_out') return;
-    // After the sessions, whose locks wait for concurrent sign-ins and sign-outs. Otherwise their
-    // grants could be missed.
+    // Must follow the update of the sessions, which waits for concurrent sign-ins and sign-outs.
+    // Otherwise, it could miss their grants.
     await oauthStorage.grants.revokeWhere(except ? { accountId, exceptSessionId: except } : { accountId }, uow.tx);
     uow.afterCommit(() => invalidationBus.publish('grants'));
   }
@@ -87,8 +87,8 @@ export function createSessionRevocation({ transact, clock, audit, oauthStorage, 
     const sessions = await tx.session.findMany({ where: { ...where, endedAt: null }, include: { clients: true } });
     for (const { id, accountId } of sessions) {
       await tx.session.update({ where: { id }, data: { endedAt: clock.now(), endReason: reason, tokenHash: null } });
-      const grants: GrantSelection = { sessionId: id, ...(reason === 'signed_out' && { offline: false as const }) };
-      await oauthStorage.grants.revokeWhere(grants, tx);
+      const selection: GrantSelection = { sessionId: id, ...(reason === 'signed_out' && { offline: false as const }) };
+      await oauthStorage.grants.revokeWhere(selection, tx);
       const event = { by: by ?? accountId, accountId, sessionId: id, meta, detail: { reason } };
       await audit.record({ tx }, 'session.ended', event);
       afterCommit(() => invalidationBus.publish('sessions', id));

@@ -1,4 +1,4 @@
-/** Sessions: one row for each sign-in, by any method. They are revoked by revocation.ts. */
+/** Sessions: one row for each sign-in, by any method. revocation.ts revokes them. */
 
 import { addSeconds, type Clock, HOUR_SECONDS } from '../../base/clock.js';
 import { randomToken, sha256, uuidv7 } from '../../base/crypto.js';
@@ -24,9 +24,9 @@ interface Deps {
   audit: Audit;
   oauthStorage: OAuthStorage;
   invalidationBus: InvalidationBus;
-  /** How long an unused browser session lasts. */
+  /** The time after which an unused browser session expires. */
   idleSeconds: number;
-  /** How long any session lasts, however often it is used or refreshed. */
+  /** The maximum lifetime of a session, however often it is used or refreshed. */
   maxSeconds: number;
 }
 
@@ -38,8 +38,8 @@ export type Sessions = ReturnType<typeof createSessions>;
 export function createSessions(deps: Deps) {
   const { db, transact, clock, audit, invalidationBus, idleSeconds, maxSeconds } = deps;
   const { revoke, revokeOthers, revokeAll, onRevoked } = createSessionRevocation(deps);
-  const recent = createTtlCache<Session & { account: Account }>({ clock });
-  for (const topic of ['accounts', 'sessions']) invalidationBus.on(topic, () => recent.invalidate());
+  const cache = createTtlCache<Session & { account: Account }>({ clock });
+  for (const topic of ['accounts', 'sessions']) invalidationBus.on(topic, () => cache.invalidate());
 
   return {
     open,
@@ -91,7 +91,7 @@ export function createSessions(deps: Deps) {
   }
 
   /**
-   * Extends an active session by `seconds` from now, at most to its absolute expiry. Returns the
+   * Extends an active session to `seconds` from now, at most to its absolute expiry. Returns the
    * new expiry, or undefined if the session has expired or was revoked.
    */
   async function extend({ id, createdAt }: Session, seconds: number): Promise<Date | undefined> {
@@ -132,7 +132,7 @@ export function createSessions(deps: Deps) {
    * authentication methods.
    */
   async function reauthenticate(
-    { session, amr: before }: AuthenticatedSession,
+    { session, amr: previousAmr }: AuthenticatedSession,
     amr: string[],
     meta: RequestMeta,
   ): Promise<void> {
@@ -140,7 +140,7 @@ export function createSessions(deps: Deps) {
     await transact(async ({ tx, afterCommit }) => {
       await tx.session.updateMany({
         where: { id, endedAt: null },
-        data: { authTime: clock.now(), amr: mergeAmr(before, amr) },
+        data: { authTime: clock.now(), amr: mergeAmr(previousAmr, amr) },
       });
       const event = { by: accountId, accountId, sessionId: id, meta, detail: { amr } };
       await audit.record({ tx }, 'session.reauthenticated', event);
@@ -154,13 +154,13 @@ export function createSessions(deps: Deps) {
   }
 
   /**
-   * Returns the active session of a browser's cookie. It can be a second old, but revocations
-   * invalidate it in every process.
+   * Returns the active session of a browser's cookie. Caches it for a second, but a revocation
+   * invalidates the cache of every process.
    */
   async function findByToken(token: string): Promise<AuthenticatedSession | undefined> {
     const tokenHash = sha256(token);
     return activeOnly(
-      await recent.getOrLoad(tokenHash, async () => {
+      await cache.getOrLoad(tokenHash, async () => {
         return (await db.session.findUnique({ where: { tokenHash }, include: { account: true } })) ?? undefined;
       }),
     );
@@ -197,11 +197,11 @@ export function createSessions(deps: Deps) {
   }
 
   async function recordUse(session: Session, now: Date): Promise<void> {
-    const isBrowser = session.channel === 'browser'; // tokens extend the others: see `extend`
+    const isBrowser = session.channel === 'browser'; // `extend` extends sessions with tokens
     const expiresAt = earlier(addSeconds(now, idleSeconds), addSeconds(session.authTime, maxSeconds));
     const data = { lastSeenAt: now, ...(isBrowser && { expiresAt }) };
     await db.session.updateMany({ where: { id: session.id, endedAt: null }, data });
   }
 }
 
-const earlier = (one: Date, other: Date) => (one < other ? one : other);
+const earlier = (a: Date, b: Date) => (a < b ? a : b);

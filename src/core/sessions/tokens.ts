@@ -4,15 +4,15 @@
  *
  * Each such session is one token family. core/oauth-storage stores it as a grant of a client that
  * cannot be registered, so that first-party and OAuth tokens share one implementation:
- * - *Retry and reuse detection.* A client that lost a response can repeat the request for a short
- *   time. The unused successor is replaced and the access tokens of the lost response are revoked,
- *   so one active branch remains. If the successor was used or the time is over, the token was
- *   stolen and the session is revoked. Revoking at every repetition would sign users out after each
- *   lost response. Returning the same successor would leave an undetected copy with the attacker.
+ * - *Retry and reuse detection.* A client that lost a response can retry the request within the
+ *   reuse interval. The unused successor is replaced and the access tokens of the lost response are
+ *   revoked, so one active branch remains. If the successor was used or the interval is over, the
+ *   token counts as stolen and the session is revoked. Revoking at every retry would sign users out
+ *   after each lost response. Returning the same successor would leave an undetected copy with the attacker.
  * - *Revocation during a refresh* leaves no active token. Rotation locks the grant, which the
  *   revocation deletes, so the successor is either not stored or deleted with it. Its access token
  *   names the session, and a revoked session is rejected.
- * - *Spent tokens are deleted* after a day by core/jobs/cleanup, so that families do not grow
+ * - *Consumed tokens are deleted* after a day by core/jobs/cleanup, so that families do not grow
  *   without limit.
  */
 
@@ -87,7 +87,7 @@ export function createTokens({
   const { grants, refreshTokens } = oauthStorage;
   /** The idle lifetime of a session: both its tokens have expired by then. */
   const idleSeconds = Math.max(refreshSeconds, accessSeconds);
-  const kind: JwtKind = { typ: TYP, audience: `${issuer}/api/v1` };
+  const jwtKind: JwtKind = { typ: TYP, audience: `${issuer}/api/v1` };
 
   return { open, openForOne, refresh, extendAccess, signAccess, inspect, verify };
 
@@ -100,7 +100,7 @@ export function createTokens({
       tx,
     );
     const authenticated = { session, account, amr };
-    const { tokens, row } = await issue(authenticated, grant.id);
+    const { tokens, row } = await createTokenPair(authenticated, grant.id);
     await refreshTokens.save(row, tx);
     return { ...authenticated, tokens };
   }
@@ -109,13 +109,13 @@ export function createTokens({
   async function openForOne(
     account: Account,
     amr: string[],
-    givenSeconds: number,
+    lifetimeSeconds: number,
     meta: RequestMeta,
     tx: Queryable,
   ): Promise<SessionWithAccessToken> {
-    const session = await sessions.openForTokens(account, amr, givenSeconds, meta, tx);
+    const session = await sessions.openForTokens(account, amr, lifetimeSeconds, meta, tx);
     const authenticated = { session, account, amr };
-    return { ...authenticated, ...(await signAccess(authenticated, randomToken(RESPONSE_ID_BYTES), givenSeconds)) };
+    return { ...authenticated, ...(await signAccess(authenticated, randomToken(RESPONSE_ID_BYTES), lifetimeSeconds)) };
   }
 
   /**
@@ -124,12 +124,12 @@ export function createTokens({
    */
   async function refresh(refreshToken: string, meta: RequestMeta): Promise<SessionWithTokens> {
     const id = oauthStorage.idOf(refreshToken);
-    const { stored, authenticated } = await find(id);
+    const { stored, authenticated } = await findActive(id);
     if (stored.state === 'reused') return revokeFamily(authenticated.session, meta);
-    const { tokens, row } = await issue(authenticated, stored.grantId);
+    const { tokens, row } = await createTokenPair(authenticated, stored.grantId);
     const outcome = await refreshTokens.rotate(id, row, undefined);
     if (outcome === 'reused') return revokeFamily(authenticated.session, meta);
-    if (outcome === 'revoked' || !(await extend(authenticated.session))) throw invalidToken();
+    if (outcome === 'revoked' || !(await extendSession(authenticated.session))) throw invalidToken();
     // After a retry, the access token of the lost response must not stay cached.
     if (stored.state === 'retryable') await sessions.changed(authenticated.session.id);
     return { ...authenticated, tokens };
@@ -143,7 +143,7 @@ export function createTokens({
     authenticated,
     responseId,
   }: AccessTokenUse): Promise<{ accessToken: string; seconds: number }> {
-    const expiresAt = await extend(authenticated.session);
+    const expiresAt = await extendSession(authenticated.session);
     if (!expiresAt) throw invalidToken();
     return signAccess(
       { ...authenticated, session: { ...authenticated.session, expiresAt } },
@@ -154,7 +154,7 @@ export function createTokens({
 
   /** Signs an access token for at most `seconds`, capped at the session's absolute expiry. */
   async function signAccess({ session, account, amr }: AuthenticatedSession, responseId: string, seconds: number) {
-    const { expiresAt, lifeSeconds } = capAtSession(session, seconds);
+    const { expiresAt, cappedSeconds } = capAtSession(session, seconds);
     const claims = {
       sub: account.id,
       client_id: FIRST_PARTY_CLIENT,
@@ -165,14 +165,14 @@ export function createTokens({
       email: account.email,
       role: account.role,
     };
-    const accessToken = await jwts.sign(kind, claims, expiresAt);
-    return { accessToken, seconds: lifeSeconds };
+    const accessToken = await jwts.sign(jwtKind, claims, expiresAt);
+    return { accessToken, seconds: cappedSeconds };
   }
 
   /** Returns the active session of a refresh token without rotating it. */
   async function inspect(refreshToken: string): Promise<AuthenticatedSession | undefined> {
     try {
-      const { stored, authenticated } = await find(oauthStorage.idOf(refreshToken));
+      const { stored, authenticated } = await findActive(oauthStorage.idOf(refreshToken));
       return stored.state === 'reused' ? undefined : authenticated;
     } catch (error) {
       if (error instanceof AppError) return undefined;
@@ -180,18 +180,18 @@ export function createTokens({
     }
   }
 
-  /** Verifies an access token, and asks the stores whether its session is still active. */
+  /** Verifies an access token, and checks in the stores that its session is still active. */
   async function verify(token: string): Promise<AccessTokenUse | 'expired' | undefined> {
-    const verified = await jwts.verify(token, kind);
+    const verified = await jwts.verify(token, jwtKind);
     if (verified.kind !== 'valid') return verified.kind === 'expired' ? 'expired' : undefined;
     const { sub, sid, jti, exp } = verified.claims as { sub: string; sid: string; jti: string; exp: number };
     const responseId = jti.slice(0, jti.indexOf('.'));
-    const [authenticated, replaced] = await Promise.all([sessions.find(sid), oauthStorage.isJwtRevoked(responseId)]);
-    if (!authenticated || authenticated.account.id !== sub || replaced) return undefined;
+    const [authenticated, isRevoked] = await Promise.all([sessions.find(sid), oauthStorage.isJwtRevoked(responseId)]);
+    if (!authenticated || authenticated.account.id !== sub || isRevoked) return undefined;
     return { authenticated, responseId, expiresAt: new Date(exp * 1000) };
   }
 
-  async function find(id: string) {
+  async function findActive(id: string) {
     const stored = await refreshTokens.find(id);
     if (!stored) throw (await refreshTokens.hasExpired(id)) ? expiredToken() : invalidToken();
     const grant = await grants.find(stored.grantId);
@@ -201,11 +201,11 @@ export function createTokens({
     return { stored, authenticated };
   }
 
-  async function issue(authenticated: AuthenticatedSession, grantId: string) {
+  async function createTokenPair(authenticated: AuthenticatedSession, grantId: string) {
     const responseId = randomToken(RESPONSE_ID_BYTES);
     const refreshToken = randomToken();
     const { accessToken, seconds } = await signAccess(authenticated, responseId, accessSeconds);
-    const { expiresAt, lifeSeconds: refreshLifeSeconds } = capAtSession(authenticated.session, refreshSeconds);
+    const { expiresAt, cappedSeconds: refreshLifeSeconds } = capAtSession(authenticated.session, refreshSeconds);
     const tokens: LoginTokens = {
       responseId,
       accessToken,
@@ -218,14 +218,14 @@ export function createTokens({
   }
 
   /** Caps a lifetime at the session's absolute expiry. */
-  function capAtSession(session: Session, seconds: number): { expiresAt: Date; lifeSeconds: number } {
+  function capAtSession(session: Session, seconds: number): { expiresAt: Date; cappedSeconds: number } {
     const now = clock.now();
     const [requested, latest] = [addSeconds(now, seconds), sessions.absoluteExpiry(session)];
-    if (requested < latest) return { expiresAt: requested, lifeSeconds: seconds };
-    return { expiresAt: latest, lifeSeconds: epochSeconds(latest) - epochSeconds(now) };
+    if (requested < latest) return { expiresAt: requested, cappedSeconds: seconds };
+    return { expiresAt: latest, cappedSeconds: epochSeconds(latest) - epochSeconds(now) };
   }
 
-  function extend(session: Session): Promise<Date | undefined> {
+  function extendSession(session: Session): Promise<Date | undefined> {
     return sessions.extend(session, idleSeconds);
   }
 
