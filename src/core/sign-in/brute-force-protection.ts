@@ -20,36 +20,37 @@ interface Deps {
   audit: Audit;
 }
 
-const CODE = 'auth_rate_limited';
+const ERROR_CODE = 'auth_rate_limited';
 /**
  * Limits attempts at one account from one address. Longer windows allow fewer attempts per hour.
  */
 const BY_PAIR: Limit[] = [
-  { name: 'sign-in-pair', points: 10, seconds: 15 * MINUTE_SECONDS, code: CODE },
-  { name: 'sign-in-pair-hours', points: 20, seconds: 3 * HOUR_SECONDS, code: CODE },
-  { name: 'sign-in-pair-day', points: 40, seconds: DAY_SECONDS, code: CODE },
+  { name: 'sign-in-pair', points: 10, seconds: 15 * MINUTE_SECONDS, code: ERROR_CODE },
+  { name: 'sign-in-pair-hours', points: 20, seconds: 3 * HOUR_SECONDS, code: ERROR_CODE },
+  { name: 'sign-in-pair-day', points: 40, seconds: DAY_SECONDS, code: ERROR_CODE },
 ];
 /** Limits attempts at all accounts from one address, which many users can share. */
 const BY_ADDRESS: Limit[] = [
-  { name: 'sign-in-address', points: 100, seconds: 15 * MINUTE_SECONDS, code: CODE },
-  { name: 'sign-in-address-hours', points: 300, seconds: 3 * HOUR_SECONDS, code: CODE },
-  { name: 'sign-in-address-day', points: 1000, seconds: DAY_SECONDS, code: CODE },
+  { name: 'sign-in-address', points: 100, seconds: 15 * MINUTE_SECONDS, code: ERROR_CODE },
+  { name: 'sign-in-address-hours', points: 300, seconds: 3 * HOUR_SECONDS, code: ERROR_CODE },
+  { name: 'sign-in-address-day', points: 1000, seconds: DAY_SECONDS, code: ERROR_CODE },
 ];
 /**
  * Limits attempts at one account from all addresses together. Above this limit, the account is
  * under attack.
  */
-const BY_ACCOUNT: Limit = { name: 'sign-in-account', points: 100, seconds: HOUR_SECONDS, code: CODE };
+const BY_ACCOUNT: Limit = { name: 'sign-in-account', points: 100, seconds: HOUR_SECONDS, code: ERROR_CODE };
 /**
  * Limits attempts from each unknown address while the account is under attack. It is not zero,
  * because the user can be traveling.
  */
-const UNDER_ATTACK: Limit = { name: 'sign-in-under-attack', points: 3, seconds: HOUR_SECONDS, code: CODE };
+const UNDER_ATTACK: Limit = { name: 'sign-in-under-attack', points: 3, seconds: HOUR_SECONDS, code: ERROR_CODE };
 const AUDIT_INTERVAL_MS = MINUTE_SECONDS * SECOND_MS;
 const MAX_AUDITED_ADDRESSES = 10_000;
 
 /** A counted attempt, with the counters that it consumed. */
 export interface Attempt {
+  /** The key of the counters for this account and this address. */
   pair: string;
   consumed: { limit: Limit; key: string }[];
 }
@@ -58,7 +59,7 @@ export type BruteForceProtection = ReturnType<typeof createBruteForceProtection>
 
 export function createBruteForceProtection({ clock, rateLimiter, knownLocations, audit }: Deps) {
   /** The time of the last audited rejection by IP address, in milliseconds. */
-  const auditedAt = new Map<string, number>();
+  const lastAuditedAt = new Map<string, number>();
 
   return { consume, refund, reset, resetFor, auditThrottled, auditFailure };
 
@@ -71,16 +72,16 @@ export function createBruteForceProtection({ clock, rateLimiter, knownLocations,
   async function consume(email: string, account: Account | null, meta: RequestMeta): Promise<Attempt> {
     const keys = keysFor(email, meta);
     const consumed: Attempt['consumed'] = [];
-    const count = async (limit: Limit, key: string) => {
+    const consumeLimit = async (limit: Limit, key: string) => {
       await rateLimiter.consume(limit, key);
       consumed.push({ limit, key });
     };
     try {
       // The IP address comes first, so that a rejected attacker creates no counters for accounts.
-      for (const limit of BY_ADDRESS) await count(limit, keys.address);
-      for (const limit of BY_PAIR) await count(limit, keys.pair);
-      if (!(await rateLimiter.isExceeded(BY_ACCOUNT, keys.account))) await count(BY_ACCOUNT, keys.account);
-      else if (!(await isKnownLocation(account, meta))) await count(UNDER_ATTACK, keys.pair);
+      for (const limit of BY_ADDRESS) await consumeLimit(limit, keys.address);
+      for (const limit of BY_PAIR) await consumeLimit(limit, keys.pair);
+      if (!(await rateLimiter.isExceeded(BY_ACCOUNT, keys.account))) await consumeLimit(BY_ACCOUNT, keys.account);
+      else if (!(await isKnownLocation(account, meta))) await consumeLimit(UNDER_ATTACK, keys.pair);
     } catch (error) {
       if (isRateLimit(error)) auditThrottled(account, meta);
       throw error;
@@ -122,9 +123,9 @@ export function createBruteForceProtection({ clock, rateLimiter, knownLocations,
   function auditThrottled(account: Account | null, meta: RequestMeta): void {
     const now = clock.now().getTime();
     const addressKey = rateLimitKey(meta.address);
-    if ((auditedAt.get(addressKey) ?? 0) > now - AUDIT_INTERVAL_MS) return;
-    if (auditedAt.size >= MAX_AUDITED_ADDRESSES) auditedAt.clear();
-    auditedAt.set(addressKey, now);
+    if ((lastAuditedAt.get(addressKey) ?? 0) > now - AUDIT_INTERVAL_MS) return;
+    if (lastAuditedAt.size >= MAX_AUDITED_ADDRESSES) lastAuditedAt.clear();
+    lastAuditedAt.set(addressKey, now);
     auditFailure(account, 'rate_limited', meta);
   }
 

@@ -67,8 +67,8 @@ export function createAuthentication({ db, clock, secrets, accounts, mfa, bruteF
    * Completes an authentication that was interrupted by a challenge. Throws `AppError`
    * `invalid_token` if the challenge is invalid, expired or used, and otherwise as `complete` does.
    */
-  async function completeChallenge(sealed: string, otp: string, meta: RequestMeta): Promise<Authenticated> {
-    const challenge = await mfaChallenges.read(sealed);
+  async function completeChallenge(encryptedChallenge: string, otp: string, meta: RequestMeta): Promise<Authenticated> {
+    const challenge = await mfaChallenges.read(encryptedChallenge);
     const account = challenge ? await db.account.findUnique({ where: { id: challenge.accountId } }) : null;
     if (!challenge || !mfaChallenges.isFor(challenge, account)) throw expiredChallenge();
     await requireActive(account, meta);
@@ -95,7 +95,7 @@ export function createAuthentication({ db, clock, secrets, accounts, mfa, bruteF
     throw wrongOtp();
   }
 
-  /** Throws if the account is suspended. Resets the counters, because the password was correct. */
+  /** If the account is suspended, resets the counters (the password was correct) and throws. */
   async function requireActive(account: Account, meta: RequestMeta, attempt?: Attempt): Promise<void> {
     if (accounts.isActive(account)) return;
     if (attempt) await bruteForce.reset(attempt);

@@ -49,8 +49,8 @@ export function createMfaChallenges({ db, clock, secrets }: Deps) {
   }
 
   /** Decrypts a challenge. Returns undefined if this server did not issue it, or it has expired. */
-  async function read(sealed: string): Promise<MfaChallenge | undefined> {
-    const text = await secrets.open(PURPOSE, sealed).catch(() => undefined);
+  async function read(encryptedChallenge: string): Promise<MfaChallenge | undefined> {
+    const text = await secrets.open(PURPOSE, encryptedChallenge).catch(() => undefined);
     const challenge = text === undefined ? undefined : (JSON.parse(text) as MfaChallenge);
     return challenge && challenge.expiresAt > clock.now().getTime() ? challenge : undefined;
   }

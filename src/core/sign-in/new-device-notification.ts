@@ -17,7 +17,7 @@ interface Deps {
   mailer: Mailer;
 }
 
-/** A browser without cookies is a new device each time, and users ignore repeated e-mails. */
+/** Limits e-mails per account: a browser without cookies is a new device at each sign-in. */
 const BY_ACCOUNT: Limit = { name: 'new-device-account', points: 5, seconds: DAY_SECONDS };
 
 export type NewDevice = ReturnType<typeof createNewDevice>;
@@ -26,8 +26,8 @@ export function createNewDevice({ db, clock, rateLimiter, log, mailer }: Deps) {
   return { isNew, notify };
 
   /**
-   * Reports whether the account has sessions, but none from this device. Call it before the new
-   * session is created.
+   * Reports whether the account has sessions, but none from this device. Returns false if e-mail is
+   * not configured. Call it before the new session is created.
    */
   async function isNew({ id: accountId }: Account, meta: RequestMeta): Promise<boolean> {
     if (!mailer.canSend) return false;

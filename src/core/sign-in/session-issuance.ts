@@ -65,7 +65,10 @@ export function createSessionIssuer(deps: Deps) {
     const ownSession = current?.account.id === account.id ? current : undefined;
     if (current && !ownSession) await sessions.revoke(current.session.id, 'signed_out', meta);
     if (!ownSession) {
-      return issue(authenticated, meta, async (tx) => ({ account, ...(await sessions.open(account, amr, meta, tx)) }));
+      return issueSession(authenticated, meta, async (tx) => ({
+        account,
+        ...(await sessions.open(account, amr, meta, tx)),
+      }));
     }
     return transact(async (uow) => {
       await lockAndRecheck(authenticated, uow.tx);
@@ -82,7 +85,7 @@ export function createSessionIssuer(deps: Deps) {
    */
   async function issueTokens(authenticated: Authenticated, meta: RequestMeta): Promise<SessionWithTokens> {
     const { account, amr } = authenticated;
-    return issue(authenticated, meta, (tx) => tokens.open(account, amr, meta, tx));
+    return issueSession(authenticated, meta, (tx) => tokens.open(account, amr, meta, tx));
   }
 
   /** Like `issueTokens`, with an access token for `seconds` and no refresh token. */
@@ -92,22 +95,22 @@ export function createSessionIssuer(deps: Deps) {
     meta: RequestMeta,
   ): Promise<SessionWithAccessToken> {
     const { account, amr } = authenticated;
-    return issue(authenticated, meta, (tx) => tokens.openForOne(account, amr, seconds, meta, tx));
+    return issueSession(authenticated, meta, (tx) => tokens.openForOne(account, amr, seconds, meta, tx));
   }
 
-  async function issue<Opened extends { session: Session }>(
+  async function issueSession<NewSession extends { session: Session }>(
     authenticated: Authenticated,
     meta: RequestMeta,
-    open: (tx: Queryable) => Promise<Opened>,
-  ): Promise<Opened> {
+    createSession: (tx: Queryable) => Promise<NewSession>,
+  ): Promise<NewSession> {
     const { account } = authenticated;
     const fromNewDevice = await newDevice.isNew(account, meta);
     return transact(async (uow) => {
       await lockAndRecheck(authenticated, uow.tx);
-      const opened = await open(uow.tx);
-      await auditSuccess(uow, authenticated, opened.session, meta);
+      const newSession = await createSession(uow.tx);
+      await auditSuccess(uow, authenticated, newSession.session, meta);
       if (fromNewDevice) uow.afterCommit(() => newDevice.notify(account, meta));
-      return opened;
+      return newSession;
     });
   }
 

@@ -74,10 +74,10 @@ export function createSignIn(deps: Deps) {
   ): Promise<void> {
     if (!password && !otp) throw invalidRequest('Send the password or a code of the second factor.');
     const { account } = authenticatedSession;
-    const verified = password ? await verifyPassword(account.email, password, meta) : undefined;
+    const passwordCheck = password ? await verifyPassword(account.email, password, meta) : undefined;
     const secondFactorAmr = otp ? await authentication.verifySecondFactor(account, otp, meta) : [];
-    if (verified) await bruteForce.reset(verified.attempt);
-    await sessions.reauthenticate(authenticatedSession, [...(verified ? ['pwd'] : []), ...secondFactorAmr], meta);
+    if (passwordCheck) await bruteForce.reset(passwordCheck.attempt);
+    await sessions.reauthenticate(authenticatedSession, [...(passwordCheck ? ['pwd'] : []), ...secondFactorAmr], meta);
   }
 
   /**
@@ -105,11 +105,11 @@ export function createSignIn(deps: Deps) {
    */
   async function register(input: NewAccount, meta: RequestMeta): Promise<Authenticated> {
     await rateLimiter.consume(REGISTER_BY_ADDRESS, rateLimitKey(meta.address));
-    const prepared = await accounts.prepare(input);
+    const preparedAccount = await accounts.prepare(input);
     const account = await transact(async (uow) => {
-      const created = await accounts.insert(uow, prepared, meta);
-      await emailVerification.begin(uow, created);
-      return created;
+      const newAccount = await accounts.insert(uow, preparedAccount, meta);
+      await emailVerification.begin(uow, newAccount);
+      return newAccount;
     });
     return { account, amr: ['pwd'] };
   }
