@@ -34,13 +34,13 @@ interface Deps {
   tools: Tools;
 }
 
-const NONE = 'none';
-const MAX_LISTED = 10_000;
+const NO_LEVEL = 'none';
+const MAX_LISTED_PERMISSIONS = 10_000;
 
 export type Permissions = ReturnType<typeof createPermissions>;
 
 export function createPermissions({ db, transact, clock, audit, invalidationBus, accounts, tools }: Deps) {
-  const cache = createTtlCache<Level | typeof NONE>({ clock });
+  const cache = createTtlCache<Level | typeof NO_LEVEL>({ clock });
   invalidationBus.on('tools', () => cache.invalidate());
 
   return { grant, revoke, list, levelOf, levelsOf };
@@ -67,16 +67,16 @@ export function createPermissions({ db, transact, clock, audit, invalidationBus,
         create: { ...pair, id: uuidv7(now), level, createdAt: now },
         update: { level },
       });
-      const granted = { ...permission, tool };
-      await recordChange(uow, 'permission.granted', granted, adminId, meta);
-      return granted;
+      const permissionInTool = { ...permission, tool };
+      await recordChange(uow, 'permission.granted', permissionInTool, adminId, meta);
+      return permissionInTool;
     });
   }
 
   /** Revokes a permission. Throws `AppError` `not_found`. */
-  async function revoke(choice: PermissionChoice, adminId: string, meta: RequestMeta): Promise<void> {
+  async function revoke(selector: PermissionChoice, adminId: string, meta: RequestMeta): Promise<void> {
     const where: Prisma.PermissionWhereInput =
-      'id' in choice ? { id: choice.id } : { accountId: choice.accountId, tool: { slug: choice.slug } };
+      'id' in selector ? { id: selector.id } : { accountId: selector.accountId, tool: { slug: selector.slug } };
     await transact(async (uow) => {
       const permission = await uow.tx.permission.findFirst({ where, include: { tool: true } });
       const isDeleted =
@@ -92,37 +92,37 @@ export function createPermissions({ db, transact, clock, audit, invalidationBus,
       where: { ...(accountId && { accountId }), ...(slug && { tool: { slug } }) },
       include: { tool: true },
       orderBy: { id: 'asc' },
-      take: MAX_LISTED,
+      take: MAX_LISTED_PERMISSIONS,
     });
   }
 
   /**
-   * Returns the principal's level in a tool, from a cache that is at most a second old and
-   * invalidated on change.
+   * Returns the principal's level in a tool. Caches the granted level for a second, or until a
+   * permission changes.
    */
   async function levelOf(principal: Principal, tool: Tool): Promise<Level | undefined> {
     const account = accountBehind(principal);
     if (!account) return undefined;
-    const granted = isInstanceAdmin(principal) ? 'admin' : await grantedTo(account.id, tool);
-    return granted && limited(principal, granted);
+    const level = isInstanceAdmin(principal) ? 'admin' : await grantedLevel(account.id, tool);
+    return level && limitToRole(principal, level);
   }
 
   /** Returns all tools that the principal can access, with its levels. Not cached. */
   async function levelsOf(principal: Principal): Promise<{ tool: Tool; level: Level }[]> {
     const account = accountBehind(principal);
     if (!account) return [];
-    const granted = isInstanceAdmin(principal)
+    const grantedLevels = isInstanceAdmin(principal)
       ? (await tools.list()).map((tool) => ({ tool, level: 'admin' as const }))
       : (await list({ accountId: account.id })).map(({ tool, level }) => ({ tool, level: level as Level }));
-    return granted.map(({ tool, level }) => ({ tool, level: limited(principal, level) }));
+    return grantedLevels.map(({ tool, level }) => ({ tool, level: limitToRole(principal, level) }));
   }
 
-  async function grantedTo(accountId: string, tool: Tool): Promise<Level | undefined> {
+  async function grantedLevel(accountId: string, tool: Tool): Promise<Level | undefined> {
     const level = await cache.getOrLoad(`${accountId} ${tool.id}`, async () => {
       const where = { accountId_toolId: { accountId, toolId: tool.id } };
-      return ((await db.permission.findUnique({ where }))?.level as Level | undefined) ?? NONE;
+      return ((await db.permission.findUnique({ where }))?.level as Level | undefined) ?? NO_LEVEL;
     });
-    return level === NONE ? undefined : level;
+    return level === NO_LEVEL ? undefined : level;
   }
 
   /** Audits the change and invalidates the caches after the commit. */
@@ -141,7 +141,7 @@ export function createPermissions({ db, transact, clock, audit, invalidationBus,
 /**
  * Reports whether the principal acts as an instance administrator: with a session of this server,
  * or with an API key without a project and without scopes. OAuth clients, external tokens and
- * narrower keys have only the granted permissions.
+ * all other API keys have only the granted permissions.
  */
 function isInstanceAdmin(principal: Principal): boolean {
   if (accountBehind(principal)?.role !== 'admin') return false;
@@ -151,6 +151,6 @@ function isInstanceAdmin(principal: Principal): boolean {
 }
 
 /** Limits an API key to its role. */
-function limited(principal: Principal, level: Level): Level {
+function limitToRole(principal: Principal, level: Level): Level {
   return principal.kind === 'api-key' ? minLevel(level, LEVEL_OF_ROLE[principal.role as KeyRole]) : level;
 }

@@ -1,5 +1,5 @@
 /**
- * Tools: apps that validate the credential of each request with us. Each is identified by its slug.
+ * Tools: apps that validate the credential of each request at Signet. A slug identifies each one.
  */
 
 import { conflict, invalidRequest, isUniqueViolation, notFound } from '../../base/app-error.js';
@@ -47,7 +47,7 @@ export function createTools({ db, transact, clock, audit, invalidationBus }: Dep
    */
   async function create({ slug, url, ...input }: NewTool, adminId: string, meta: RequestMeta): Promise<Tool> {
     const name = input.name.normalize('NFC').trim();
-    const errors = errorsOf({ slug, name, url });
+    const errors = findErrors({ slug, name, url });
     if (Object.keys(errors).length > 0) throw invalidRequest('Some values are invalid.', errors);
     const now = clock.now();
     const data = { id: uuidv7(now), slug, name, url: url ? audienceOf(url) : null, createdAt: now };
@@ -61,12 +61,12 @@ export function createTools({ db, transact, clock, audit, invalidationBus }: Dep
     });
   }
 
-  /** Returns all tools by slug. */
+  /** Returns all tools, sorted by slug. */
   async function list(): Promise<Tool[]> {
     return db.tool.findMany({ orderBy: { slug: 'asc' } });
   }
 
-  /** Returns the tool, from a cache that is at most a second old and invalidated on change. */
+  /** Returns the tool. Caches it for a second, or until a tool changes. */
   async function find(slug: string): Promise<Tool | undefined> {
     return cache.getOrLoad(slug, async () => (await db.tool.findUnique({ where: { slug } })) ?? undefined);
   }
@@ -101,11 +101,11 @@ export function createTools({ db, transact, clock, audit, invalidationBus }: Dep
   }
 }
 
-function errorsOf({ slug, name, url }: NewTool): Record<string, string> {
-  const readable = isStorable(name) && isReadable(name) && name.length <= MAX_NAME_LENGTH;
+function findErrors({ slug, name, url }: NewTool): Record<string, string> {
+  const isNameValid = isStorable(name) && isReadable(name) && name.length <= MAX_NAME_LENGTH;
   return {
     ...(!SLUG.test(slug) && { slug: 'Use 1 to 64 lowercase letters and digits, with - . _ between them.' }),
-    ...(!readable && { name: `Use at most ${MAX_NAME_LENGTH} ordinary characters.` }),
+    ...(!isNameValid && { name: `Use at most ${MAX_NAME_LENGTH} ordinary characters.` }),
     ...(url && !isUrl(url) && { url: 'Enter an http or https URL without user, query or fragment.' }),
   };
 }

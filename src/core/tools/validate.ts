@@ -1,6 +1,6 @@
 /**
- * Validates credentials for tools, which ask at each of their requests. All lookups are cached for
- * a second; revoking a credential or permission invalidates the caches of all processes.
+ * Validates credentials for tools, which send us the credential of each request. All lookups are
+ * cached for a second. Revoking a credential or permission invalidates the caches of all processes.
  */
 import type { X509Certificate } from 'node:crypto';
 import { invalidRequest, unauthorized } from '../../base/app-error.js';
@@ -31,7 +31,7 @@ export interface CertificateCredential {
   certificates: X509Certificate[];
 }
 
-/** The DPoP proof that a tool received, and the request that it was made for (RFC 9449). */
+/** The DPoP proof that a tool received, and the request that it is for (RFC 9449). */
 export interface ForwardedProof {
   proof: string;
   htm: string;
@@ -55,11 +55,13 @@ export function createValidate({ credentials, tools, permissions, resources }: D
   return async function validate(
     presented: Credential | CertificateCredential,
     slug?: string,
-    forwarded?: ForwardedProof,
+    forwardedProof?: ForwardedProof,
   ): Promise<Validated> {
     const tool = slug === undefined ? undefined : await tools.find(slug);
     const principal =
-      'value' in presented ? await fromCredential(presented, tool, forwarded) : fromCertificate(presented.certificates);
+      'value' in presented
+        ? await fromCredential(presented, tool, forwardedProof)
+        : fromCertificate(presented.certificates);
     const isToken = principal.kind === 'oauth' || (principal.kind === 'agent' && principal.by === 'token');
     if (isToken && !principal.scopes.includes(VALIDATE_SCOPE)) {
       throw unauthorized('insufficient_scope', `This token lacks the scope ${VALIDATE_SCOPE}.`);
@@ -71,10 +73,10 @@ export function createValidate({ credentials, tools, permissions, resources }: D
   function fromCredential(
     { value, presentation }: Credential,
     tool: Tool | undefined,
-    forwarded: ForwardedProof | undefined,
+    forwardedProof: ForwardedProof | undefined,
   ) {
-    const authenticated = forwarded ? toPresented(forwarded, tool) : presentation;
-    return credentials.resolve(value, authenticated, tool?.url ? audienceOf(tool.url) : undefined);
+    const proof = forwardedProof ? toPresentedProof(forwardedProof, tool) : presentation;
+    return credentials.resolve(value, proof, tool?.url ? audienceOf(tool.url) : undefined);
   }
 
   /** Returns the spelling of the tool's URL that tokens carry in `aud`. */
@@ -90,10 +92,10 @@ export function createValidate({ credentials, tools, permissions, resources }: D
 }
 
 /**
- * Returns the forwarded proof. The tool tells us the request it was made for, which must be one to
- * the tool itself: otherwise a tool could replay proofs that were sent to others.
+ * Converts a forwarded proof. The tool names the request that the proof is for, which must be a
+ * request to this tool: otherwise a tool could replay proofs that were sent to other services.
  */
-function toPresented({ proof, htm, htu }: ForwardedProof, tool: Tool | undefined): PresentedProof {
+function toPresentedProof({ proof, htm, htu }: ForwardedProof, tool: Tool | undefined): PresentedProof {
   if (!tool?.url || !isUnderToolUrl(htu, tool.url)) {
     const error = 'It must be below the registered URL of the tool. Name the tool in the request.';
     throw invalidRequest('The DPoP proof was not created for this tool.', { 'dpop.htu': error });
@@ -101,8 +103,8 @@ function toPresented({ proof, htm, htu }: ForwardedProof, tool: Tool | undefined
   return { scheme: 'dpop', proof, method: htm, url: htu, isForwarded: true };
 }
 
-function isUnderToolUrl(address: string, base: string): boolean {
-  const [requested, own] = [URL.parse(address), URL.parse(base)];
-  if (!requested || !own || requested.origin !== own.origin || requested.username || requested.password) return false;
-  return requested.pathname === own.pathname || requested.pathname.startsWith(own.pathname.replace(/\/*$/, '/'));
+function isUnderToolUrl(url: string, toolUrl: string): boolean {
+  const [proofUrl, ownUrl] = [URL.parse(url), URL.parse(toolUrl)];
+  if (!proofUrl || !ownUrl || proofUrl.origin !== ownUrl.origin || proofUrl.username || proofUrl.password) return false;
+  return proofUrl.pathname === ownUrl.pathname || proofUrl.pathname.startsWith(ownUrl.pathname.replace(/\/*$/, '/'));
 }
