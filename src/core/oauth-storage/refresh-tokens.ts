@@ -100,7 +100,7 @@ export function createRefreshTokens(deps: Deps) {
 
   /**
    * Withdraws the tokens of the lost response. Returns false if its refresh token was used. The
-   * withdrawn refresh token is stored as consumed without a successor: if the response was stolen
+   * withdrawn refresh token is stored as consumed without a successor. If the response was stolen
    * and not lost, a later use of the token is detected as reuse.
    */
   async function withdrawSuccessor({ successorId }: StoredRefreshToken, tx: Queryable): Promise<boolean> {

@@ -80,7 +80,10 @@ export interface GrantStore {
   find(id: string, tx?: Queryable): Promise<StoredGrant | undefined>;
   /** Returns the grants of an account that have not expired, newest first. */
   list(accountId: string): Promise<StoredGrant[]>;
-  /** Updates `lastUsedAt`, which locks the grant. Returns false if it does not exist. */
+  /**
+   * Updates `lastUsedAt`, which locks the grant until the transaction ends. Returns false if the
+   * grant does not exist.
+   */
   lock(id: string, tx: Queryable): Promise<boolean>;
   /** Deletes grants, and with them their refresh tokens. Returns the number of grants. */
   deleteWhere(selection: GrantSelection, tx: Queryable): Promise<number>;
