@@ -1,6 +1,6 @@
 /**
- * First-party tokens of sessions without a browser: a short-lived access token (a JWT) and a
- * refresh token (opaque, 256 bits, stored as its hash, single use, rotated).
+ * First-party tokens of sessions without a browser: a short-lived access token, which is a JWT, and
+ * a refresh token. Refresh tokens are opaque (256 bits), stored as hashes, single-use and rotated.
  *
  * Each such session is one token family. core/oauth-storage stores it as a grant of a client that
  * cannot be registered, so that first-party and OAuth tokens share one implementation:
@@ -8,7 +8,8 @@
  *   reuse interval. The unused successor is replaced and the access tokens of the lost response are
  *   revoked, so one active branch remains. If the successor was used or the interval is over, the
  *   token counts as stolen and the session is revoked. Revoking at every retry would sign users out
- *   after each lost response. Returning the same successor would leave an undetected copy with the attacker.
+ *   after each lost response. Returning the same successor would leave an undetected
+ *   copy with the attacker.
  * - *Revocation during a refresh* leaves no active token. Rotation locks the grant, which the
  *   revocation deletes, so the successor is either not stored or deleted with it. Its access token
  *   names the session, and a revoked session is rejected.

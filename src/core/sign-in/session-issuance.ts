@@ -115,9 +115,9 @@ export function createSessionIssuer(deps: Deps) {
   }
 
   /**
-   * Locks the account and checks that the authentication is still valid and sufficient. A
-   * concurrent change of password, second factor, linked identity or status has either been
-   * committed and is seen here, or waits for this transaction and then revokes the new session.
+   * Locks the account and checks that the authentication is still valid and sufficient. Misses no
+   * concurrent change of password, second factor, linked identity or status: either it is already
+   * committed and is seen here, or it waits for this transaction and revokes the new session.
    */
   async function lockAndRecheck({ account, amr, externalIdentity }: Authenticated, tx: Queryable): Promise<void> {
     const current = await accounts.lock(account.id, tx);

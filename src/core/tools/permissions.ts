@@ -140,7 +140,7 @@ export function createPermissions({ db, transact, clock, audit, invalidationBus,
 
 /**
  * Reports whether the principal acts as an instance administrator: with a session of this server,
- * or with an API key without a project and without scopes. OAuth clients, external tokens and
+ * or with an API key that has neither a project nor scopes. OAuth clients, external tokens and
  * all other API keys have only the granted permissions.
  */
 function isInstanceAdmin(principal: Principal): boolean {

@@ -92,8 +92,8 @@ export function createValidate({ credentials, tools, permissions, resources }: D
 }
 
 /**
- * Converts a forwarded proof. The tool names the request that the proof is for, which must be a
- * request to this tool: otherwise a tool could replay proofs that were sent to other services.
+ * Converts a forwarded proof. The tool names the request that the proof is for. It must be a
+ * request to this tool: otherwise, a tool could replay proofs that were sent to other services.
  */
 function toPresentedProof({ proof, htm, htu }: ForwardedProof, tool: Tool | undefined): PresentedProof {
   if (!tool?.url || !isUnderToolUrl(htu, tool.url)) {
