@@ -57,7 +57,7 @@ export function authOf(req: ExpressRequest): AuthContext {
   return auth;
 }
 
-/** Joins repeated headers. The result is invalid for every header that the kit reads. */
+/** Converts a request. Joins repeated headers, which makes those that the kit reads invalid. */
 function toRequest(req: ExpressRequest): RequestLike {
   const { method, url, originalUrl = url, protocol = 'http', headers, socket } = req;
   const get = (name: string) =>

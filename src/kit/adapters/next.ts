@@ -20,8 +20,8 @@ export interface NextOptions extends Rules {
 }
 
 /**
- * Returns a middleware. Undefined allows the request. Unauthenticated requests for a page are
- * redirected to the sign-in page.
+ * Returns a middleware. It returns undefined for an allowed request, and redirects an
+ * unauthenticated request for a page to the sign-in page.
  */
 export function protect(verifier: RemoteVerifier, { cookie = 'session', signIn, ...rules }: NextOptions = {}) {
   const authorize = createAdmission(resolve, rules);

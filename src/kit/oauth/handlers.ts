@@ -76,12 +76,12 @@ export function createOAuthHandlers(options: OAuthHandlersOptions) {
       ...(provider.openId && { nonce: flow.nonce }),
     };
     for (const [name, value] of Object.entries(params)) authorizationUrl.searchParams.set(name, value);
-    return redirect(authorizationUrl.href, [cookie(request, stateCookie, flow.state, FLOW_SECONDS)]);
+    return redirect(authorizationUrl.href, [serializeCookie(request, stateCookie, flow.state, FLOW_SECONDS)]);
   }
 
-  /** `GET <callbackPath>`: works once, in the browser that started the sign-in. */
+  /** `GET <callbackPath>`: completes the sign-in, only in the browser that started it. */
   async function callback(callbackRequest: Request): Promise<Response> {
-    const clearState = cookie(callbackRequest, stateCookie, '', 0);
+    const clearState = serializeCookie(callbackRequest, stateCookie, '', 0);
     const { searchParams } = new URL(callbackRequest.url);
     const flow = resumeFlow(searchParams.get('state'), readCookie(callbackRequest, stateCookie), sessionSecret);
     const provider = flow && providers.get(flow.provider);
@@ -98,7 +98,10 @@ export function createOAuthHandlers(options: OAuthHandlersOptions) {
       const user = await onSignIn(profile, provider.name);
       if (!user) return fail(403, 'access_denied', 'You do not have an account here.');
       const session = signSession(user, sessionSecret, sessionMaxAge);
-      return redirect(redirectTo, [clearState, cookie(callbackRequest, sessionCookie, session, sessionSeconds)]);
+      return redirect(redirectTo, [
+        clearState,
+        serializeCookie(callbackRequest, sessionCookie, session, sessionSeconds),
+      ]);
     } catch (error) {
       if (error instanceof InvalidCode) return fail(400, 'invalid_grant', 'This code is invalid or has expired.');
       if (error instanceof ProviderFailed) {
@@ -120,8 +123,8 @@ export function createOAuthHandlers(options: OAuthHandlersOptions) {
     return originOf(request) + callbackPath;
   }
 
-  /** SameSite=Lax, because the redirect from the provider comes from another site. */
-  function cookie(request: Request, name: string, value: string, seconds: number): string {
+  /** Uses SameSite=Lax, because the redirect from the provider comes from another site. */
+  function serializeCookie(request: Request, name: string, value: string, seconds: number): string {
     const secure = originOf(request).startsWith('https:') ? '; Secure' : '';
     return `${name}=${value}; Path=/; Max-Age=${seconds}; HttpOnly; SameSite=Lax${secure}`;
   }

@@ -85,13 +85,13 @@ async function verifyIdToken(idToken: string, { provider, flow, request }: Excha
     });
     if (payload.nonce !== flow.nonce) throw new Error('The nonce does not match');
     const claims = payload as Record<string, unknown>;
-    const text = (value: unknown) => (typeof value === 'string' ? value : undefined);
+    const stringOrUndefined = (value: unknown) => (typeof value === 'string' ? value : undefined);
     return {
       id: String(claims.sub),
-      email: text(claims.email),
+      email: stringOrUndefined(claims.email),
       emailVerified: claims.email_verified === true,
-      name: text(claims.name),
-      picture: text(claims.picture),
+      name: stringOrUndefined(claims.name),
+      picture: stringOrUndefined(claims.picture),
     };
   } catch (cause) {
     throw new ProviderFailed(`The ID token of ${provider.name} is invalid`, { cause });

@@ -34,7 +34,7 @@ interface ProviderOptions {
   scope?: string;
 }
 
-/** Returns Google, with OpenID Connect. */
+/** Returns Google as a provider with OpenID Connect. */
 export const googleProvider = ({ scope = 'openid email profile', ...client }: ProviderOptions): OAuthProvider => ({
   name: 'google',
   ...client,
@@ -47,7 +47,7 @@ export const googleProvider = ({ scope = 'openid email profile', ...client }: Pr
   },
 });
 
-/** Returns GitHub, with OAuth and its REST API. The e-mail address is the verified primary one. */
+/** Returns GitHub as a provider. The e-mail address is the primary one, only if it is verified. */
 export const githubProvider = ({ scope = 'read:user user:email', ...client }: ProviderOptions): OAuthProvider => ({
   name: 'github',
   ...client,
