@@ -67,10 +67,10 @@ export const APPROVAL_HEADER = 'Approval-Id';
 const MAX_BODY_BYTES = 1_048_576;
 
 /**
- * Returns a function that serves an API. It responds with the handler's result as JSON, with an
- * error (401, 403, 413, 429, 503), or with 202 and `approval_id` if a user has to approve the
- * request. The caller then repeats the same request with that id in `Approval-Id`. Errors of the
- * handler are rethrown. Throws a TypeError if the API names an unknown policy.
+ * Returns a function that serves an API. It responds with the handler's result as JSON, or with an
+ * error (401, 403, 413, 429, 503). If a user has to approve the request, it responds with 202 and
+ * `approval_id`. The caller then repeats the same request with that id in `Approval-Id`. Errors of
+ * the handler are rethrown. Throws a TypeError if the API names an unknown policy.
  */
 export function serveAPI<Input, Output>(api: ApiDefinition<Input, Output>, options: ServeOptions) {
   const { resolve, rateLimit, approvals } = options;
@@ -80,11 +80,11 @@ export function serveAPI<Input, Output>(api: ApiDefinition<Input, Output>, optio
   return async function respond(request: Request): Promise<Response> {
     try {
       const auth = await resolve(request);
-      const limit = await rateLimit?.check(auth, options.from?.(request));
-      const error = limit?.error ?? checkAccess(auth, request);
+      const rateLimitResult = await rateLimit?.check(auth, options.from?.(request));
+      const error = rateLimitResult?.error ?? checkAccess(auth, request);
       if (error) return errorResponse(error);
-      const response = await run(auth, request);
-      for (const [name, value] of Object.entries(limit?.headers ?? {})) response.headers.set(name, value);
+      const response = await checkPoliciesAndHandle(auth, request);
+      for (const [name, value] of Object.entries(rateLimitResult?.headers ?? {})) response.headers.set(name, value);
       return response;
     } catch (error) {
       if (error instanceof IssuerUnavailable) return errorResponse(error.authError);
@@ -92,7 +92,7 @@ export function serveAPI<Input, Output>(api: ApiDefinition<Input, Output>, optio
     }
   };
 
-  /** The checks that do not need the body. */
+  /** Runs the checks that do not need the body. */
   function checkAccess(auth: AuthContext, request: Request): AuthError | undefined {
     if (!auth.isAuthenticated) {
       if (auth.error) return auth.error;
@@ -105,7 +105,7 @@ export function serveAPI<Input, Output>(api: ApiDefinition<Input, Output>, optio
     return auth.byCookie ? checkOrigin(request) : undefined;
   }
 
-  async function run(auth: AuthContext, request: Request): Promise<Response> {
+  async function checkPoliciesAndHandle(auth: AuthContext, request: Request): Promise<Response> {
     const body = await readText(request.body, MAX_BODY_BYTES);
     if (body === undefined) return errorResponse(authError(413, 'payload_too_large', 'The body is too large.'));
     const parsed = parse(body);
@@ -154,11 +154,11 @@ export function serveAPI<Input, Output>(api: ApiDefinition<Input, Output>, optio
     if (state) return errorResponse(authError(403, `approval_${state}`, 'The request was not approved.'));
     const reasons = Object.fromEntries(also.map((objection, n) => [`reason ${n + 2}`, objection.reason]));
     const details = { for: callerOf(auth), request: `${request.method} ${pathname}${search}`, ...reasons };
-    const pending = await approvals.by.begin({ person, message, details, action });
-    if (!pending) {
+    const pendingApproval = await approvals.by.begin({ person, message, details, action });
+    if (!pendingApproval) {
       return errorResponse(authError(403, 'approval_required', 'There is no user who can approve this request.'));
     }
-    const { id: approvalId, expiresInSeconds, intervalSeconds } = pending;
+    const { id: approvalId, expiresInSeconds, intervalSeconds } = pendingApproval;
     return Response.json(
       {
         status: 'approval_required',

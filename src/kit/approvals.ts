@@ -1,7 +1,7 @@
 /**
  * Asks a user for approval before an action. Signet shows the request on the user's account page
- * (CIBA, poll mode). At Signet, the service is an agent that the user owns. It receives the
- * decision once.
+ * (CIBA, poll mode). At Signet, the service is an agent that the user owns. It can read the
+ * decision only once.
  */
 import { IssuerUnavailable } from './auth-error.js';
 import { constantTimeEqual, hmacSha256 } from './bytes.js';
@@ -53,10 +53,10 @@ interface JsonResponse {
 const GRANT_TYPE = 'urn:openid:params:grant-type:ciba';
 const DEFAULT_INTERVAL_SECONDS = 5;
 const TIMEOUT_MS = 5000;
-/** The lengths that Signet displays. */
+/** The maximum lengths that Signet displays. */
 const MAX_MESSAGE_LENGTH = 100;
 const MAX_DETAIL_LENGTH = 200;
-const PENDING = new Set(['authorization_pending', 'slow_down']);
+const PENDING_ERRORS = new Set(['authorization_pending', 'slow_down']);
 
 /**
  * Creates a client that asks for approval at Signet. Its functions reject with `IssuerUnavailable`
@@ -97,7 +97,7 @@ export function createApprovalClient(options: ApprovalClientOptions): Approvals 
     if (!requestId || !constantTimeEqual(id.slice(dot + 1), signatureOf(requestId, action))) return 'denied';
     const { status, body } = await post('token', { grant_type: GRANT_TYPE, auth_req_id: requestId });
     if (status === 200) return 'approved'; // the tokens in the response are not used
-    if (PENDING.has(String(body.error))) return 'pending';
+    if (PENDING_ERRORS.has(String(body.error))) return 'pending';
     if (body.error === 'access_denied') return 'denied';
     if (body.error === 'expired_token' || body.error === 'invalid_grant') return 'expired';
     throw toError(body);
@@ -115,7 +115,7 @@ export function createApprovalClient(options: ApprovalClientOptions): Approvals 
       const response = await request(url, {
         method: 'POST',
         redirect: 'manual',
-        headers: { authorization: `Basic ${btoa(`${encode(clientId)}:${encode(clientSecret)}`)}` },
+        headers: { authorization: `Basic ${btoa(`${formEncode(clientId)}:${formEncode(clientSecret)}`)}` },
         body: new URLSearchParams(form),
         signal: AbortSignal.timeout(TIMEOUT_MS),
       });
@@ -147,7 +147,7 @@ function truncate(text: string, maxLength: number): string {
 }
 
 /** Encodes the client id and secret for HTTP Basic (RFC 6749, 2.3.1). */
-const encode = (text: string) => new URLSearchParams([['', text]]).toString().slice(1);
+const formEncode = (text: string) => new URLSearchParams([['', text]]).toString().slice(1);
 
 const toError = ({ error, error_description: description = '' }: Record<string, unknown>) =>
   new Error(`Signet rejected the approval request: ${String(error)} ${String(description)}`.trim());

@@ -67,7 +67,7 @@ export function createAuthMiddleware(config: AuthConfig, { findAgentByKeyPrefix 
   const maxAgeSeconds = parseDurationOrThrow('session.maxAge', maxAge);
   const usesAuthorization = headerName.toLowerCase() === 'authorization';
   const { dpop = false } = config.session;
-  const proofs: DpopOptions = {
+  const dpopOptions: DpopOptions = {
     replays: createMemoryReplayStore(),
     nonces: createDpopNonces({ secret }),
     ...(typeof dpop === 'object' && dpop),
@@ -91,9 +91,9 @@ export function createAuthMiddleware(config: AuthConfig, { findAgentByKeyPrefix 
     const header = request.headers.get(headerName);
     if (!header) return undefined;
     const credential = usesAuthorization ? readAuthorization(header)?.value : header;
-    const lookup = credential ? apiKeyLookup(credential, prefix) : null;
-    if (!lookup) return undefined; // not one of our keys: another middleware can support it
-    const agent = await findAgentByKeyPrefix?.(lookup);
+    const keyPrefix = credential ? apiKeyLookup(credential, prefix) : null;
+    if (!keyPrefix) return undefined; // not one of our keys: another middleware can support it
+    const agent = await findAgentByKeyPrefix?.(keyPrefix);
     if (!agent || agent.revokedAt || !(await verifyApiKey(credential!, agent.apiKeyHash)))
       return anonymous(unauthorized('invalid_token', 'This key is invalid or was revoked.'));
     return checkProof(request, credential!, agent);
@@ -114,10 +114,10 @@ export function createAuthMiddleware(config: AuthConfig, { findAgentByKeyPrefix 
     const result = await verifyDpop(
       headers.get('dpop') ?? '',
       { method, url: publicUrl(url, config.origin), accessToken: key, boundTo: jkt ?? undefined },
-      proofs,
+      dpopOptions,
     );
     if (result.ok) return { ...context, jkt: result.jkt };
-    return anonymous(dpopRequired(result, proofs.nonces));
+    return anonymous(dpopRequired(result, dpopOptions.nonces));
   }
 
   async function fromCertificate(request: RequestLike): Promise<AuthContext | undefined> {

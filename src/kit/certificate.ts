@@ -5,20 +5,20 @@
 import type { X509Certificate } from 'node:crypto';
 import { type CertificateExtensions, parseCertificateExtensions } from './certificate-extensions.js';
 
-const parsed = new WeakMap<X509Certificate, CertificateExtensions | undefined>();
+const extensionsCache = new WeakMap<X509Certificate, CertificateExtensions | undefined>();
 
 /**
  * Returns the extensions of a certificate, parsed once. Returns undefined if it is malformed, or
  * has an unsupported critical extension.
  */
 export function extensionsOf(certificate: X509Certificate): CertificateExtensions | undefined {
-  if (!parsed.has(certificate)) parsed.set(certificate, parseCertificateExtensions(certificate.raw));
-  return parsed.get(certificate);
+  if (!extensionsCache.has(certificate)) extensionsCache.set(certificate, parseCertificateExtensions(certificate.raw));
+  return extensionsCache.get(certificate);
 }
 
 /**
  * Reports whether a chain leads to one of the authorities, with certificates that are valid at
- * `now`. It starts with the certificate of the client. The other certificates can be in any order.
+ * `now`. The chain starts with the certificate of the client. The others can be in any order.
  */
 export function chainsToAuthority(
   [leaf, ...others]: X509Certificate[],

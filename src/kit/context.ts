@@ -12,9 +12,9 @@ export interface RequestLike {
 }
 
 /**
- * How a caller was authenticated: by a session cookie or an API key of this service, an access
- * token or a first-party login of Signet, a credential that Signet verified, or a workload's
- * certificate.
+ * How a caller was authenticated. `session`, `api-key`: by a session cookie or an API key of this
+ * service. `access-token`, `login`: by an access token or a first-party login of Signet.
+ * `introspected`: Signet verified the credential. `workload`: by the certificate of a workload.
  */
 export type Proof = 'session' | 'api-key' | 'access-token' | 'login' | 'introspected' | 'workload';
 export type ToolLevel = 'read' | 'write' | 'admin';

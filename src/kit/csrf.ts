@@ -19,15 +19,16 @@ export interface CsrfOptions {
  * `Origin`, then `Referer`, and rejects requests without them. It never allows the origin `null`.
  */
 export function csrfProtect({ origin, allowedOrigins = [] }: CsrfOptions = {}) {
-  const allowed = new Set(allowedOrigins.map((url) => new URL(url).origin));
+  const trustedOrigins = new Set(allowedOrigins.map((url) => new URL(url).origin));
 
   return function checkOrigin({ method, url, headers }: RequestLike): AuthError | undefined {
     if (!isUnsafeMethod(method) || !headers.get('cookie')) return undefined;
     const site = headers.get('sec-fetch-site');
     if (site === 'same-origin' || site === 'none') return undefined;
-    const source = originOf(headers.get('origin') ?? headers.get('referer'));
-    const own = originOf(origin ?? url);
-    if (source !== undefined && (allowed.has(source) || (source === own && !site))) return undefined;
+    const sourceOrigin = originOf(headers.get('origin') ?? headers.get('referer'));
+    const ownOrigin = originOf(origin ?? url);
+    if (sourceOrigin !== undefined && (trustedOrigins.has(sourceOrigin) || (sourceOrigin === ownOrigin && !site)))
+      return undefined;
     return authError(403, 'csrf_validation_failed', 'This request came from a page of another origin.');
   };
 }

@@ -24,7 +24,7 @@ export function requireType<Element extends asn1.BaseBlock>(
   return element;
 }
 
-/** Returns the elements inside a constructed one. Throws if it is not constructed. */
+/** Returns the children of a constructed element. Throws if it is not constructed. */
 export function childrenOf(element: asn1.BaseBlock | undefined): asn1.BaseBlock[] {
   return requireType(element, asn1.Constructed).valueBlock.value;
 }

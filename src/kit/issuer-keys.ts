@@ -13,7 +13,7 @@ export interface KeyOptions {
   read(): Promise<JSONWebKeySet>;
   /** Age from which keys are fetched again in the background. */
   refreshAfterSeconds: number;
-  /** Age from which a token waits for the new keys. Default: twice `refreshAfterSeconds`. */
+  /** Age from which a token waits until keys are fetched. Default: twice `refreshAfterSeconds`. */
   waitAfterSeconds?: number;
   /** How long keys are used while the issuer cannot be reached. Default: without limit. */
   keepForSeconds?: number;
@@ -43,9 +43,9 @@ export function createIssuerKeys(options: KeyOptions): JWTVerifyGetKey {
   const { refreshAfterSeconds, waitAfterSeconds = 2 * refreshAfterSeconds } = options;
   const keepForMs = (options.keepForSeconds ?? Number.POSITIVE_INFINITY) * 1000;
   const sharesRequests = canShareRequests();
-  let current: KeySet | undefined;
-  let attemptedAt = Number.NEGATIVE_INFINITY;
-  let fetching: Promise<void> | undefined;
+  let currentKeys: KeySet | undefined;
+  let lastAttemptAt = Number.NEGATIVE_INFINITY;
+  let pendingFetch: Promise<void> | undefined;
   let lastError: unknown;
 
   return async function findKey(header, token) {
@@ -55,40 +55,40 @@ export function createIssuerKeys(options: KeyOptions): JWTVerifyGetKey {
     } catch (error) {
       if (!(error instanceof errors.JWKSNoMatchingKey)) throw error;
       await refresh(REFETCH_INTERVAL_MS);
-      if (!current || current === keys) throw error;
-      return current.find(header, token);
+      if (!currentKeys || currentKeys === keys) throw error;
+      return currentKeys.find(header, token);
     }
   };
 
   async function usableKeys(): Promise<KeySet> {
-    const ageMs = current ? elapsedMs(current.fetchedAt) : Number.POSITIVE_INFINITY;
-    if (!current || ageMs > keepForMs) await refresh(RETRY_INTERVAL_MS);
+    const ageMs = currentKeys ? elapsedMs(currentKeys.fetchedAt) : Number.POSITIVE_INFINITY;
+    if (!currentKeys || ageMs > keepForMs) await refresh(RETRY_INTERVAL_MS);
     else if (ageMs > waitAfterSeconds * 1000) await refresh(REFETCH_INTERVAL_MS);
-    else if (ageMs > refreshAfterSeconds * 1000 && !fetching) {
-      const refreshed = refresh(REFETCH_INTERVAL_MS);
+    else if (ageMs > refreshAfterSeconds * 1000 && !pendingFetch) {
+      const pendingRefresh = refresh(REFETCH_INTERVAL_MS);
       // On an edge runtime, a background fetch is canceled when this request ends.
-      if (!sharesRequests) await refreshed;
+      if (!sharesRequests) await pendingRefresh;
     }
-    if (!current || elapsedMs(current.fetchedAt) > keepForMs) {
+    if (!currentKeys || elapsedMs(currentKeys.fetchedAt) > keepForMs) {
       throw new IssuerUnavailable(`The keys of ${issuer} are not available`, { cause: lastError });
     }
-    return current;
+    return currentKeys;
   }
 
   /** Fetches the keys, unless the last attempt was within this interval. Never rejects. */
   function refresh(intervalMs: number): Promise<void> {
-    if (fetching && sharesRequests) return fetching;
-    if (!fetching && elapsedMs(attemptedAt) < intervalMs) return Promise.resolve();
-    attemptedAt = now();
-    fetching = fetchKeys().finally(() => {
-      fetching = undefined;
+    if (pendingFetch && sharesRequests) return pendingFetch;
+    if (!pendingFetch && elapsedMs(lastAttemptAt) < intervalMs) return Promise.resolve();
+    lastAttemptAt = now();
+    pendingFetch = fetchKeys().finally(() => {
+      pendingFetch = undefined;
     });
-    return fetching;
+    return pendingFetch;
   }
 
   async function fetchKeys(): Promise<void> {
     try {
-      current = { find: createLocalJWKSet(await read()), fetchedAt: now() };
+      currentKeys = { find: createLocalJWKSet(await read()), fetchedAt: now() };
     } catch (error) {
       lastError = error;
       onError?.(error);

@@ -1,6 +1,6 @@
 /**
- * Verifies proof of possession for a service (RFC 9449): a DPoP proof must be for this request,
- * have a fresh nonce if one is required, be signed with the right key, and be used once.
+ * Verifies proof of possession for a service (RFC 9449). A DPoP proof must be for this request, be
+ * signed with the right key, and be used once. If nonces are required, it must contain a fresh one.
  */
 import { type AuthError, authError } from './auth-error.js';
 import { sha256Base64url } from './bytes.js';
@@ -38,8 +38,8 @@ export type DpopResult =
 const MAX_AGE_SECONDS = 60;
 
 /**
- * Verifies a proof (RFC 9449, 4.3): first the proof itself, then that the token is bound to its
- * key, then that it was not used before. Rejects only if the replay store rejects.
+ * Verifies a proof (RFC 9449, 4.3): the proof itself, then that the token is bound to its key, and
+ * last that the proof was not used before. Rejects only if the replay store rejects.
  */
 export async function verifyDpop(
   proof: string,
@@ -57,7 +57,7 @@ export async function verifyDpop(
   if (verdict.kind === 'invalid') return invalidProof(verdict.reason);
   const { thumbprint: jkt, jti, issuedAt } = verdict;
   if (boundTo !== undefined && boundTo !== jkt) return invalidProof('the token is bound to another key');
-  // Checked last, so that invalid proofs cannot fill the store.
+  // Stores the proof last, so that invalid proofs cannot fill the store.
   const until = new Date(issuedAt.getTime() + maxAgeSeconds * 1000);
   const isFirst = await replays.firstUse(sha256Base64url(`${jkt} ${jti}`), until);
   return isFirst ? { ok: true, jkt } : invalidProof('the proof was used before');

@@ -7,8 +7,8 @@ import { agentMay, hasScope, type RequiredPermission } from './permissions.js';
 export interface Rules {
   /**
    * Scopes that an access token or an agent must have, all of them. First-party logins are not
-   * limited by scopes. The scopes of a key count only if the verifier has `acceptKeys`, or a `tool`
-   * to which the key has access, because the holder of the key chose them.
+   * limited by scopes. The holder of a key chooses its scopes. They count only if the verifier has
+   * `acceptKeys`, or a `tool` to which the key has access.
    */
   scope?: string | readonly string[];
   /** A permission that an agent must have. */

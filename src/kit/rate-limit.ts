@@ -75,8 +75,12 @@ export function defineRateLimit(
     };
     const result = { allowed, limit, remaining, resetSeconds };
     if (allowed) return { ...result, headers };
-    const withRetry = { ...headers, 'Retry-After': String(Math.max(1, resetSeconds)) };
-    return { ...result, headers: withRetry, error: authError(429, 'rate_limited', 'Too many requests.', withRetry) };
+    const retryHeaders = { ...headers, 'Retry-After': String(Math.max(1, resetSeconds)) };
+    return {
+      ...result,
+      headers: retryHeaders,
+      error: authError(429, 'rate_limited', 'Too many requests.', retryHeaders),
+    };
   }
 
   function keyOf(auth: AuthContext, from: string): string {
@@ -92,8 +96,9 @@ export function createMemoryRateLimitStore({ maxKeys = MAX_KEYS, now = Date.now 
 
   return {
     hit(key, windowSeconds) {
-      const open = windows.get(key);
-      const window = open && open.endsAt > now() ? open : { count: 0, endsAt: now() + windowSeconds * 1000 };
+      const openWindow = windows.get(key);
+      const window =
+        openWindow && openWindow.endsAt > now() ? openWindow : { count: 0, endsAt: now() + windowSeconds * 1000 };
       window.count += 1;
       windows.delete(key); // re-inserted last: a Map keeps the order of insertion
       windows.set(key, window);

@@ -37,7 +37,7 @@ export function toAccessTokenContext(claims: JWTPayload): Authenticated {
  * Converts a response of `/api/validate`. A key acts for its owner. A client acts for a user, or
  * for itself.
  *
- * @param trustKeyScopes whether scopes count that the holder of a key chose
+ * @param trustKeyScopes whether to include the scopes that the holder of a key chose
  */
 export function toIntrospectedContext(response: ValidResponse, trustKeyScopes: boolean): Authenticated {
   const { user, principal } = response;

@@ -1,9 +1,9 @@
 /**
  * Verifies, in another service, the credentials that Signet issues. Access tokens are verified
- * locally with Signet's public keys: this is fast, works while Signet is down, and **accepts a
- * revoked token until it expires**. API keys and opaque tokens are verified at `/api/validate`.
- * With `online` or `tool`, so is every token after the local check, and a revocation takes effect
- * within `cacheFor`.
+ * locally with Signet's public keys. This is fast and works while Signet is down, but it **does not
+ * see a revocation until the token expires**. API keys and opaque tokens are verified at
+ * `/api/validate`. With `online` or `tool`, every token is verified there as well, after the local
+ * check. A revocation then takes effect within `cacheFor`.
  *
  * API keys and agent keys are not issued for one service, and their creator chooses their scopes or
  * capabilities. They are accepted only if Signet decides what they can do (`tool`), or with
@@ -58,8 +58,8 @@ export interface RemoteVerifierOptions extends IssuerOptions {
    */
   keys?: { refreshAfter?: string; keepFor?: string };
   /**
-   * How long a response of `/api/validate` is cached if the credential is valid (default 1s; 0s:
-   * never) and if it is not (1s), and the number of cached responses (1000).
+   * How long a response of `/api/validate` is cached if the credential is valid (`cacheFor`) and if
+   * it is not (`rejectionsFor`). Default: 1s; 0s: never. `maxEntries`: 1000 by default.
    */
   validation?: { cacheFor?: string; rejectionsFor?: string; maxEntries?: number };
 }
@@ -85,7 +85,7 @@ const ALGORITHM = 'ES256';
 const TYP = { access: 'at+jwt', login: 'session+jwt' };
 const CREDENTIAL = /^[\w.~+/-]{1,8192}=*$/;
 
-/** Creates a verifier. Throws a TypeError for options that cannot work. */
+/** Creates a verifier. Throws a TypeError for invalid options. */
 export function createRemoteVerifier(options: RemoteVerifierOptions): RemoteVerifier {
   const issuer = secureUrl(options.issuer);
   const { acceptLogins = false, acceptKeys = false, acceptUnclaimedAgents = false } = options;
@@ -94,19 +94,19 @@ export function createRemoteVerifier(options: RemoteVerifierOptions): RemoteVeri
   const read = () => readKeySet(issuer, createJsonReader(request));
   const findKey = createIssuerKeys({ issuer, read, now, ...parseKeyOptions(options.keys) });
   const validate = createValidation({ issuer, fetch: request, now, tool, ...parseCacheOptions(options.validation) });
-  const proofs: DpopOptions = { replays: createMemoryReplayStore({ now }), now, ...options.dpop };
+  const dpopOptions: DpopOptions = { replays: createMemoryReplayStore({ now }), now, ...options.dpop };
 
   return { resolve, verify: (credential) => authenticate(credential) };
 
   async function resolve(request: RequestLike): Promise<AuthContext> {
     const { headers } = request;
-    const [authorization, key] = [readAuthorization(headers.get('authorization')), headers.get('x-api-key')];
-    if (authorization === undefined && !key) return anonymous();
+    const [authorization, apiKey] = [readAuthorization(headers.get('authorization')), headers.get('x-api-key')];
+    if (authorization === undefined && !apiKey) return anonymous();
     if (authorization === null) return rejected('Send "Authorization: Bearer <token>".');
-    if (authorization && key && authorization.value !== key) {
+    if (authorization && apiKey && authorization.value !== apiKey) {
       return rejected('The request contains two different credentials.');
     }
-    const credential = authorization?.value ?? key!;
+    const credential = authorization?.value ?? apiKey!;
     return authenticate(credential, authorization?.scheme === 'dpop' ? request : undefined);
   }
 
@@ -132,11 +132,8 @@ export function createRemoteVerifier(options: RemoteVerifierOptions): RemoteVeri
     return online && auth.isAuthenticated ? validateAtSignet(credential, dpopRequest, auth) : auth;
   }
 
-  /**
-   * Verifies a credential at Signet. `local`: the context from local verification, which is
-   * returned instead of one built from the response.
-   */
-  async function validateAtSignet(
+  /** Verifies a credential at Signet. Returns `local`, if set, instead of a new context. */
+  async function introspect(
     credential: string,
     dpopRequest?: RequestLike,
     local?: Authenticated,
@@ -191,12 +188,12 @@ export function createRemoteVerifier(options: RemoteVerifierOptions): RemoteVeri
     boundTo: string,
   ): Promise<AuthContext> {
     const request = { method, url: publicUrl(url, origin), accessToken: credential, boundTo };
-    const proof = await verifyDpop(headers.get('dpop') ?? '', request, proofs);
-    return proof.ok ? { ...context, jkt: proof.jkt } : anonymous(dpopRequired(proof, proofs.nonces));
+    const proof = await verifyDpop(headers.get('dpop') ?? '', request, dpopOptions);
+    return proof.ok ? { ...context, jkt: proof.jkt } : anonymous(dpopRequired(proof, dpopOptions.nonces));
   }
 }
 
-/** Returns the type that a token claims, which only selects the rules that it is verified by. */
+/** Returns the `typ` of a token before verification. It only selects the verification rules. */
 const unverifiedTyp = (token: string) => jsonObject(token.split('.')[0]!)?.typ;
 
 const UNCLAIMED = 'No user has claimed this agent.';

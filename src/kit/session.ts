@@ -44,6 +44,8 @@ export function verifySession(token: string, secret: string): SessionPayload | n
 
 function isSession(claims: object): claims is SessionPayload {
   const { userId, email, role, iat, exp } = claims as Record<keyof SessionPayload, unknown>;
-  const optional = [email, role].every((value) => value === undefined || typeof value === 'string');
-  return typeof userId === 'string' && userId !== '' && optional && Number.isFinite(iat) && Number.isFinite(exp);
+  const hasValidOptionals = [email, role].every((value) => value === undefined || typeof value === 'string');
+  return (
+    typeof userId === 'string' && userId !== '' && hasValidOptionals && Number.isFinite(iat) && Number.isFinite(exp)
+  );
 }

@@ -56,14 +56,14 @@ const TIMEOUT_MS = 5000;
 export function createValidation(options: ValidationOptions) {
   const { issuer, tool, cacheSeconds, rejectionSeconds, maxEntries, fetch: request = fetch, now = Date.now } = options;
   const entries = new Map<string, Entry>();
-  const whilePending = canShareRequests() ? Number.POSITIVE_INFINITY : 0;
+  const pendingExpiresAtMs = canShareRequests() ? Number.POSITIVE_INFINITY : 0;
 
   return function validate(credential: string, proof?: ForwardedProof): Promise<ValidationResult> {
     if (proof) return send(credential, proof);
     const key = sha256Base64url(credential);
     const cached = entries.get(key);
     if (cached && cached.expiresAtMs > now()) return cached.result;
-    const entry: Entry = { result: send(credential), expiresAtMs: whilePending };
+    const entry: Entry = { result: send(credential), expiresAtMs: pendingExpiresAtMs };
     store(key, entry);
     entry.result.then(
       (result) => {

@@ -85,9 +85,8 @@ export function createWorkloadVerifier(options: WorkloadIdentityOptions) {
 const toAuthorities = (keys: object[]) => ({ jwtAuthorities: jwtAuthoritiesOf(keys as JWK[]) });
 
 /**
- * Parses a certificate header: PEM, also percent-encoded or without line breaks, or Base64 as in
- * RFC
- * 9440. Returns undefined for anything else.
+ * Parses a certificate header: PEM (also percent-encoded or without line breaks), or Base64 as in
+ * RFC 9440. Returns undefined for anything else.
  */
 function parseHeader(header: string): CertificateExtensions | undefined {
   if (header.length > MAX_HEADER_LENGTH) return undefined;
