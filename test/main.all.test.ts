@@ -53,7 +53,7 @@ describe.each([postgresql!, postgresqlAndRedis!])('the server on $name', (store)
         database: 'PostgreSQL',
         redis: Boolean(data.redisUrl),
       });
-      expect(server.lines().filter((line) => /administrator created/.test(line.msg))).toHaveLength(created);
+      expect(server.lines().filter((line) => /created the first administrator/.test(line.msg))).toHaveLength(created);
       expect((await fetch(`${server.origin}/.well-known/openid-configuration`)).status).toBe(200);
       expect((await fetch(`${server.origin}/readyz`)).status).toBe(200);
       const page = await new Browser(server.origin).signIn('root@example.com', PASSWORD);
@@ -87,7 +87,7 @@ describe('a server with two processes', () => {
 
   test('serves requests with both, replaces a killed one and stops all together', async () => {
     expect(server.lines().filter((line) => line.msg === 'listening')).toHaveLength(1);
-    expect(server.lines().filter((line) => /administrator created/.test(line.msg))).toHaveLength(1);
+    expect(server.lines().filter((line) => /created the first administrator/.test(line.msg))).toHaveLength(1);
     const [first, second] = workersOf(server);
     await waitUntil('the server is ready', async () => (await fetch(`${server.origin}/readyz`)).status === 200);
 

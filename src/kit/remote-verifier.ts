@@ -1,7 +1,7 @@
 /**
  * Verifies, in another service, the credentials that Signet issues. Access tokens are verified
- * locally with Signet's public keys. This is fast and works while Signet is down, but it **does not
- * see a revocation until the token expires**. API keys and opaque tokens are verified at
+ * locally with Signet's public keys. This is fast and works while Signet is down, but it **accepts
+ * a revoked token until it expires**. API keys and opaque tokens are verified at
  * `/api/validate`. With `online` or `tool`, every token is verified there as well, after the local
  * check. A revocation then takes effect within `cacheFor`.
  *
@@ -133,7 +133,7 @@ export function createRemoteVerifier(options: RemoteVerifierOptions): RemoteVeri
   }
 
   /** Verifies a credential at Signet. Returns `local`, if set, instead of a new context. */
-  async function introspect(
+  async function validateAtSignet(
     credential: string,
     dpopRequest?: RequestLike,
     local?: Authenticated,
