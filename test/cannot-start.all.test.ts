@@ -18,7 +18,7 @@ describe('a server that cannot start', () => {
   });
 
   test('reports a DATA_DIR that cannot be written', async () => {
-    await expectError({ DATA_DIR: '/dev/null/signet' }, /DATA_DIR \/dev\/null\/signet cannot be written/);
+    await expectError({ DATA_DIR: '/dev/null/signet' }, /cannot create \/dev\/null\/signet\/secret \(ENOTDIR\)/);
   });
 
   test('reports an SQLite file in a folder that cannot be written', async () => {
@@ -56,7 +56,7 @@ describe('a server that cannot start', () => {
   });
 
   test('reports an http issuer in production', async () => {
-    await expectError({ NODE_ENV: 'production', ISSUER: 'http://id.example.com' }, /ISSUER uses http: in production/);
+    await expectError({ NODE_ENV: 'production', ISSUER: 'http://id.example.com' }, /ISSUER must use https in production/);
   });
 
   test('reports an administrator whose password is too common', async () => {

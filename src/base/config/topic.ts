@@ -17,8 +17,8 @@ export interface Topic<S extends Settings = Settings, Resolved = unknown, Contex
   /** Returns the topic's part of the configuration. Never throws: `check` reports errors. */
   resolve(values: Values<S>, context: Context): Resolved;
   /**
-   * Returns errors about invalid values and about settings that contradict each other. `config` is the context with the
-   * result of `resolve`.
+   * Returns errors about invalid values and about settings that contradict each other. `config` is
+   * the context with the result of `resolve`.
    */
   check?(values: Values<S>, config: Context & Resolved): CheckResult[];
 }
