@@ -56,7 +56,10 @@ describe('a server that cannot start', () => {
   });
 
   test('reports an http issuer in production', async () => {
-    await expectError({ NODE_ENV: 'production', ISSUER: 'http://id.example.com' }, /ISSUER must use https in production/);
+    await expectError(
+      { NODE_ENV: 'production', ISSUER: 'http://id.example.com' },
+      /ISSUER must use https in production/,
+    );
   });
 
   test('reports an administrator whose password is too common', async () => {
