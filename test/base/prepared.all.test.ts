@@ -90,6 +90,13 @@ describe('prepared statements', () => {
     expect(isStoreUnavailable(error)).toBe(true);
   });
 
+  it('finish before a pool closes that is still connecting', async () => {
+    const { prepared } = opened(2);
+    const results = Promise.all(numbers.slice(0, 20).map((n) => echo(prepared, n)));
+    await prepared.close();
+    expect(await results).toEqual(numbers.slice(0, 20));
+  });
+
   it('finish before the connections close', async () => {
     const { prepared, name } = opened(2);
     const results = Promise.all(numbers.slice(0, 20).map((n) => echo(prepared, n)));

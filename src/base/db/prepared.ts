@@ -44,9 +44,15 @@ export function openPrepared(connectionString: string, { poolSize }: { poolSize:
       return { rows: rows as Row[], count: rowCount ?? 0 };
     },
     async close() {
-      await Promise.all([...connections].map(({ client }) => client.end()));
+      await Promise.all([...connections].map(endConnection));
     },
   };
+
+  /** Ends a connection after its pending statements, which wait until it is connected. */
+  async function endConnection({ client, connected }: Connection): Promise<void> {
+    await connected.catch(() => {}); // its statements have already rejected
+    await client.end();
+  }
 
   async function query(statement: pg.QueryConfig): Promise<pg.QueryResult> {
     const connection = leastBusyConnection();
