@@ -107,7 +107,9 @@ describe.each(stores)('an agent as an OAuth client on $name', (store) => {
   it('is not managed as a client of an administrator', async () => {
     const { agent } = await createAgent();
     expect((await server.core.clients.list()).map(({ id }) => id)).not.toContain(agent.client_id);
-    await expect(server.core.clients.rotateSecret(agent.client_id, systemMeta)).rejects.toThrow('The client does not exist');
+    await expect(server.core.clients.rotateSecret(agent.client_id, systemMeta)).rejects.toThrow(
+      'The client does not exist',
+    );
   });
 
   it('gets tokens only for resources open to unclaimed agents while it is unclaimed', async () => {
