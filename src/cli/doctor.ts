@@ -1,34 +1,26 @@
 /**
  * `signet doctor`: checks the settings and everything that the server depends on. Changes nothing.
  */
-import { existsSync, statfsSync, statSync } from 'node:fs';
+import { existsSync, statfsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Command, Option } from 'commander';
 import type { Config } from '../base/config.js';
 import { ConfigError } from '../base/config.js';
-import { pendingMigrations } from '../base/db/migrate.js';
-import { type Database, openDatabase, Prisma, parseDatabaseUrl } from '../base/db/open.js';
+import { parseDatabaseUrl } from '../base/db/open.js';
 import { createSmtp, toLoggableError } from '../base/mail/smtp.js';
 import { isLoopback } from '../kit/loopback.js';
 import { type Cli, table, withExamples } from './command.js';
+import { type CheckResult, fail, hasAccessForOthers, ok, warn } from './doctor-result.js';
+import { checkDatabase, checkRedis } from './doctor-stores.js';
 import { stageOf } from './keys.js';
-
-interface CheckResult {
-  status: 'ok' | 'warn' | 'fail';
-  /** The subject of the check. */
-  about: string;
-  text: string;
-}
 
 const MIN_NODE_VERSION = [20, 19];
 /** The oldest version that still gets security fixes. */
 const SUPPORTED_NODE_MAJOR = 22;
 const MIN_FREE_BYTES = 200e6;
 const LOW_FREE_BYTES = 1e9;
-const MAX_CLOCK_SKEW_MS = 2000;
 const RESPONSE_TIMEOUT_MS = 3000;
-const GROUP_OR_OTHER_BITS = 0o077;
 
 /** Adds `signet doctor`. */
 export function addDoctor(program: Command, cli: Cli): void {
@@ -97,8 +89,7 @@ function checkSecret({ secret, dataDir }: Config): CheckResult {
   if (secret) return ok('secret', 'from SECRET');
   const path = join(dataDir, 'secret');
   if (!existsSync(path)) return warn('secret', `${path} does not exist yet: the first start creates it`);
-  if (statSync(path).mode & GROUP_OR_OTHER_BITS)
-    return fail('secret', `other users can read ${path}: chmod 600 ${path}`);
+  if (hasAccessForOthers(path)) return fail('secret', `other users can read ${path}: chmod 600 ${path}`);
   return ok('secret', `${path}, readable only by its owner`);
 }
 
@@ -111,94 +102,6 @@ function checkDisk({ dataDir, databaseUrl }: Config): CheckResult {
   const text = `${(freeBytes / 1e9).toFixed(1)} GB free at ${folder}`;
   if (freeBytes < MIN_FREE_BYTES) return fail('disk', `${text}: free some space, or writes will fail`);
   return freeBytes < LOW_FREE_BYTES ? warn('disk', `${text}: free some space`) : ok('disk', text);
-}
-
-async function checkDatabase({ databaseUrl }: Config): Promise<CheckResult[]> {
-  const target = parseDatabaseUrl(databaseUrl);
-  const location =
-    target.provider === 'sqlite' ? `SQLite at ${target.path}` : `PostgreSQL at ${new URL(target.url).host}`;
-  if (target.provider === 'sqlite' && !existsSync(target.path))
-    return [warn('database', `${location} does not exist yet: the first start creates it`)];
-  try {
-    const pending = await pendingMigrations(databaseUrl);
-    if (pending.length > 0)
-      return [
-        warn(
-          'database',
-          `${location} lacks migrations, which the next start of the server applies: ${pending.join(', ')}`,
-        ),
-      ];
-    const db = await openDatabase(databaseUrl, { poolSize: 1 });
-    try {
-      const differing = await findDifferingModels(db);
-      if (differing.length > 0)
-        return [
-          fail(
-            'database',
-            `${location} does not match this version in ${differing.join(', ')}: undo manual changes of the schema`,
-          ),
-        ];
-      const result =
-        target.provider === 'sqlite' && isReadableByOthers(target.path)
-          ? warn('database', `other users can read ${target.path}: chmod 600 ${target.path}`)
-          : ok('database', `${location}, migrated`);
-      return [result, await checkClock(db, target.provider)];
-    } finally {
-      await db.$disconnect();
-    }
-  } catch (error) {
-    const { message, code } = error as NodeJS.ErrnoException;
-    return [fail('database', `${location}: ${message || code}; check DATABASE_URL, and that the database is running`)];
-  }
-}
-
-/**
- * Reports whether other users have access to both the file and its folder. A restored copy of the
- * file often has the default mode of `cp`.
- */
-const isReadableByOthers = (path: string) =>
-  [path, dirname(path)].every((fileOrFolder) => (statSync(fileOrFolder).mode & GROUP_OR_OTHER_BITS) !== 0);
-
-/** Selects a row of every model. The query fails if the table or a column is missing. */
-async function findDifferingModels(db: Database): Promise<string[]> {
-  const differing: string[] = [];
-  for (const model of Object.values(Prisma.ModelName)) {
-    const table = (db as unknown as Record<string, { findFirst(): Promise<unknown> }>)[
-      model[0]!.toLowerCase() + model.slice(1)
-    ]!;
-    await table.findFirst().catch(() => differing.push(model));
-  }
-  return differing;
-}
-
-async function checkClock(db: Database, provider: 'sqlite' | 'postgresql'): Promise<CheckResult> {
-  if (provider === 'sqlite') return ok('clock', 'database clock is in sync');
-  const startedAtMs = Date.now();
-  const [row] = await db.$queryRaw<
-    { ms: number }[]
-  >`SELECT (extract(epoch FROM clock_timestamp()) * 1000)::float8 AS ms`;
-  const skewMs = Math.round(Number(row?.ms) - (startedAtMs + Date.now()) / 2);
-  if (Math.abs(skewMs) > MAX_CLOCK_SKEW_MS)
-    return fail('clock', `the database clock differs by ${skewMs} ms: synchronize both with the same time server`);
-  return ok('clock', `database clock is in sync (${skewMs} ms)`);
-}
-
-async function checkRedis({ redisUrl, databaseUrl, processes }: Config): Promise<CheckResult[]> {
-  if (!redisUrl) {
-    const isSingleProcess = parseDatabaseUrl(databaseUrl).provider === 'sqlite' || processes === 1;
-    return [
-      ok('redis', isSingleProcess ? 'not used, and not needed' : 'not used: short-lived state is stored in PostgreSQL'),
-    ];
-  }
-  const warnings: string[] = [];
-  const recordWarning = (...parameters: unknown[]) => void warnings.push(String(parameters.at(-1)));
-  const { closeRedis, openRedis } = await import('../base/redis.js');
-  try {
-    await closeRedis(await openRedis(redisUrl, { log: { info: () => {}, warn: recordWarning } as never }));
-  } catch (error) {
-    return [fail('redis', `${(error as Error).message}; check REDIS_URL`)];
-  }
-  return [warnings[0] ? warn('redis', warnings[0]) : ok('redis', `${new URL(redisUrl).host}, noeviction`)];
 }
 
 /** Connects to the mail server and authenticates. Sends no e-mail. */
@@ -258,7 +161,3 @@ async function checkServer({ issuer }: Config): Promise<CheckResult> {
     return warn('server', `${issuer} cannot be reached from here (${reason}): check DNS, TLS and the proxy`);
   }
 }
-
-const ok = (about: string, text: string): CheckResult => ({ status: 'ok', about, text });
-const warn = (about: string, text: string): CheckResult => ({ status: 'warn', about, text });
-const fail = (about: string, text: string): CheckResult => ({ status: 'fail', about, text });

@@ -3,10 +3,12 @@
  * schema with an id (`.meta({ id })`) is shared under that name.
  */
 import { STATUS_CODES } from 'node:http';
-import { z } from 'zod';
+import type { z } from 'zod';
 import { ErrorBody } from '../endpoints/documented-errors.js';
 import type { RegisteredEndpoint } from '../endpoints/endpoint.js';
 import { documentedErrors, errorDescription } from './error-responses.js';
+import { createSchemas, type Schemas } from './openapi-schemas.js';
+import { tagOf, tagsOf } from './openapi-tags.js';
 
 type Json = Record<string, unknown>;
 
@@ -18,39 +20,6 @@ export interface ApiDescription {
   cookieNames: { access: string; refresh: string; csrf: string; tools: string };
 }
 
-/** Each path has one tag: the first whose pattern matches. */
-const TAGS: [name: string, description: string, paths: RegExp][] = [
-  ['Sandbox', 'Test users. Only available with `TEST_AUTH=true`.', /^\/api\/v1\/test-auth\//],
-  ['Me', 'The current user and their preferences.', /^\/api\/v1\/auth\/me(\/|$)/],
-  ['Sessions', 'The sessions of an account.', /^\/api\/v1\/auth\/sessions(\/|$)/],
-  ['Links', 'External identities linked to an account.', /^\/api\/v1\/auth\/(links(\/|$)|[\w-]+\/link$)/],
-  ['Second factors', 'Authenticator apps and recovery codes.', /^\/api\/v1\/auth\/mfa\//],
-  ['Approvals', "Requests of agents that need a user's approval.", /^\/api\/v1\/approvals(\/|$)/],
-  ['Agents', 'Programs with their own identity, and their capabilities.', /^\/api\/v1\/(agents|capabilities)(\/|$)/],
-  ['API keys', 'Scoped credentials for programs.', /^\/api\/v1\/api-keys(\/|$)/],
-  ['API resources', 'APIs for which clients can request tokens.', /^\/api\/v1\/resources(\/|$)/],
-  [
-    'Organizations',
-    'Organizations, members, projects and invitations.',
-    /^\/api\/v1\/(organizations|projects|invitations)(\/|$)/,
-  ],
-  [
-    'Tools: signing in',
-    'Sign-in for users and administrators of tools.',
-    /^\/api\/(login|logout|token|me|me\/password)$/,
-  ],
-  ['Tools: validation', "Validates the credentials of a tool's visitors.", /^\/api\/validate$/],
-  [
-    'Tools: users and permissions',
-    'Users, tools, permissions and keys.',
-    /^\/api\/(users|tools|permissions|keys)(\/|$)/,
-  ],
-  [
-    'Signing in',
-    'Sign-up, sign-in, tokens and cookies.',
-    /^\/api\/v1\/auth\/(register|login|login-json|refresh|logout|reauth|verify-email|(forgot|reset|change)-password|(proxy|ainative)-login|[\w-]+\/callback)$/,
-  ],
-];
 const LIMIT_HEADERS = {
   'RateLimit-Limit': 'Allowed requests per minute.',
   'RateLimit-Remaining': 'Remaining requests.',
@@ -72,13 +41,11 @@ export function describeApi({ issuer, brandName, version, endpoints, cookieNames
     openapi: '3.1.1',
     info: { title: `${brandName} API`, version, description: introduction(cookieNames) },
     servers: [{ url: issuer }],
-    tags: tagsOf(endpoints),
+    tags: tagsOf(endpoints.map(({ path }) => path)),
     paths,
     components: { schemas: schemas.shared, headers: sharedHeaders(), securitySchemes: securitySchemes(cookieNames) },
   };
 }
-
-type Schemas = ReturnType<typeof createSchemas>;
 
 function operation(endpoint: RegisteredEndpoint, schemas: Schemas): Json {
   const { method, path, summary, description, body, form, response } = endpoint;
@@ -205,47 +172,6 @@ function securitySchemes({ access, refresh, csrf, tools }: ApiDescription['cooki
       description: `Required for changes with cookies: the value of the cookie \`${csrf}\`, which the login response also contains.`,
     },
   };
-}
-
-/** Returns the tag of a path. Throws if it has none, so that a new kind of endpoint gets one. */
-function tagOf(path: string): string {
-  const tag = TAGS.find(([, , paths]) => paths.test(path));
-  if (!tag) throw new Error(`${path} has no tag in the OpenAPI document`);
-  return tag[0];
-}
-
-function tagsOf(endpoints: readonly RegisteredEndpoint[]): Json[] {
-  const used = new Set(endpoints.map(({ path }) => tagOf(path)));
-  const known = TAGS.map(([name, description]) => ({ name, description }));
-  return known.filter(({ name }) => used.has(name)).reverse();
-}
-
-/** Converts zod schemas to JSON Schema and collects the shared ones. */
-function createSchemas() {
-  const shared: Json = {};
-  return { of, shared };
-
-  function of(schema: z.ZodType): Json {
-    // Uses the input schemas, which allow further members: later releases may add some.
-    const {
-      $schema: _dialect,
-      $defs,
-      ...rest
-    } = z.toJSONSchema(schema, { io: 'input', override: removeRedundantKeywords });
-    Object.assign(shared, withSharedReferences($defs ?? {}));
-    return withSharedReferences(rest);
-  }
-
-  function withSharedReferences(schema: object): Json {
-    return JSON.parse(JSON.stringify(schema).replaceAll('"#/$defs/', '"#/components/schemas/'));
-  }
-}
-
-/** Removes patterns that only repeat a format, and the bounds of JavaScript integers. */
-function removeRedundantKeywords({ jsonSchema }: { jsonSchema: z.core.JSONSchema.BaseSchema }): void {
-  if (jsonSchema.format) delete jsonSchema.pattern;
-  if (jsonSchema.minimum === Number.MIN_SAFE_INTEGER) delete jsonSchema.minimum;
-  if (jsonSchema.maximum === Number.MAX_SAFE_INTEGER) delete jsonSchema.maximum;
 }
 
 const introduction = ({ access, csrf }: ApiDescription['cookieNames']) =>

@@ -1,6 +1,6 @@
 /** The configuration of oidc-provider. */
-import { type Configuration, errors, type KoaContextWithOIDC, type Client as ProviderClient } from 'oidc-provider';
-import { type Clock, epochSeconds, HOUR_SECONDS, MINUTE_SECONDS } from '../../../base/clock.js';
+import { type Configuration, errors, type KoaContextWithOIDC } from 'oidc-provider';
+import { type Clock, HOUR_SECONDS, MINUTE_SECONDS } from '../../../base/clock.js';
 import type { Config } from '../../../base/config.js';
 import type { Secrets } from '../../../base/crypto.js';
 import type { SafeFetch } from '../../../base/safe-fetch.js';
@@ -9,7 +9,7 @@ import type { Core } from '../../../core/core.js';
 import { DPOP_ALGORITHMS } from '../../../kit/dpop.js';
 import { hostCookie, pathCookieName } from '../../cookies/cookies.js';
 import type { ClientCertificateReader } from '../../http/client-certificate.js';
-import { actorClaims, cibaFeatures, cibaRequestSeconds, maxTokenSeconds } from '../features/ciba.js';
+import { cibaFeatures, cibaRequestSeconds, maxTokenSeconds } from '../features/ciba.js';
 import { createFindAccount } from '../features/find-account.js';
 import { createGrantLoader } from '../features/grant-loader.js';
 import { createInteractionPolicy } from '../features/interaction-policy.js';
@@ -17,13 +17,12 @@ import { introspection } from '../features/introspection.js';
 import { mutualTls } from '../features/mtls.js';
 import { registration } from '../features/registration.js';
 import { resourceIndicators } from '../features/resource-indicators.js';
-import { delegationClaims } from '../grants/token-exchange.js';
 import type { ProviderPages } from '../pages/provider-pages.js';
 import { hasOrigin } from '../patches/client-authentication.js';
 import { ROUTES } from '../paths.js';
 import type { Adapters } from '../storage/adapter.js';
-import { agentOf } from '../storage/client-adapter.js';
 import { tokenBits } from '../storage/opaque-token-format.js';
+import { createAgentTokens } from './agent-tokens.js';
 import { NodeSigningKey } from './signing-key.js';
 
 export interface ConfigurationDeps {
@@ -64,12 +63,13 @@ const DPOP_NONCE_BYTES = 32;
 const MAX_ASSERTION_SECONDS = HOUR_SECONDS;
 
 export function createProviderConfiguration(deps: ConfigurationDeps): Configuration {
-  const { config, clock, core, secrets, fetch, adapters, pages, tokenPath } = deps;
+  const { config, core, secrets, fetch, adapters, pages, tokenPath } = deps;
   const { clientRegistration, resources, audiences } = core;
   const accessTokenSeconds = config.accessTokenSeconds;
   const findAccount = createFindAccount(core);
   const registrationSettings = registration({ config, clientRegistration });
   const mTLS = mutualTls(deps);
+  const agentTokens = createAgentTokens({ audiences, clock: deps.clock });
 
   return {
     adapter: adapters.adapterFor,
@@ -142,7 +142,7 @@ export function createProviderConfiguration(deps: ConfigurationDeps): Configurat
         Math.min(token.resourceServer?.accessTokenTTL ?? accessTokenSeconds, maxTokenSeconds(token)),
       BackchannelAuthenticationRequest: (ctx) => cibaRequestSeconds(ctx),
       ClientCredentials: (_ctx, token, client) =>
-        Math.min(token.resourceServer?.accessTokenTTL ?? accessTokenSeconds, maxAgentTokenSeconds(client)),
+        Math.min(token.resourceServer?.accessTokenTTL ?? accessTokenSeconds, agentTokens.maxSeconds(client)),
       AuthorizationCode: AUTHORIZATION_CODE_SECONDS,
       DeviceCode: DEVICE_CODE_SECONDS,
       Grant: (ctx) => grantSeconds(ctx),
@@ -152,13 +152,13 @@ export function createProviderConfiguration(deps: ConfigurationDeps): Configurat
       RefreshToken: (ctx) => Math.min(config.refreshTokenSeconds, ctx?.oidc.entities.Grant?.remainingTTL ?? Infinity),
       Session: config.sessionSeconds,
     },
-    extraTokenClaims: async (ctx, token) => agentClaims(ctx, token),
+    extraTokenClaims: async (ctx, token) => agentTokens.claims(ctx, token),
     formats: {
       bitsOfOpaqueRandomness: (_ctx, model) => tokenBits(model.kind),
       customizers: {
         /**
          * Adds `gid` and `sid`, with which a JWT access token (RFC 9068) can be revoked. Completes
-         * the rotation of a refresh token: see storage/token-adapter.ts, step 6.
+         * the rotation of a refresh token: see storage/token-adapter.ts, step 7.
          */
         async jwt(ctx, token, parts) {
           if (token.kind !== 'AccessToken') return;
@@ -214,32 +214,6 @@ export function createProviderConfiguration(deps: ConfigurationDeps): Configurat
     if (Number(claims.exp) > Date.now() / 1000 + MAX_ASSERTION_SECONDS) {
       throw new errors.InvalidClientAuth('the lifetime of the assertion is too long');
     }
-  }
-
-  /**
-   * Returns the claims about agents: the members of an agent's own token, `act` for delegation, and
-   * `may_act` if the user allowed exactly one agent to act.
-   */
-  function agentClaims(ctx: KoaContextWithOIDC, token: { client?: ProviderClient; aud?: unknown }) {
-    const {
-      capabilities: _capabilities,
-      endsAt: _endsAt,
-      ...agentMembers
-    } = agentOf(token.client) ?? { capabilities: [] };
-    const grantedResources = Object.keys((ctx.oidc.entities.Grant?.resources as object | undefined) ?? {});
-    const agents = grantedResources.filter((identifier) => audiences.agentIn(identifier) && identifier !== token.aud);
-    const mayAct = agents.length === 1 && token.aud ? { may_act: { sub: audiences.agentIn(agents[0]!) } } : {};
-    const claims = { ...agentMembers, ...mayAct, ...actorClaims(token as never), ...delegationClaims(token) };
-    return Object.keys(claims).length > 0 ? claims : undefined;
-  }
-
-  /**
-   * Caps a token's lifetime at the agent's expiry, with a minimum of one second. Expired agents are
-   * rejected earlier.
-   */
-  function maxAgentTokenSeconds(client: ProviderClient): number {
-    const { endsAt = Number.POSITIVE_INFINITY } = agentOf(client) ?? {};
-    return Math.max(1, endsAt - epochSeconds(clock.now()));
   }
 
   /**
