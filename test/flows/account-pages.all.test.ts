@@ -1,12 +1,14 @@
 // The account pages, in Chromium without scripts.
+
 import type { Browser } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { systemMeta } from '../../src/core/request-meta.js';
+import { verifyEmail } from '../support/accounts.js';
 import { getAgent, onboard } from '../support/agents.js';
 import { addCapTable, createClaimedAgent, requestApproval } from '../support/approval-requests.js';
 import { Authenticator } from '../support/authenticator.js';
 import { launchChromium } from '../support/chromium.js';
-import { linkIn, mailTo, tokenIn } from '../support/mailbox.js';
+import { linkIn, mailTo } from '../support/mailbox.js';
 import { callApi } from '../support/request.js';
 import { PASSWORD, startServer, type TestServer } from '../support/server.js';
 import { type CheckedPage, openCheckedPage, readQrCode, registerClient } from './pages/checked-page.js';
@@ -33,11 +35,6 @@ describe('the account pages', () => {
     await browser?.close();
     await server.close();
   });
-
-  async function verifyEmail(email: string): Promise<void> {
-    await server.core.emailVerification.request((await server.core.accounts.findByEmail(email))!);
-    await server.core.emailVerification.verify(tokenIn(await mailTo(server, email, /Confirm/)), systemMeta);
-  }
 
   it('show the account and the sign-out', async () => {
     const { email, id: accountId } = await server.account('mara.lindqvist@example.com', 'Mara Lindqvist');
@@ -162,7 +159,7 @@ describe('the account pages', () => {
     await page.click('main a.primary');
     await signIn(mara.email);
     await checkPage('invitation-unverified', heading);
-    await verifyEmail(mara.email);
+    await verifyEmail(server, mara.email);
     const other = await server.account('other.user@example.com', 'Other user');
     await page.goto(
       `${server.origin}/login?return_to=${encodeURIComponent(new URL(link).pathname + new URL(link).search)}`,

@@ -1,9 +1,11 @@
 // A single-page app on oidc-client-ts in Chromium, on another origin of the same site.
+
 import { readFileSync } from 'node:fs';
 import type { User, UserManager, UserManagerSettings } from 'oidc-client-ts';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { launchChromium, openContext } from '../support/chromium.js';
+import { DEVICE_GRANT } from '../support/device.js';
 import { bodyOf, type HttpServer, openHttpServer } from '../support/http-server.js';
 import { authorizeUrl, isActive, pkce } from '../support/relying-party.js';
 import { postForm } from '../support/request.js';
@@ -269,7 +271,7 @@ describe('a single-page app on oidc-client-ts', () => {
     const { account } = await createClientAndAccount();
     const { id } = await server.client({
       token_endpoint_auth_method: 'none',
-      grant_types: ['urn:ietf:params:oauth:grant-type:device_code'],
+      grant_types: [DEVICE_GRANT],
       redirect_uris: [],
     });
     const { json } = await postForm(server, '/oauth/device', { client_id: id, scope: 'openid email' });

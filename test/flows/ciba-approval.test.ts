@@ -4,7 +4,7 @@
 import { decodeJwt, decodeProtectedHeader } from 'jose';
 import * as oidc from 'openid-client';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { systemMeta } from '../../src/core/request-meta.js';
+import { verifyEmail } from '../support/accounts.js';
 import {
   ACTION,
   addCapTable,
@@ -16,7 +16,7 @@ import {
   requestApproval,
 } from '../support/approval-requests.js';
 import { Browser, formsOf } from '../support/browser.js';
-import { linkIn, mailsTo, mailTo, tokenIn } from '../support/mailbox.js';
+import { linkIn, mailsTo, mailTo } from '../support/mailbox.js';
 import { discover } from '../support/openid-client.js';
 import { callApi } from '../support/request.js';
 import { PASSWORD, startServer, type TestServer } from '../support/server.js';
@@ -46,11 +46,6 @@ describe('an agent with CIBA', () => {
   const decide = ({ bearer }: ClaimedAgent, id: string, decision: 'approve' | 'deny') =>
     callApi(server, 'POST', `/approvals/${id}`, { token: bearer, body: { decision } });
 
-  async function verifyEmail(email: string): Promise<void> {
-    await server.core.emailVerification.request((await server.core.accounts.findByEmail(email))!);
-    await server.core.emailVerification.verify(tokenIn(await mailTo(server, email, /Confirm/)), systemMeta);
-  }
-
   it('finds the endpoint and the delivery mode in the discovery document', async () => {
     const metadata = (await configFor(await createClaimedAgent(server))).serverMetadata();
     expect(metadata).toMatchObject({
@@ -64,7 +59,7 @@ describe('an agent with CIBA', () => {
 
   it('receives a token for one action after its owner was notified by mail and approved on a page', async () => {
     const agent = await createClaimedAgent(server);
-    await verifyEmail(agent.ownerEmail);
+    await verifyEmail(server, agent.ownerEmail);
     const config = await configFor(agent);
     const request = await oidc.initiateBackchannelAuthentication(config, requestParameters(agent));
     expect(request).toMatchObject({ expires_in: 600, interval: 5 });

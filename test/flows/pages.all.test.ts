@@ -1,16 +1,17 @@
 // The pages of the sign-in, of OAuth and of errors, and the mails, in Chromium without scripts.
+
 import type { Browser } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, it } from 'vitest';
 import { createMailTemplates } from '../../src/base/mail/templates.js';
 import { systemMeta } from '../../src/core/request-meta.js';
 import { launchChromium } from '../support/chromium.js';
+import { DEVICE_GRANT } from '../support/device.js';
 import { linkIn, mailTo } from '../support/mailbox.js';
 import { authorizeUrl, pkce } from '../support/relying-party.js';
 import { postForm } from '../support/request.js';
 import { startServer, type TestServer } from '../support/server.js';
 import { type CheckedPage, openCheckedPage, registerClient } from './pages/checked-page.js';
 
-const DEVICE_GRANT = 'urn:ietf:params:oauth:grant-type:device_code';
 const TELEVISION = 'Mozilla/5.0 (SMART-TV; LINUX; Tizen 6.0) AppleWebKit/538.1 Version/6.0 TV Safari';
 
 describe('the sign-in and OAuth pages', () => {

@@ -1,13 +1,13 @@
 // The device authorization grant (RFC 8628), by openid-client and a browser.
+
 import * as oidc from 'openid-client';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { formsOf, type Page } from '../support/browser.js';
+import { DEVICE_GRANT } from '../support/device.js';
 import { browserFor, completeSignIn, discover } from '../support/openid-client.js';
 import { postForm } from '../support/request.js';
 import { PASSWORD, startServer, type TestServer } from '../support/server.js';
 import { stores } from '../support/stores.js';
-
-const GRANT = 'urn:ietf:params:oauth:grant-type:device_code';
 
 describe.each(stores)('the device authorization grant, with the server on $name', (store) => {
   let server: TestServer;
@@ -21,7 +21,7 @@ describe.each(stores)('the device authorization grant, with the server on $name'
     const client = await server.client({
       client_name: 'Living room',
       token_endpoint_auth_method: 'none',
-      grant_types: [GRANT, 'refresh_token'],
+      grant_types: [DEVICE_GRANT, 'refresh_token'],
       redirect_uris: [],
     });
     const config = await discover(server, client);
@@ -30,7 +30,7 @@ describe.each(stores)('the device authorization grant, with the server on $name'
   }
 
   const pollOnce = (config: oidc.Configuration, deviceCode: string) =>
-    oidc.genericGrantRequest(config, GRANT, { device_code: deviceCode });
+    oidc.genericGrantRequest(config, DEVICE_GRANT, { device_code: deviceCode });
 
   const poll = (config: oidc.Configuration, device: Awaited<ReturnType<typeof oidc.initiateDeviceAuthorization>>) =>
     oidc.pollDeviceAuthorizationGrant(config, { ...device, interval: 0.05 });

@@ -1,12 +1,11 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { Browser } from '../support/browser.js';
+import type { Browser } from '../support/browser.js';
+import { authorizeDevice, DEVICE_CLIENT, DEVICE_GRANT } from '../support/device.js';
 import { completeSignIn } from '../support/openid-client.js';
 import { refresh, requestToken, type TestClient } from '../support/relying-party.js';
-import { postForm } from '../support/request.js';
-import { PASSWORD, startServer, type TestServer } from '../support/server.js';
+import { startServer, type TestServer } from '../support/server.js';
+import { signedInBrowser } from '../support/signed-in-browser.js';
 import { concurrently, introspect, openTokenFamily } from '../support/token-family.js';
-
-const DEVICE_GRANT = 'urn:ietf:params:oauth:grant-type:device_code';
 
 describe('20 concurrent requests', () => {
   let server: TestServer;
@@ -16,9 +15,7 @@ describe('20 concurrent requests', () => {
   beforeAll(async () => {
     server = await startServer({ settings: { TRUSTED_PROXIES: '127.0.0.1' } });
     client = await server.client();
-    account = await server.account();
-    browser = new Browser(server.origin);
-    await browser.signIn(account.email, PASSWORD);
+    ({ browser, ...account } = await signedInBrowser(server));
   });
   afterAll(() => server.close());
 
@@ -33,15 +30,11 @@ describe('20 concurrent requests', () => {
   });
 
   it('to redeem a device code succeed once', async () => {
-    const device = await server.client({
-      grant_types: [DEVICE_GRANT],
-      redirect_uris: [],
-      token_endpoint_auth_method: 'none',
-    });
-    const { json } = await postForm(server, '/oauth/device', { scope: 'openid' }, { client: device });
-    const confirm = await browser.submit(await browser.open('/device'), { user_code: String(json.user_code) });
+    const device = await server.client(DEVICE_CLIENT);
+    const { deviceCode, userCode } = await authorizeDevice(server, device);
+    const confirm = await browser.submit(await browser.open('/device'), { user_code: userCode });
     await completeSignIn(browser, await browser.submit(confirm, { confirm: 'yes' }), account.email);
-    const poll = { grant_type: DEVICE_GRANT, device_code: String(json.device_code) };
+    const poll = { grant_type: DEVICE_GRANT, device_code: deviceCode };
     const responses = await concurrently(20, () => requestToken(server, device, poll));
     expect(responses.filter(({ status }) => status === 200)).toHaveLength(1);
     expect(responses.filter(({ status }) => status >= 500)).toEqual([]);

@@ -2,13 +2,13 @@
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Browser, formsOf, type Page } from '../support/browser.js';
+import { authorizeDevice, DEVICE_CLIENT } from '../support/device.js';
 import { registerDynamically } from '../support/registration.js';
 import { authorizeUrl, pkce, type TestClient } from '../support/relying-party.js';
 import { postForm, sendRequest } from '../support/request.js';
 import { PASSWORD, startServer, type TestServer } from '../support/server.js';
+import { signedInBrowser } from '../support/signed-in-browser.js';
 import { introspect, openTokenFamily } from '../support/token-family.js';
-
-const DEVICE_GRANT = 'urn:ietf:params:oauth:grant-type:device_code';
 
 describe('cross-site request forgery', () => {
   let server: TestServer;
@@ -20,22 +20,13 @@ describe('cross-site request forgery', () => {
   beforeAll(async () => {
     server = await startServer();
     client = await server.client({ post_logout_redirect_uris: ['https://acme.example/bye'] });
-    device = await server.client({
-      grant_types: [DEVICE_GRANT],
-      redirect_uris: [],
-      token_endpoint_auth_method: 'none',
-    });
-    account = await server.account();
-    browser = new Browser(server.origin);
-    await browser.signIn(account.email, PASSWORD);
+    device = await server.client(DEVICE_CLIENT);
+    ({ browser, ...account } = await signedInBrowser(server));
     metadata = (await sendRequest(server, 'GET', '/.well-known/openid-configuration')).json;
   });
   afterAll(() => server.close());
 
-  async function userCode(): Promise<string> {
-    const { json } = await postForm(server, '/oauth/device', { scope: 'openid' }, { client: device });
-    return String(json.user_code);
-  }
+  const userCode = async () => (await authorizeDevice(server, device)).userCode;
 
   it('is prevented for clients by PKCE, which the metadata advertises', () => {
     expect(metadata.code_challenge_methods_supported).toEqual(['S256']);

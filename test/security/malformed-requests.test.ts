@@ -8,6 +8,7 @@ import { requestRegistration } from '../support/registration.js';
 import { authorizeUrl, pkce, signInAndConsent, type TestClient } from '../support/relying-party.js';
 import { FORM, sendRequest } from '../support/request.js';
 import { PASSWORD, startServer, type TestServer } from '../support/server.js';
+import { signedInBrowser } from '../support/signed-in-browser.js';
 
 describe('malformed requests', () => {
   let server: TestServer;
@@ -17,9 +18,7 @@ describe('malformed requests', () => {
   beforeAll(async () => {
     server = await startServer({ settings: { TRUSTED_PROXIES: '127.0.0.1' } });
     client = await server.client();
-    account = await server.account();
-    browser = new Browser(server.origin);
-    await browser.signIn(account.email, PASSWORD);
+    ({ browser, ...account } = await signedInBrowser(server));
   });
   afterAll(() => server.close());
 

@@ -14,7 +14,8 @@ import {
   type TestClient,
 } from '../support/relying-party.js';
 import { basicAuth, FORM, postForm, sendRequest } from '../support/request.js';
-import { PASSWORD, startServer, type TestServer } from '../support/server.js';
+import { startServer, type TestServer } from '../support/server.js';
+import { signedInBrowser } from '../support/signed-in-browser.js';
 import { openTokenFamily } from '../support/token-family.js';
 
 const MACHINE = { grant_types: ['client_credentials'], redirect_uris: [] };
@@ -29,9 +30,7 @@ describe('the OAuth endpoints', () => {
     server = await startServer({ settings: { TRUSTED_PROXIES: '127.0.0.1' } });
     client = await server.client();
     machine = await server.client(MACHINE);
-    account = await server.account();
-    browser = new Browser(server.origin);
-    await browser.signIn(account.email, PASSWORD);
+    ({ browser, ...account } = await signedInBrowser(server));
   });
   afterAll(() => server.close());
 

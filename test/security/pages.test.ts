@@ -3,38 +3,28 @@
 import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Browser, type Page } from '../support/browser.js';
+import { authorizeDevice, DEVICE_CLIENT, DEVICE_GRANT } from '../support/device.js';
 import { isConsent } from '../support/openid-client.js';
 import { registerDynamically } from '../support/registration.js';
 import { authorizeUrl, pkce, type TestClient } from '../support/relying-party.js';
 import { postForm } from '../support/request.js';
 import { PASSWORD, startServer, type TestServer } from '../support/server.js';
-
-const DEVICE_GRANT = 'urn:ietf:params:oauth:grant-type:device_code';
+import { signedInBrowser } from '../support/signed-in-browser.js';
 
 describe('pages', () => {
   let server: TestServer;
   let client: TestClient;
   let device: TestClient;
-  let account: { id: string; email: string };
   let browser: Browser;
   beforeAll(async () => {
     server = await startServer();
     client = await server.client({ post_logout_redirect_uris: ['https://acme.example/bye'] });
-    device = await server.client({
-      grant_types: [DEVICE_GRANT],
-      redirect_uris: [],
-      token_endpoint_auth_method: 'none',
-    });
-    account = await server.account();
-    browser = new Browser(server.origin);
-    await browser.signIn(account.email, PASSWORD);
+    device = await server.client(DEVICE_CLIENT);
+    ({ browser } = await signedInBrowser(server));
   });
   afterAll(() => server.close());
 
-  async function userCode(): Promise<string> {
-    const { json } = await postForm(server, '/oauth/device', { scope: 'openid' }, { client: device });
-    return String(json.user_code);
-  }
+  const userCode = async () => (await authorizeDevice(server, device)).userCode;
 
   it('cannot be framed, and have a strict Content-Security-Policy', async () => {
     const signedOut = new Browser(server.origin);

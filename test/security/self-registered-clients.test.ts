@@ -4,23 +4,20 @@
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Browser } from '../support/browser.js';
+import { DEVICE_GRANT } from '../support/device.js';
 import { registerDynamically, requestRegistration } from '../support/registration.js';
 import { authorizeUrl, pkce, REDIRECT_URI } from '../support/relying-party.js';
 import { postForm, sendRequest } from '../support/request.js';
-import { PASSWORD, startServer, type TestServer } from '../support/server.js';
+import { startServer, type TestServer } from '../support/server.js';
+import { signedInBrowser } from '../support/signed-in-browser.js';
 import { concurrently } from '../support/token-family.js';
-
-const DEVICE_GRANT = 'urn:ietf:params:oauth:grant-type:device_code';
 
 describe('self-registered clients', () => {
   let server: TestServer;
-  let account: { id: string; email: string };
   let browser: Browser;
   beforeAll(async () => {
     server = await startServer({ settings: { TRUSTED_PROXIES: '127.0.0.1' } });
-    account = await server.account();
-    browser = new Browser(server.origin);
-    await browser.signIn(account.email, PASSWORD);
+    ({ browser } = await signedInBrowser(server));
   });
   afterAll(() => server.close());
 

@@ -21,7 +21,8 @@ import {
 } from '../support/relying-party.js';
 import { postForm, sendRequest, type TestResponse } from '../support/request.js';
 import { createResource } from '../support/resources.js';
-import { PASSWORD, startServer, type TestServer } from '../support/server.js';
+import { startServer, type TestServer } from '../support/server.js';
+import { signedInBrowser } from '../support/signed-in-browser.js';
 import { introspect, openTokenFamily } from '../support/token-family.js';
 
 const OTHER_API = 'https://api.example/v1';
@@ -44,9 +45,7 @@ describe('tokens', () => {
     await createResource(server, OTHER_API, { scopes: [{ name: 'things:read' }] });
     client = await server.client();
     app = await server.client(PUBLIC);
-    account = await server.account();
-    browser = new Browser(server.origin);
-    await browser.signIn(account.email, PASSWORD);
+    ({ browser, ...account } = await signedInBrowser(server));
   });
   afterAll(() => server.close());
 

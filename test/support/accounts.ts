@@ -3,6 +3,7 @@ import type { AccountChange } from '../../src/core/account-management/user-admin
 import type { Account, AccountOptions } from '../../src/core/accounts/accounts.js';
 import type { OrganizationRole } from '../../src/core/organizations/roles.js';
 import { systemMeta } from '../../src/core/request-meta.js';
+import { mailTo, tokenIn } from './mailbox.js';
 import { PASSWORD, type TestServer } from './server.js';
 
 type Stores = Pick<TestServer, 'base'>;
@@ -30,6 +31,13 @@ export async function changeAccount({ core }: Services, id: string, change: Acco
     administrators.set(core, administrator);
   }
   return core.userAdministration.change(id, change, await administrator, systemMeta);
+}
+
+/** Verifies the e-mail address of the account by the link in the e-mail. */
+export async function verifyEmail(server: Stores & Services, email: string): Promise<void> {
+  const { accounts, emailVerification } = server.core;
+  await emailVerification.request((await accounts.findByEmail(email))!);
+  await emailVerification.verify(tokenIn(await mailTo(server, email, /Confirm/)), systemMeta);
 }
 
 /** Makes the account a member of the organization without an invitation, or changes its role. */

@@ -1,4 +1,5 @@
 // Validation and normalization of client metadata.
+
 import { describe, expect, it } from 'vitest';
 import {
   firstPartyError,
@@ -7,14 +8,13 @@ import {
   normalizeMetadata,
   sameLoopback,
 } from '../../../src/core/clients/metadata.js';
+import { DEVICE_GRANT } from '../../support/device.js';
 
 const SCOPES = ['openid', 'email', 'memory:read'];
 const ANONYMOUS: MetadataRules = { anonymous: true, byAdmin: false, scopes: SCOPES, redirectHosts: [] };
 const WITH_TOKEN: MetadataRules = { ...ANONYMOUS, anonymous: false };
 const ADMIN: MetadataRules = { ...WITH_TOKEN, byAdmin: true };
 const GOOD = { redirect_uris: ['https://app.example/cb'] };
-const DEVICE = 'urn:ietf:params:oauth:grant-type:device_code';
-
 function errorOf(metadata: object, rules = ANONYMOUS): string | undefined {
   try {
     normalizeMetadata({ ...GOOD, ...metadata }, rules);
@@ -213,9 +213,9 @@ describe('the list of grant types', () => {
     ['defaults to the authorization code', {}, ANONYMOUS, ['authorization_code']],
     [
       'can contain all self-service types',
-      { grant_types: ['authorization_code', 'refresh_token', DEVICE] },
+      { grant_types: ['authorization_code', 'refresh_token', DEVICE_GRANT] },
       ANONYMOUS,
-      ['authorization_code', 'refresh_token', DEVICE],
+      ['authorization_code', 'refresh_token', DEVICE_GRANT],
     ],
     [
       'is narrowed without a token',
@@ -246,7 +246,7 @@ describe('the list of grant types', () => {
   });
 
   it('implies no response type without a grant that redirects', () => {
-    expect(normalizeMetadata({ grant_types: [DEVICE] }, ANONYMOUS).response_types).toEqual([]);
+    expect(normalizeMetadata({ grant_types: [DEVICE_GRANT] }, ANONYMOUS).response_types).toEqual([]);
     expect(normalizeMetadata(GOOD, ANONYMOUS).response_types).toEqual(['code']);
   });
 

@@ -5,6 +5,7 @@ import { DAY_SECONDS } from '../../../src/base/clock.js';
 import { systemMeta } from '../../../src/core/request-meta.js';
 import { Browser } from '../../support/browser.js';
 import { type DocumentHost, openDocumentHost } from '../../support/client-documents.js';
+import { DEVICE_GRANT } from '../../support/device.js';
 import { movableClock } from '../../support/movable-clock.js';
 import { registerDynamically } from '../../support/registration.js';
 import { authorizeUrl, isActive, obtainCode, pkce, redeemCode, signInAndConsent } from '../../support/relying-party.js';
@@ -106,8 +107,7 @@ describe.each(stores)('the cleanup of unused clients on $name', (store) => {
 
   it('keeps clients during an authorization, also with a device code or a pushed request', async () => {
     const { email } = await server.account();
-    const deviceGrant = 'urn:ietf:params:oauth:grant-type:device_code';
-    const grants = ['authorization_code', 'refresh_token', deviceGrant];
+    const grants = ['authorization_code', 'refresh_token', DEVICE_GRANT];
     const [page, pushed, device] = [
       await registerDynamically(server),
       await registerDynamically(server),

@@ -1,10 +1,12 @@
 // Sign-in with a second factor, against an attacker who knows the password.
+
 import { decodeJwt } from 'jose';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { requireCompleteAuthentication } from '../../../src/web/endpoints/require-complete.js';
 import { changeAccount, suspendAccount } from '../../support/accounts.js';
 import { Authenticator, enrol } from '../../support/authenticator.js';
 import { Browser, formsOf, type Page } from '../../support/browser.js';
+import { DEVICE_GRANT } from '../../support/device.js';
 import { movableClock } from '../../support/movable-clock.js';
 import { authorizeUrl, obtainCode, pkce, redeemCode } from '../../support/relying-party.js';
 import { postForm } from '../../support/request.js';
@@ -390,7 +392,7 @@ describe.each(stores)('sign-in with a second factor on $name', (store) => {
     expect((await browser.open('/account')).html).toContain(other.email);
     const device = await server.client({
       token_endpoint_auth_method: 'none',
-      grant_types: ['urn:ietf:params:oauth:grant-type:device_code'],
+      grant_types: [DEVICE_GRANT],
       redirect_uris: [],
     });
     const { json } = await postForm(server, '/oauth/device', { client_id: device.id, scope: 'openid' });

@@ -1,8 +1,10 @@
 // An app on oauth4webapi, which validates each response strictly. The library under test is the one
 // of test/clients; the types are those of the copy that openid-client depends on.
+
 import type * as OAuth from 'oauth4webapi';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { importClient } from '../../support/client-libraries.js';
+import { DEVICE_GRANT } from '../../support/device.js';
 import { browserFor, completeSignIn } from '../../support/openid-client.js';
 import { REDIRECT_URI } from '../../support/relying-party.js';
 import { PASSWORD, startServer, type TestServer } from '../../support/server.js';
@@ -11,8 +13,6 @@ const oauth = await importClient<typeof OAuth>('oauth4webapi');
 
 const HTTP = { [oauth.allowInsecureRequests]: true };
 const MAX_AGE_SECONDS = 300;
-const DEVICE_GRANT = 'urn:ietf:params:oauth:grant-type:device_code';
-
 describe('an app on oauth4webapi', () => {
   let server: TestServer;
   let as: OAuth.AuthorizationServer;

@@ -1,7 +1,9 @@
 // Journeys of OAuth clients: authorization, tokens, devices, proofs, registrations and approvals.
+
 import { addCapTable, createClaimedAgent, poll, requestApproval } from '../../support/approval-requests.js';
 import { Browser } from '../../support/browser.js';
 import { assertion, dpop, makeKey, tokenWithProof } from '../../support/client-keys.js';
+import { DEVICE_CLIENT, DEVICE_GRANT } from '../../support/device.js';
 import {
   authorizeUrl,
   isActive,
@@ -15,8 +17,6 @@ import {
 import { basicAuth, FORM } from '../../support/request.js';
 import { introspect, revoke } from '../../support/token-family.js';
 import type { Journey } from './secrets.js';
-
-const DEVICE_GRANT = 'urn:ietf:params:oauth:grant-type:device_code';
 
 /** Signs in and consents for a client. Returns the code and its PKCE verifier. */
 export async function authorize(
@@ -73,11 +73,7 @@ export async function useTokens(
 
 /** Connects one device and rejects another. */
 export async function connectDevice({ server, secrets, send }: Journey, browser: Browser, client: TestClient) {
-  const device = await server.client({
-    grant_types: [DEVICE_GRANT],
-    redirect_uris: [],
-    token_endpoint_auth_method: 'none',
-  });
+  const device = await server.client(DEVICE_CLIENT);
   const begin = async () => {
     const response = await send('/oauth/device', `client_id=${device.id}&scope=openid`);
     const body = (await response.json()) as { device_code: string; user_code: string };

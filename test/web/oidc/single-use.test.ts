@@ -1,9 +1,11 @@
 // Codes, proofs and assertions are single use, also under concurrency.
+
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { systemMeta } from '../../../src/core/request-meta.js';
 import { Browser } from '../../support/browser.js';
 import { assertion, dpop, makeKey, tokenWithProof } from '../../support/client-keys.js';
+import { DEVICE_GRANT } from '../../support/device.js';
 import {
   authorizeUrl,
   isActive,
@@ -161,7 +163,7 @@ describe.each(stores)('single use on $name', (store) => {
   it('lets at most one of 10 concurrent polls with a device code succeed, and revokes its tokens', async () => {
     const device = await server.client({
       redirect_uris: [],
-      grant_types: ['urn:ietf:params:oauth:grant-type:device_code', 'refresh_token'],
+      grant_types: [DEVICE_GRANT, 'refresh_token'],
       token_endpoint_auth_method: 'none',
     });
     const { json } = await postForm(server, '/oauth/device', { client_id: device.id, scope: 'openid' });
@@ -171,7 +173,7 @@ describe.each(stores)('single use on $name', (store) => {
     page = await browser.submit(page, { confirm: 'yes' });
     await signInAndConsent(browser, page, email);
 
-    const params = { grant_type: 'urn:ietf:params:oauth:grant-type:device_code', device_code };
+    const params = { grant_type: DEVICE_GRANT, device_code };
     const responses = await concurrently(10, () => requestToken(server, device, params));
     expect(responses.filter(({ status }) => status === 200).length, JSON.stringify(responses)).toBeLessThanOrEqual(1);
     expect(responses.filter(({ body }) => body.error === 'invalid_grant').length).toBeGreaterThanOrEqual(9);

@@ -1,6 +1,8 @@
 // Codes, tokens, passwords, cookies and keys are neither stored nor logged in plain text.
+
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Browser } from '../../support/browser.js';
+import { DEVICE_GRANT } from '../../support/device.js';
 import { registerDynamically } from '../../support/registration.js';
 import {
   authorizeUrl,
@@ -83,7 +85,7 @@ describe.each(stores)('stores and log with $name', (store) => {
     const machine = await server.client({ redirect_uris: [], grant_types: ['client_credentials'] });
     const device = await server.client({
       redirect_uris: [],
-      grant_types: ['urn:ietf:params:oauth:grant-type:device_code'],
+      grant_types: [DEVICE_GRANT],
       token_endpoint_auth_method: 'none',
     });
     const { searchParams } = new URL(authorizeUrl(server, client, pkce().challenge));
