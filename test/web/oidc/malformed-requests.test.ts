@@ -6,6 +6,9 @@ import { FORM, sendRequest } from '../../support/request.js';
 import { startServer, type TestServer } from '../../support/server.js';
 import { stores } from '../../support/stores.js';
 
+const base64url = (text: string) => Buffer.from(text).toString('base64url');
+const NUL_ASSERTION = `${base64url('{"alg":"RS256"}')}.${base64url('{"iss":"a\\u0000b","sub":"a\\u0000b"}')}.AAAA`;
+
 describe.each(stores)('malformed requests on $name', (store) => {
   let server: TestServer;
   let client: TestClient;
@@ -63,6 +66,24 @@ describe.each(stores)('malformed requests on $name', (store) => {
   ])('do not fail with a server error: %s %s %s', async (method, path, body) => {
     expect(await send(method, path, body)).toBeLessThan(500);
   });
+
+  it.each<[string, Record<string, string>, string]>([
+    ['Basic credentials', { authorization: `Basic ${btoa('a%00b:x')}` }, ''],
+    [
+      'a client assertion',
+      {},
+      `client_assertion_type=urn:ietf:params:oauth:client-assertion-type:jwt-bearer&client_assertion=${NUL_ASSERTION}`,
+    ],
+  ])(
+    'with a NUL character in %s are rejected and not logged as a server error',
+    async (_place, headers, credentials) => {
+      server.lines.length = 0;
+      const body = `grant_type=client_credentials&${credentials}`;
+      const response = await sendRequest(server, 'POST', '/oauth/token', { ...headers, 'content-type': FORM }, body);
+      expect([response.status, response.json.error]).toEqual([400, 'invalid_request']);
+      expect(server.lines.filter((line) => JSON.parse(line).level === 'error')).toEqual([]);
+    },
+  );
 
   it.each<[string, Record<string, string>]>([
     ['a NUL character in state', { state: 'a\u0000b' }],

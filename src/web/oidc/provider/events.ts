@@ -105,10 +105,13 @@ export function addEventListeners(provider: Provider, { audit, clientUsage, log 
 
   on('error', createResponseErrorLogger(log));
 
-  on('server_error', (ctx: KoaContextWithOIDC, error: Error) => {
+  on('server_error', (ctx: KoaContextWithOIDC, error: ProviderError) => {
+    if (isInvalidText(error)) {
+      respondInvalidText(ctx);
+      return handleFailure(ctx, error);
+    }
     log.error({ error, path: redactPath(ctx.path), requestId: metaFrom(ctx).requestId }, 'oidc-provider failed');
     if (isStoreUnavailable(error)) respondUnavailable(ctx);
-    else if (isInvalidText(error)) respondInvalidText(ctx);
   });
 }
 
