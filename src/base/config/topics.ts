@@ -5,6 +5,7 @@ import { federation } from './federation.js';
 import { mail } from './mail.js';
 import { rateLimits } from './rate-limits.js';
 import { registration } from './registration.js';
+import { requestBounds } from './request-bounds.js';
 import { server } from './server.js';
 import { type Setting, type SettingDefinition, settingDefinitions } from './setting.js';
 import { stores } from './stores.js';
@@ -22,6 +23,7 @@ const TOPICS = [
   tokens,
   registration,
   rateLimits,
+  requestBounds,
   federation,
   upstream,
   trustedIssuers,
@@ -48,6 +50,7 @@ export function resolveTopics(resolve: ResolveTopic) {
     ...resolve(tokens, baseConfig),
     ...resolve(registration, baseConfig),
     ...resolve(rateLimits, baseConfig),
+    ...resolve(requestBounds, baseConfig),
     ...resolve(federation, baseConfig),
     ...resolve(upstream, baseConfig),
     ...resolve(trustedIssuers, baseConfig),

@@ -65,6 +65,7 @@ export function createClients(base: Base, { audit, oauthStorage, activeAgents, r
           byAdmin: true,
           scopes: resources.clientScopes(),
           redirectHosts: [],
+          bounds: base.config.requestBounds,
         }),
       ),
     };

@@ -1,8 +1,10 @@
 /** Validates and normalizes client metadata (RFC 7591). Pure functions. */
 
+import type { RequestBounds } from '../../base/config/request-bounds.js';
 import { isReadable, isStorable } from '../../base/text.js';
 import { isLoopback } from '../../kit/loopback.js';
 import { parseSpiffeId } from '../../kit/spiffe.js';
+import { keySetError } from './client-keys.js';
 
 /** Metadata as received, with the member names of RFC 7591. */
 export type ClientMetadata = Record<string, unknown>;
@@ -16,6 +18,8 @@ export interface MetadataRules {
   scopes: string[];
   /** The only hosts that https redirect URIs can have. Empty: any host. */
   redirectHosts: string[];
+  /** The bounds of `jwks` and of the whole metadata. */
+  bounds: Pick<RequestBounds, 'clientKeys' | 'storedBytes'>;
   /**
    * The origin of the client metadata document. The `jwks_uri` can have this origin, because the
    * server requests it anyway.
@@ -81,6 +85,7 @@ export function normalizeMetadata(metadata: ClientMetadata, rules: MetadataRules
   validateRedirectUris('post_logout_redirect_uris', metadata.post_logout_redirect_uris, rules);
   if (!isStorableThroughout(metadata)) throw invalidMetadata('a string contains characters that cannot be stored');
   validateDisplayMembers(metadata);
+  validateSize(metadata, rules);
   if (rules.anonymous) {
     const member = MEMBERS_REQUIRING_INITIAL_ACCESS_TOKEN.find(
       (name) => metadata[name] !== undefined && !isJwksUriOfDocumentHost(name, metadata, rules),
@@ -206,6 +211,13 @@ function validateDisplayMembers(metadata: ClientMetadata): void {
   if (contacts !== undefined && (!Array.isArray(contacts) || contacts.length > MAX_CONTACTS)) {
     throw invalidMetadata(`contacts must be a list of at most ${MAX_CONTACTS} entries`);
   }
+}
+
+function validateSize(metadata: ClientMetadata, { bounds, byAdmin }: MetadataRules): void {
+  const keysError = keySetError(metadata.jwks, bounds.clientKeys);
+  if (keysError) throw invalidMetadata(keysError);
+  if (!byAdmin && Buffer.byteLength(JSON.stringify(metadata)) > bounds.storedBytes)
+    throw invalidMetadata(`the metadata is longer than ${bounds.storedBytes} bytes`);
 }
 
 function isJwksUriOfDocumentHost(member: string, metadata: ClientMetadata, { home }: MetadataRules): boolean {

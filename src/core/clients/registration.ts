@@ -21,7 +21,7 @@ export type ClientRegistration = ReturnType<typeof createClientRegistration>;
 
 export function createClientRegistration(base: Base, { audit, resources }: Deps) {
   const { db, transact, clock, invalidationBus } = base;
-  const { redirectHosts } = base.config;
+  const { redirectHosts, requestBounds } = base.config;
 
   return { normalize, saveRegistered, saveDescribed, findByToken, setToken };
 
@@ -35,6 +35,7 @@ export function createClientRegistration(base: Base, { audit, resources }: Deps)
       byAdmin: false,
       scopes: resources.clientScopes(),
       redirectHosts,
+      bounds: requestBounds,
       home,
     });
   }

@@ -10,6 +10,8 @@ import { isStorable } from '../../base/text.js';
 import type { Context, Handler } from './context.js';
 
 const MAX_BODY_BYTES = 64 * 1024;
+/** The fields of a form. Parsing takes quadratic time. */
+const MAX_FIELDS = 200;
 
 /**
  * Replaces any other content type, so that koa-body reads the body as text. Whether it is empty is
@@ -27,7 +29,14 @@ const KOA_BODY_OPTIONS = {
   textLimit: MAX_BODY_BYTES,
   parsedMethods: Object.values(HttpMethodEnum),
   // Flat fields under their literal names; a duplicate becomes an array or an object.
-  queryString: { allowDots: false, depth: 0, parseArrays: false, plainObjects: true, parameterLimit: Infinity },
+  queryString: {
+    allowDots: false,
+    depth: 0,
+    parseArrays: false,
+    plainObjects: true,
+    parameterLimit: MAX_FIELDS,
+    throwOnLimitExceeded: true,
+  },
 };
 
 export type BodyType = 'json' | 'urlencoded';
@@ -162,6 +171,7 @@ function uniqueFields(fields: Record<string, unknown>): Record<string, string> {
 /** Replaces koa-body's errors. They contain the body, which must not be logged. */
 function toAppError(error: unknown, res: ServerResponse): AppError {
   if ((error as { status?: number }).status === 413) return tooLarge(res);
+  if (error instanceof RangeError) return invalidRequest(`A form can have at most ${MAX_FIELDS} fields.`);
   if (error instanceof SyntaxError) return invalidRequest('The body is not valid JSON.');
   return invalidRequest('The body cannot be read.');
 }

@@ -18,10 +18,14 @@ export interface ProviderInternals {
   readonly OIDCContext: ContextClass;
   /** Called with every response of the provider's own routes before it is sent; can change it. */
   readonly responseHooks: ResponseHook[];
+  /** Called with the parameters of every request that has any; can change or reject them. */
+  readonly paramsHooks: ParamsHook[];
 }
 
 /** Returns a promise only if it must wait, because hooks run for every response. */
 export type ResponseHook = (ctx: KoaContextWithOIDC) => Promise<void> | void;
+
+export type ParamsHook = (params: Record<string, unknown>, context: ProviderContext) => void;
 
 export type BackchannelRequest = InstanceType<Provider['BackchannelAuthenticationRequest']>;
 
@@ -47,11 +51,19 @@ interface Finder<Model> {
 }
 
 interface ClientClass extends Finder<Client> {
+  new (metadata: object): Client;
   prototype: {
     compareClientSecret(this: Client, actual: string): boolean | Promise<boolean>;
     redirectUriAllowed(this: Client, value: string): boolean;
     postLogoutRedirectUriAllowed(this: Client, value: string): boolean;
   };
+}
+
+/** The public keys of a client. `oct` keys are in another store. */
+export interface ClientKeyStore extends Iterable<object> {
+  add(this: ClientKeyStore, key: object): void;
+  /** Returns all keys that could have signed a JWT with this header. */
+  selectForVerify(this: ClientKeyStore, options: { alg: string; kid?: unknown }): object[];
 }
 
 interface SessionClass {
@@ -74,10 +86,10 @@ interface AccessTokenClass extends Finder<AccessToken> {
 type ContextClass = new (ctx: KoaContextWithOIDC) => ProviderContext;
 
 /** The members of `ctx.oidc` that patches override. */
-interface ProviderContext {
+export interface ProviderContext {
   route: string;
   client?: Client;
-  /** Assigned once, when the parameters are known. */
+  /** Assigned once, when the parameters are known. See `paramsHooks`. */
   params?: Record<string, unknown>;
   /** Assigned once, when the body is parsed. */
   body?: Record<string, unknown>;
@@ -85,11 +97,10 @@ interface ProviderContext {
   entity(name: string, value: unknown): void;
 }
 
-/**
- * Returns the internals of a provider and installs its response hooks. Call it once per provider.
- */
+/** Returns the internals of a provider and installs its hooks. Call it once per provider. */
 export function internalsOf(provider: Provider): ProviderInternals {
   const responseHooks: ResponseHook[] = [];
+  const paramsHooks: ParamsHook[] = [];
   // One middleware runs all hooks, because each middleware adds time to every request.
   provider.use(async function runResponseHooks(ctx, next) {
     await next();
@@ -98,7 +109,25 @@ export function internalsOf(provider: Provider): ProviderInternals {
       if (pending) await pending;
     }
   });
-  return Object.assign(provider as unknown as ProviderInternals, { responseHooks });
+  const internals = Object.assign(provider as unknown as ProviderInternals, { responseHooks, paramsHooks });
+  installParamsHooks(internals);
+  return internals;
+}
+
+function installParamsHooks(internals: ProviderInternals): void {
+  class HookedContext extends internals.OIDCContext {
+    #params: Record<string, unknown> | undefined;
+
+    override get params() {
+      return this.#params;
+    }
+
+    override set params(params: Record<string, unknown> | undefined) {
+      this.#params = params; // before the hooks, because the response to their errors needs them
+      if (params) for (const hook of internals.paramsHooks) hook(params, this);
+    }
+  }
+  replaceContext(internals, HookedContext);
 }
 
 /**

@@ -11,7 +11,13 @@ import {
 import { DEVICE_GRANT } from '../../support/device.js';
 
 const SCOPES = ['openid', 'email', 'memory:read'];
-const ANONYMOUS: MetadataRules = { anonymous: true, byAdmin: false, scopes: SCOPES, redirectHosts: [] };
+const ANONYMOUS: MetadataRules = {
+  anonymous: true,
+  byAdmin: false,
+  scopes: SCOPES,
+  redirectHosts: [],
+  bounds: { clientKeys: 10, storedBytes: 8192 },
+};
 const WITH_TOKEN: MetadataRules = { ...ANONYMOUS, anonymous: false };
 const ADMIN: MetadataRules = { ...WITH_TOKEN, byAdmin: true };
 const GOOD = { redirect_uris: ['https://app.example/cb'] };

@@ -17,6 +17,8 @@ describe('a form of a page', () => {
   it.each([
     ['a duplicate field', 'email=a&email=b', 400],
     ['30 duplicate fields', 'email=a&'.repeat(30), 400],
+    ['201 fields', Array.from({ length: 201 }, (_, n) => `f${n}=x`).join('&'), 400],
+    ['30,000 fields', 'a&'.repeat(30_000), 400],
     ['bytes that are not UTF-8', Buffer.from([0x61, 0x3d, 0xff]), 400],
     ['an incomplete UTF-8 sequence', Buffer.from([0x61, 0x3d, 0xe2, 0x82]), 400],
     ['an encoded NUL character', 'email=%00', 400],

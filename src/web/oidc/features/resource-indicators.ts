@@ -22,6 +22,8 @@ const MINIMUM_SCOPE = 'openid';
 
 /** Returns the resource indicators feature of oidc-provider. */
 export function resourceIndicators({ config, resources, audiences }: Deps): Feature {
+  const resolved = new WeakMap<KoaContextWithOIDC, Map<string, Promise<Resource>>>();
+
   return {
     enabled: true,
     defaultResource,
@@ -72,11 +74,20 @@ export function resourceIndicators({ config, resources, audiences }: Deps): Feat
     };
   }
 
+  /** Returns an API as `findResource` does. Each identifier is resolved once per request. */
+  function requireResource(ctx: KoaContextWithOIDC, identifier: string, client: ProviderClient): Promise<Resource> {
+    const ofRequest = resolved.get(ctx) ?? new Map<string, Promise<Resource>>();
+    resolved.set(ctx, ofRequest);
+    const resource = ofRequest.get(identifier) ?? findResource(ctx, identifier, client);
+    ofRequest.set(identifier, resource);
+    return resource;
+  }
+
   /**
    * Returns an API. Throws `invalid_target` if it does not exist, and also if the client has no
    * access, so that the response does not reveal which.
    */
-  async function requireResource(
+  async function findResource(
     { oidc }: KoaContextWithOIDC,
     identifier: string,
     client: ProviderClient,

@@ -8,48 +8,36 @@ import Provider from 'oidc-provider';
 import { WORKLOAD_AUTH_METHODS } from '../../../core/clients/metadata.js';
 import type { WorkloadIdentities } from '../../../core/credentials/workload-identities.js';
 import { ROUTES, TOKEN_ALIAS_PATH } from '../paths.js';
-import { type ProviderInternals, replaceContext } from '../provider-internals.js';
+import type { ProviderContext, ProviderInternals } from '../provider-internals.js';
 
 interface Deps {
   issuer: string;
   workloadIdentities: WorkloadIdentities;
 }
 
-type Params = Record<string, unknown>;
+/** `svid` is set only if the request has a JWT-SVID assertion. */
+type SpiffeContext = Partial<ProviderContext> & { svid?: string };
 
 const ASSERTION_TYPE = 'urn:ietf:params:oauth:client-assertion-type:jwt-spiffe';
 
-/** Patches the request context and `Client` of a provider. */
+/** Adds a hook for parameters and patches `Client` of a provider. */
 export function patchSpiffeClientAuth(internals: ProviderInternals, { issuer, workloadIdentities }: Deps): void {
-  const { OIDCContext, Client: ClientModel } = internals;
+  const { Client: ClientModel } = internals;
   const { compareClientSecret } = ClientModel.prototype;
   const audience = [issuer, `${issuer}${ROUTES.token}`, `${issuer}${TOKEN_ALIAS_PATH}`];
 
-  class SpiffeContext extends OIDCContext {
-    #params: Params | undefined;
-    /** Set only if the request has a JWT-SVID assertion. */
-    svid: string | undefined;
-
-    /** Assigned once, when the parameters are known. */
-    override get params() {
-      return this.#params;
-    }
-
-    override set params(params: Params | undefined) {
-      this.#params = params;
-      const { client_assertion_type: type, client_assertion: svid, client_secret: secret } = params ?? {};
-      // oidc-provider rejects a request that has a secret as well, because these are two methods.
-      if (type !== ASSERTION_TYPE || typeof svid !== 'string' || secret !== undefined) return;
-      this.svid = svid;
-      const { client_id: clientId = subjectOf(svid) } = params!;
-      Object.assign(params!, { client_id: clientId, client_secret: svid });
-      Object.assign(params!, { client_assertion: undefined, client_assertion_type: undefined });
-    }
-  }
-  replaceContext(internals, SpiffeContext);
+  internals.paramsHooks.push(function passSvidAsSecret(params, context: SpiffeContext) {
+    const { client_assertion_type: type, client_assertion: svid, client_secret: secret } = params;
+    // oidc-provider rejects a request that has a secret as well, because these are two methods.
+    if (type !== ASSERTION_TYPE || typeof svid !== 'string' || secret !== undefined) return;
+    context.svid = svid;
+    const { client_id: clientId = subjectOf(svid) } = params;
+    Object.assign(params, { client_id: clientId, client_secret: svid });
+    Object.assign(params, { client_assertion: undefined, client_assertion_type: undefined });
+  });
 
   ClientModel.prototype.compareClientSecret = async function compareSvid(actual) {
-    const svid = (Provider.ctx?.oidc as { svid?: string } | undefined)?.svid;
+    const { svid } = (Provider.ctx?.oidc ?? {}) as SpiffeContext;
     if (this.spiffe_id !== this.clientId) return svid === undefined && compareClientSecret.call(this, actual);
     if (svid !== actual) return false;
     const verdict = await workloadIdentities.fromToken(actual, audience);
