@@ -5,6 +5,7 @@
  */
 
 import { conflict, invalidRequest, notFound } from '../../base/app-error.js';
+import { batchesOf } from '../../base/batches.js';
 import type { Clock } from '../../base/clock.js';
 import type { Database, Queryable } from '../../base/db/open.js';
 import type { Transact } from '../../base/db/transaction.js';
@@ -33,7 +34,7 @@ interface Deps {
   onboarding: Onboarding;
 }
 
-const SWEEP_BATCH_SIZE = 500;
+const BATCH_SIZE = 500;
 
 export type Agents = ReturnType<typeof createAgents>;
 
@@ -95,7 +96,7 @@ export function createAgents(deps: Deps) {
       const where = { id: agent.id, keyId: agent.keyId };
       const { count } = await tx.agent.updateMany({ where, data: { ...data, ...newOwner } });
       if (count === 0) throw conflict('The key was just rotated by another request.');
-      await oauthStorage.grants.revokeWhere({ clientId: agent.id }, tx);
+      await oauthStorage.grants.revokeWhere({ clientIds: [agent.id] }, tx);
       await audit.record(uow, 'agent.key_rotated', agentEvent(agent, actor, meta));
       afterCommit(() => invalidationBus.publish('agents', agent.id));
       return toAgent(await tx.agent.findUniqueOrThrow({ where: { id: agent.id }, include: AGENT_INCLUDE }));
@@ -141,7 +142,7 @@ export function createAgents(deps: Deps) {
   async function sweep(): Promise<number> {
     const where = { expiresAt: { lte: clock.now() } };
     const select = { id: true, agentId: true, organizationId: true };
-    const expired = await db.agent.findMany({ where, select, take: SWEEP_BATCH_SIZE });
+    const expired = await db.agent.findMany({ where, select, take: BATCH_SIZE });
     let deletedCount = 0;
     for (const { id, agentId, organizationId } of expired) {
       const wasDeleted = await transact(async (uow) => {
@@ -165,9 +166,13 @@ export function createAgents(deps: Deps) {
 
   /** Deletes agents, their grants and their consents. Returns the number of deleted agents. */
   async function deleteAgents(ids: string[], tx: Queryable): Promise<number> {
-    for (const clientId of ids) await oauthStorage.grants.revokeWhere({ clientId }, tx);
-    await tx.consent.deleteMany({ where: { clientId: { in: ids } } });
-    return (await tx.agent.deleteMany({ where: { id: { in: ids } } })).count;
+    let deletedCount = 0;
+    for (const batch of batchesOf(ids, BATCH_SIZE)) {
+      await oauthStorage.grants.revokeWhere({ clientIds: batch }, tx);
+      await tx.consent.deleteMany({ where: { clientId: { in: batch } } });
+      deletedCount += (await tx.agent.deleteMany({ where: { id: { in: batch } } })).count;
+    }
+    return deletedCount;
   }
 
   /**

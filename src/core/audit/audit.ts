@@ -3,6 +3,7 @@
  * also records it, so callers cannot forget to.
  */
 import { isStoreUnavailable } from '../../base/app-error.js';
+import { batchesOf } from '../../base/batches.js';
 import type { Clock } from '../../base/clock.js';
 import { uuidv7 } from '../../base/crypto.js';
 import type { Database, Prisma } from '../../base/db/open.js';
@@ -40,6 +41,8 @@ interface Deps {
 const FLUSH_DELAY_MS = 1000;
 const MAX_BUFFERED_EVENTS = 10_000;
 const MAX_TEXT_LENGTH = 300;
+/** Each row has a dozen parameters, and SQLite allows 32,766 in a statement. */
+const MAX_ROWS_PER_STATEMENT = 500;
 
 export type Audit = ReturnType<typeof createAudit>;
 
@@ -47,7 +50,7 @@ export function createAudit({ db, clock, log }: Deps) {
   let buffer: Prisma.AuditEventCreateManyInput[] = [];
   const writeBatcher = createWriteBatcher(FLUSH_DELAY_MS, writeBuffer);
 
-  return { record, recordSoon, flush: writeBatcher.flush, list };
+  return { record, recordAll, recordSoon, flush: writeBatcher.flush, list };
 
   /**
    * Writes an event. Pass the unit of work that makes the change, so that the change and its event
@@ -60,6 +63,13 @@ export function createAudit({ db, clock, log }: Deps) {
   ): Promise<void> {
     const { tx } = uow ?? { tx: db };
     await tx.auditEvent.create({ data: toRow(action, event) });
+  }
+
+  /** Writes several events of one kind, in the transaction that makes the changes. */
+  async function recordAll({ tx }: Pick<UnitOfWork, 'tx'>, action: AuditAction, events: AuditEvent[]): Promise<void> {
+    for (const batch of batchesOf(events, MAX_ROWS_PER_STATEMENT)) {
+      await tx.auditEvent.createMany({ data: batch.map((event) => toRow(action, event)) });
+    }
   }
 
   /**

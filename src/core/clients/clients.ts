@@ -119,7 +119,7 @@ export function createClients(base: Base, { audit, oauthStorage, activeAgents, r
       const { tx, afterCommit } = uow;
       const { count } = await tx.client.deleteMany({ where: { id } });
       if (count === 0) throw notFound('Client not found.');
-      await oauthStorage.grants.revokeWhere({ clientId: id }, tx);
+      await oauthStorage.grants.revokeWhere({ clientIds: [id] }, tx);
       await tx.consent.deleteMany({ where: { clientId: id } });
       await tx.resourceClient.deleteMany({ where: { clientId: id } });
       await audit.record(uow, 'client.deleted', { by: SYSTEM, clientId: id, meta });

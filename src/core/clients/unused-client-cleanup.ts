@@ -137,7 +137,7 @@ export function createUnusedClientCleanup({
         if ((await tx.grant.count({ where: { clientId: id, expiresAt: { gt: clock.now() } } })) > 0) throw clientInUse;
         const { count } = await tx.client.deleteMany({ where: { ...candidateFilter(), id } });
         if (count === 0) throw clientInUse;
-        await oauthStorage.grants.revokeWhere({ clientId: id }, tx);
+        await oauthStorage.grants.revokeWhere({ clientIds: [id] }, tx);
         const detail = { reason, ...(name && { name }) };
         await audit.record(uow, 'client.removed_unused', { by: SYSTEM, clientId: id, meta, detail });
         afterCommit(() => invalidationBus.publish('clients', id));

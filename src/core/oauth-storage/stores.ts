@@ -62,11 +62,11 @@ export type StoredGrant = Omit<Grant, 'payload'> & { payload: Payload };
 /** Selects the grants to revoke. */
 export type GrantSelection =
   | { id: string }
-  | { sessionId: string; offline?: false }
+  | { sessionIds: string[]; offline?: false }
   | { accountId: string; clientId?: string }
   /** All grants of an account, except those of one session. */
   | { accountId: string; exceptSessionId: string }
-  | { clientId: string };
+  | { clientIds: string[] };
 
 export interface GrantStore {
   /**

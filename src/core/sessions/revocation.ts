@@ -3,7 +3,9 @@
  * sessions.
  */
 
+import { batchesOf } from '../../base/batches.js';
 import type { Clock } from '../../base/clock.js';
+import type { Prisma, Queryable, Session } from '../../base/db/open.js';
 import type { Transact, UnitOfWork } from '../../base/db/transaction.js';
 import type { InvalidationBus } from '../../base/invalidation-bus.js';
 import type { Audit, AuditEvent } from '../audit/audit.js';
@@ -20,6 +22,7 @@ export type RevocationReason =
   | 'mfa_changed'
   | 'suspended'
   | 'token_reuse'
+  | 'too_many_sessions'
   | 'account_deleted';
 
 export interface RevokedSession {
@@ -37,10 +40,13 @@ interface Deps {
   invalidationBus: InvalidationBus;
 }
 
+/** Rows per statement: the databases limit the parameters of a statement. */
+const BATCH_SIZE = 500;
+
 export function createSessionRevocation({ transact, clock, audit, oauthStorage, invalidationBus }: Deps) {
   const listeners: ((revoked: RevokedSession[]) => void)[] = [];
 
-  return { revoke, revokeOthers, revokeAll, onRevoked };
+  return { revoke, revokeOthers, revokeAll, revokeExcess, onRevoked };
 
   /** Revokes one session and its access and refresh tokens. */
   async function revoke(id: string, reason: RevocationReason, meta: RequestMeta): Promise<void> {
@@ -79,26 +85,70 @@ export function createSessionRevocation({ transact, clock, audit, oauthStorage, 
     listeners.push(listener);
   }
 
+  /**
+   * Revokes the oldest sessions of an account beyond `maxSessions`. Call it after a new session was
+   * created, with the account locked.
+   */
+  async function revokeExcess(
+    uow: UnitOfWork,
+    accountId: string,
+    { maxSessions, meta }: { maxSessions: number; meta: RequestMeta },
+  ): Promise<void> {
+    const excess = await uow.tx.session.findMany({
+      where: { accountId, endedAt: null, expiresAt: { gt: clock.now() } },
+      orderBy: [{ lastSeenAt: 'desc' }, { id: 'desc' }],
+      skip: maxSessions,
+      take: BATCH_SIZE,
+      select: { id: true },
+    });
+    if (excess.length === 0) return;
+    await revokeWhere(uow, { id: { in: excess.map(({ id }) => id) } }, { reason: 'too_many_sessions', meta });
+  }
+
+  /** The number of statements does not depend on the number of sessions, except for batches. */
   async function revokeWhere(
     { tx, afterCommit }: UnitOfWork,
-    where: { id: string } | { accountId: string; id?: { not: string } },
+    where: Prisma.SessionWhereInput,
     { reason, meta, by }: { reason: RevocationReason; meta: RequestMeta; by?: AuditEvent['by'] | undefined },
   ): Promise<void> {
-    const sessions = await tx.session.findMany({ where: { ...where, endedAt: null }, include: { clients: true } });
-    for (const { id, accountId } of sessions) {
-      await tx.session.update({ where: { id }, data: { endedAt: clock.now(), endReason: reason, tokenHash: null } });
-      const selection: GrantSelection = { sessionId: id, ...(reason === 'signed_out' && { offline: false as const }) };
-      await oauthStorage.grants.revokeWhere(selection, tx);
-      const event = { by: by ?? accountId, accountId, sessionId: id, meta, detail: { reason } };
-      await audit.record({ tx }, 'session.ended', event);
-      afterCommit(() => invalidationBus.publish('sessions', id));
-    }
+    const sessions = await findActive(where, tx);
     if (sessions.length === 0) return;
+    const ids = sessions.map(({ id }) => id);
+    for (const batch of batchesOf(ids, BATCH_SIZE)) {
+      const data = { endedAt: clock.now(), endReason: reason, tokenHash: null };
+      await tx.session.updateMany({ where: { id: { in: batch }, endedAt: null }, data });
+      const selection: GrantSelection = {
+        sessionIds: batch,
+        ...(reason === 'signed_out' && { offline: false as const }),
+      };
+      await oauthStorage.grants.revokeWhere(selection, tx);
+    }
+    const events = sessions.map(({ id, accountId }) => {
+      return { by: by ?? accountId, accountId, sessionId: id, meta, detail: { reason } };
+    });
+    await audit.recordAll({ tx }, 'session.ended', events);
+    afterCommit(() => invalidationBus.publish('sessions', ids.length === 1 ? ids[0] : undefined));
     const revoked = sessions.map(({ id, accountId, clients }) => ({
       sessionId: id,
       accountId,
       clientIds: clients.map(({ clientId }) => clientId),
     }));
     for (const listener of listeners) afterCommit(() => listener(revoked));
+  }
+
+  /** Returns the sessions that were not revoked and have not expired, in batches. */
+  async function findActive(where: Prisma.SessionWhereInput, tx: Queryable) {
+    const found: (Pick<Session, 'id' | 'accountId'> & { clients: { clientId: string }[] })[] = [];
+    for (;;) {
+      const after = found.at(-1)?.id;
+      const batch = await tx.session.findMany({
+        where: { AND: [where, { endedAt: null, expiresAt: { gt: clock.now() } }, { id: { gt: after ?? '' } }] },
+        select: { id: true, accountId: true, clients: { select: { clientId: true } } },
+        orderBy: { id: 'asc' },
+        take: BATCH_SIZE,
+      });
+      found.push(...batch);
+      if (batch.length < BATCH_SIZE) return found;
+    }
   }
 }

@@ -63,6 +63,11 @@ export function createPrismaGrantStore({ db, clock }: { db: Database; clock: Clo
 export const toGrant = (row: Grant): StoredGrant => ({ ...row, payload: row.payload as Payload });
 
 function toWhere(selection: GrantSelection): Prisma.GrantWhereInput {
+  if ('clientIds' in selection) return { clientId: { in: selection.clientIds } };
+  if ('sessionIds' in selection) {
+    const { sessionIds, ...rest } = selection;
+    return { sessionId: { in: sessionIds }, ...rest };
+  }
   if (!('exceptSessionId' in selection)) return selection;
   const { accountId, exceptSessionId } = selection;
   return { accountId, OR: [{ sessionId: null }, { sessionId: { not: exceptSessionId } }] };
