@@ -47,7 +47,7 @@ export async function createCore(base: Base) {
     ...accounts,
   });
   const clients = createClientModule(base, { audit, oauthStorage, ...resources, ...agents });
-  const consents = createConsents(base, { audit, oauthStorage });
+  const consents = createConsents(base, { audit, ...accounts, oauthStorage });
   const sessions = createSessionModule(base, { audit, oauthStorage, ...keys });
   const identities = createIdentityModule(base, { audit });
   const credentials = createCredentialModule(base, {

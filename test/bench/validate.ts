@@ -105,7 +105,7 @@ async function seed(environment: Record<string, string>): Promise<string> {
     const account = await accounts.create(person, systemMeta);
     await tools.create({ slug: TOOL, name: 'Deal room', url: 'https://dealroom.example' }, account.id, systemMeta);
     await permissions.grant({ accountId: account.id, slug: TOOL, level: 'read' }, account.id, systemMeta);
-    const { key } = await apiKeys.create(account, { name: 'K', format: 'cb', lifeSeconds: null }, systemMeta);
+    const { key } = await apiKeys.create({ account }, { name: 'K', format: 'cb', lifeSeconds: null }, systemMeta);
     return key;
   } finally {
     await base.close();

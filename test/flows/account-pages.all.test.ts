@@ -37,7 +37,8 @@ describe('the account pages', () => {
   });
 
   it('show the account and the sign-out', async () => {
-    const { email, id: accountId } = await server.account('mara.lindqvist@example.com', 'Mara Lindqvist');
+    const account = await server.account('mara.lindqvist@example.com', 'Mara Lindqvist');
+    const { email } = account;
     const meta = { address: '2001:db8:85a3::8a2e:370:7334', userAgent: IPHONE, requestId: '' };
     const authResult = await server.core.signIn.withPassword({ email, password: PASSWORD }, meta);
     if (authResult.kind === 'complete')
@@ -46,13 +47,13 @@ describe('the account pages', () => {
     const unverifiedClient = await registerClient(server);
     const consent = { scopes: ['openid', 'email', 'offline_access'], claims: [], resources: {} };
     await server.core.consents.grant(
-      accountId,
+      { account },
       verifiedClient.id,
       { ...consent, scopes: ['openid', 'profile', 'email'] },
       meta,
     );
     const resources = { [`${server.issuer}/api/v1`]: ['memory:read', 'agent:write'] };
-    await server.core.consents.grant(accountId, unverifiedClient.id, { ...consent, resources }, meta);
+    await server.core.consents.grant({ account }, unverifiedClient.id, { ...consent, resources }, meta);
 
     await page.goto(`${server.origin}/account`);
     await signIn(email);
@@ -124,7 +125,12 @@ describe('the account pages', () => {
       agentId: 'cap-table.automation:nightly@reporting',
       name: 'Cap table automation of the reporting service',
     };
-    await server.core.agents.onboarding.onboardInto(northwind.id, mara, { ...agent, capabilities }, systemMeta);
+    await server.core.agents.onboarding.onboardInto(
+      northwind.id,
+      { account: mara },
+      { ...agent, capabilities },
+      systemMeta,
+    );
     await page.click('main a.primary');
     await checkPage('agents', 'Agents');
     await page.click('text=Replace key');
@@ -151,7 +157,7 @@ describe('the account pages', () => {
     const { id } = await server.core.organizations.create(ada.id, 'Northwind Traders & Reporting', systemMeta);
     const mara = await server.account('mara.lindqvist+invited@example.com', 'Mara Lindqvist');
     const input = { email: mara.email, role: 'operator' as const };
-    await server.core.invitations.create(ada, id, input, systemMeta);
+    await server.core.invitations.create({ account: ada }, id, input, systemMeta);
     const link = linkIn(await mailTo(server, mara.email, /invited/)).href;
     const heading = 'Join Northwind Traders & Reporting?';
     await page.goto(link);

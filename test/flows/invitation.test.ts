@@ -24,7 +24,7 @@ describe('an invitation', () => {
   /** Invites the address. Returns the path of the link in the mail. */
   async function invite(email: string): Promise<string> {
     const inviter = (await server.core.accounts.find(inviterId))!;
-    await server.core.invitations.create(inviter, organization, { email, role: 'operator' }, systemMeta);
+    await server.core.invitations.create({ account: inviter }, organization, { email, role: 'operator' }, systemMeta);
     const link = linkIn(await mailTo(server, email, /invited/));
     expect(link.origin).toBe(server.issuer);
     return link.pathname + link.search;

@@ -222,7 +222,7 @@ async function addSessions({ server, account, side, kinds, invalid }: Context) {
 async function addApiKeys({ server: { core }, account, side, kinds, invalid }: Context) {
   const create = (more: object = {}) =>
     core.apiKeys.create(
-      account,
+      { account },
       { name: 'Key', format: 'sk_live', lifeSeconds: null, role: 'operator', ...more },
       systemMeta,
     );
@@ -250,7 +250,7 @@ async function addApiKeys({ server: { core }, account, side, kinds, invalid }: C
 async function addAgents({ server: { core }, account, side, kinds, invalid }: Context, organizationId: string) {
   const wanted = { agentId: 'my-agent', name: 'My agent', capabilities: ['read:cap-table'] };
   const onboard = (agentId: string) =>
-    core.agents.onboarding.onboardInto(organizationId, account, { ...wanted, agentId }, systemMeta);
+    core.agents.onboarding.onboardInto(organizationId, { account }, { ...wanted, agentId }, systemMeta);
   const { agent, key, token } = await onboard('my-agent');
   const unclaimed = await core.agents.onboarding.onboardUnclaimed(wanted, systemMeta);
   Object.assign(kinds, {
@@ -262,7 +262,7 @@ async function addAgents({ server: { core }, account, side, kinds, invalid }: Co
     [`key of an unclaimed agent, ${side}`]: { ...bearer(unclaimed.key), agent: 'unclaimed' },
   });
   const deleted = await onboard('deleted');
-  await core.agents.remove({ member: { accountId: account.id } }, deleted.agent, systemMeta);
+  await core.agents.remove({ member: { accountId: account.id }, user: { account } }, deleted.agent, systemMeta);
   invalid[`key of a deleted agent, ${side}`] = deleted.key;
   invalid[`token of a deleted agent, ${side}`] = deleted.token;
   return agent.id;
@@ -304,7 +304,11 @@ async function createAdmin(server: TestServer, client: TestClient): Promise<Cred
   const input = { email: 'admin@example.com', name: 'Ada', password: PASSWORD };
   const account = await core.accounts.create(input, systemMeta, { role: 'admin', verified: true });
   const forOwnApi = { scope: 'openid memory:read', resource: `${server.issuer}/api/v1` };
-  const apiKey = await core.apiKeys.create(account, { name: 'Key', format: 'sk_live', lifeSeconds: null }, systemMeta);
+  const apiKey = await core.apiKeys.create(
+    { account },
+    { name: 'Key', format: 'sk_live', lifeSeconds: null },
+    systemMeta,
+  );
   return {
     session: bearer((await openSession(server, account.id)).accessToken),
     otherCredentials: {

@@ -182,6 +182,7 @@ export function createPasswordReset(deps: Deps) {
     const { id, passwordChangedAt } = account;
     await transact(async (uow) => {
       const { tx } = uow;
+      await accounts.lockActing({ account, session }, tx);
       const { count } = await tx.account.updateMany({
         where: { id, status: 'active', passwordChangedAt },
         data: { passwordHash, passwordChangedAt: clock.now() },

@@ -9,6 +9,7 @@ import { createTtlCache } from '../../base/ttl-cache.js';
 import type { Audit } from '../audit/audit.js';
 import type { Organizations } from '../organizations/organizations.js';
 import type { RequestMeta } from '../request-meta.js';
+import { createActingUserLock } from './acting-user.js';
 import { isEmail, isName, NAME_ERROR, normalizeEmail, splitName } from './fields.js';
 import { IMPORTED_HASHES } from './imported-hashes.js';
 import type { Passwords } from './passwords.js';
@@ -66,6 +67,7 @@ export type Accounts = ReturnType<typeof createAccounts>;
 export function createAccounts({ db, transact, clock, audit, invalidationBus, passwords, organizations }: Deps) {
   const cache = createTtlCache<Account>({ clock });
   invalidationBus.on('accounts', cache.invalidate);
+  const { lockActing } = createActingUserLock({ clock, lock });
 
   return {
     create,
@@ -76,7 +78,7 @@ export function createAccounts({ db, transact, clock, audit, invalidationBus, pa
     find,
     findByEmail,
     lock,
-    lockUnchanged,
+    lockActing,
     hasAdmin,
     list,
     page,
@@ -191,17 +193,6 @@ export function createAccounts({ db, transact, clock, audit, invalidationBus, pa
   async function lock(id: string, tx: Queryable): Promise<Account | null> {
     await tx.$executeRaw`UPDATE "Account" SET "status" = "status" WHERE "id" = ${id}`;
     return tx.account.findUnique({ where: { id } });
-  }
-
-  /**
-   * Locks the account for a change by one of its sessions. Throws `AppError` `conflict` if the
-   * password has changed since the account was read. A user who suspects an attack changes the
-   * password; an attacker's session must not create a key or an agent afterwards.
-   */
-  async function lockUnchanged({ id, passwordChangedAt }: Account, tx: Queryable): Promise<void> {
-    const current = await lock(id, tx);
-    if (current?.passwordChangedAt?.getTime() !== passwordChangedAt?.getTime())
-      throw conflict('The account was changed at the same time. Please try again.');
   }
 
   async function hasAdmin(): Promise<boolean> {

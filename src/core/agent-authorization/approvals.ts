@@ -47,7 +47,7 @@ export type ApprovalResult =
 
 interface Deps {
   audit: Audit;
-  accounts: Pick<Accounts, 'lock'>;
+  accounts: Pick<Accounts, 'lockActing'>;
   oauthStorage: Pick<OAuthStorage, 'grants'>;
 }
 

@@ -18,7 +18,7 @@ export type Decision = 'approve' | 'deny';
 
 interface Deps {
   audit: Audit;
-  accounts: Pick<Accounts, 'lock'>;
+  accounts: Pick<Accounts, 'lockActing'>;
   oauthStorage: Pick<OAuthStorage, 'grants'>;
   approvers: Pick<Approvers, 'canRequest'>;
 }
@@ -44,7 +44,7 @@ export function createDecisions(base: Base, { audit, accounts, oauthStorage, app
   ): Promise<void> {
     await transact(async (uow) => {
       const { tx } = uow;
-      const current = await accounts.lock(account.id, tx); // serializes with password changes and suspensions
+      const current = await accounts.lockActing({ account, session }, tx);
       const where = { id, accountId: account.id };
       const row = await tx.approval.findFirst({ where, include: { agent: { include: AGENT_INCLUDE } } });
       if (!row) throw notFound('Request not found.');

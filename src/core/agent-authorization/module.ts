@@ -11,7 +11,7 @@ import { createDelegations } from './delegations.js';
 
 interface Deps {
   audit: Audit;
-  accounts: Pick<Accounts, 'lock'>;
+  accounts: Pick<Accounts, 'lockActing'>;
   oauthStorage: Pick<OAuthStorage, 'grants'>;
   activeAgents: Pick<ActiveAgents, 'find'>;
   audiences: Pick<Audiences, 'ofAgent' | 'agentIn'>;

@@ -1,16 +1,17 @@
 /** The actor of an action on an agent, and the audit event of the action. */
+import type { ActingUser } from '../accounts/acting-user.js';
 import type { AuditEvent } from '../audit/audit.js';
 import type { Actor } from '../organizations/organizations.js';
 import type { RequestMeta } from '../request-meta.js';
 import type { Agent } from './active-agents.js';
 
-/** The agent itself, or a member of its organization. */
-export type AgentActor = { agent: Agent } | { member: Actor };
+/** The agent itself, or a member of its organization, with the session if there is one. */
+export type AgentActor = { agent: Agent } | { member: Actor; user: ActingUser };
 
 /** Returns the audit event of an action on an agent. */
 export function agentEvent(
   { id, agentId, organizationId, owner }: Agent,
-  actor: AgentActor,
+  actor: { agent: Agent } | { member: Actor },
   meta: RequestMeta,
   detail: AuditEvent['detail'] = {},
 ): AuditEvent {

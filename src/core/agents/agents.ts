@@ -27,7 +27,7 @@ interface Deps {
   clock: Clock;
   audit: Audit;
   invalidationBus: InvalidationBus;
-  accounts: Pick<Accounts, 'lock'>;
+  accounts: Pick<Accounts, 'lockActing'>;
   organizations: Organizations;
   oauthStorage: Pick<OAuthStorage, 'grants'>;
   tokens: AgentTokens;
@@ -90,7 +90,7 @@ export function createAgents(deps: Deps) {
     const newOwner = 'member' in actor ? { ownerId: actor.member.accountId } : undefined;
     const rotated = await transact(async (uow) => {
       const { tx, afterCommit } = uow;
-      if (newOwner) await accounts.lock(newOwner.ownerId, tx); // prevents a concurrent deletion of the account
+      if ('user' in actor) await accounts.lockActing(actor.user, tx);
       await requireManager(actor, agent, tx);
       // Of two concurrent rotations, only one succeeds: the other would return a revoked key.
       const where = { id: agent.id, keyId: agent.keyId };

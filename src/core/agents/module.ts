@@ -15,7 +15,7 @@ import { createAgentTokens } from './tokens.js';
 
 interface Deps {
   audit: Audit;
-  accounts: Pick<Accounts, 'lock' | 'lockUnchanged' | 'isActive'>;
+  accounts: Pick<Accounts, 'lockActing'>;
   organizations: Organizations;
   resources: Pick<Resources, 'find' | 'capabilities'>;
   oauthStorage: Pick<OAuthStorage, 'grants'>;

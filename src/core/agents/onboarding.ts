@@ -6,9 +6,10 @@ import { randomUUID } from 'node:crypto';
 import { conflict, forbidden, invalidRequest, isUniqueViolation } from '../../base/app-error.js';
 import { addSeconds, type Clock, DAY_SECONDS } from '../../base/clock.js';
 import { randomToken, sha256 } from '../../base/crypto.js';
-import type { Account, Prisma } from '../../base/db/open.js';
+import type { Prisma } from '../../base/db/open.js';
 import type { Transact, UnitOfWork } from '../../base/db/transaction.js';
 import type { Accounts } from '../accounts/accounts.js';
+import type { ActingUser } from '../accounts/acting-user.js';
 import type { Audit } from '../audit/audit.js';
 import {
   type Actor,
@@ -21,7 +22,7 @@ import type { RequestMeta } from '../request-meta.js';
 import type { Resources } from '../resources/resources.js';
 import { ADMIN_CAPABILITY } from '../resources/scope.js';
 import { AGENT_INCLUDE, AGENT_PREFIX, type Agent, toAgent } from './active-agents.js';
-import { type AgentActor, agentEvent } from './actor.js';
+import { agentEvent } from './actor.js';
 import { type FreshAgent, mintKey } from './key.js';
 import type { AgentTokens } from './tokens.js';
 
@@ -35,7 +36,7 @@ interface Deps {
   transact: Transact;
   clock: Clock;
   audit: Audit;
-  accounts: Pick<Accounts, 'lockUnchanged'>;
+  accounts: Pick<Accounts, 'lockActing'>;
   organizations: Organizations;
   resources: Pick<Resources, 'capabilities'>;
   tokens: AgentTokens;
@@ -76,23 +77,23 @@ export function createOnboarding({ transact, clock, audit, accounts, organizatio
    */
   async function onboardInto(
     organizationId: string,
-    creator: Account,
+    creator: ActingUser,
     input: NewAgent,
     meta: RequestMeta,
   ): Promise<FreshAgent> {
-    const actor: Actor = { accountId: creator.id };
+    const actor: Actor = { accountId: creator.account.id };
     await organizations.requireMember(actor, organizationId, 'admin'); // only admins can take the locks below
     const validInput = validate(input);
     try {
       const { key, agent } = await transact(async (uow) => {
         const { tx } = uow;
-        await accounts.lockUnchanged(creator, tx);
+        await accounts.lockActing(creator, tx);
         await organizations.lock(organizationId, tx);
         await organizations.requireMember(actor, organizationId, 'admin', tx);
         if ((await tx.agent.count({ where: { organizationId } })) >= MAX_AGENTS_PER_ORGANIZATION) {
           throw conflict(`An organization can have at most ${MAX_AGENTS_PER_ORGANIZATION} agents.`);
         }
-        return insertAgent(uow, { ...validInput, organizationId, ownerId: creator.id }, meta);
+        return insertAgent(uow, { ...validInput, organizationId, ownerId: creator.account.id }, meta);
       });
       return { agent, key, token: await tokens.sign(agent) };
     } catch (error) {
@@ -134,7 +135,7 @@ export function createOnboarding({ transact, clock, audit, accounts, organizatio
       include: AGENT_INCLUDE,
     });
     const agent = toAgent(row);
-    const actor: AgentActor = data.ownerId ? { member: { accountId: data.ownerId } } : { agent };
+    const actor = data.ownerId ? { member: { accountId: data.ownerId } } : { agent };
     const { capabilities } = agent;
     await audit.record(uow, 'agent.onboarded', agentEvent(agent, actor, meta, { capabilities }));
     return { agent, key };

@@ -7,10 +7,11 @@
 import { notFound } from '../../base/app-error.js';
 import type { Clock } from '../../base/clock.js';
 import { sha256 } from '../../base/crypto.js';
-import type { Account, Database } from '../../base/db/open.js';
+import type { Database } from '../../base/db/open.js';
 import type { Transact } from '../../base/db/transaction.js';
 import type { InvalidationBus } from '../../base/invalidation-bus.js';
 import type { Accounts } from '../accounts/accounts.js';
+import type { ActingUser } from '../accounts/acting-user.js';
 import type { Audit } from '../audit/audit.js';
 import type { Organizations } from '../organizations/organizations.js';
 import type { RequestMeta } from '../request-meta.js';
@@ -22,7 +23,7 @@ interface Deps {
   clock: Clock;
   audit: Audit;
   invalidationBus: InvalidationBus;
-  accounts: Pick<Accounts, 'lock' | 'isActive'>;
+  accounts: Pick<Accounts, 'lockActing'>;
   organizations: Pick<Organizations, 'makeOwner'>;
 }
 
@@ -42,11 +43,11 @@ export function createOwnershipClaims({ db, transact, clock, audit, invalidation
    * Makes the account the owner of the agent. Of several concurrent claims, only one succeeds.
    * Throws `not_found` if the token is used or expired.
    */
-  async function claim(token: string, account: Account, meta: RequestMeta): Promise<Agent> {
+  async function claim(token: string, user: ActingUser, meta: RequestMeta): Promise<Agent> {
     const claimTokenHash = sha256(token);
     return transact(async (uow) => {
       const { tx, afterCommit } = uow;
-      if (!accounts.isActive(await accounts.lock(account.id, tx))) throw invalidClaim();
+      const account = await accounts.lockActing(user, tx);
       const unclaimed = await tx.agent.findUnique({ where: { claimTokenHash } });
       const { count } = await tx.agent.updateMany({
         where: { claimTokenHash, expiresAt: { gt: clock.now() } },

@@ -9,6 +9,7 @@ import type { ApiKey, Database, Queryable } from '../../base/db/open.js';
 import type { Transact } from '../../base/db/transaction.js';
 import type { InvalidationBus } from '../../base/invalidation-bus.js';
 import type { Account, Accounts } from '../accounts/accounts.js';
+import type { ActingUser } from '../accounts/acting-user.js';
 import type { Audit } from '../audit/audit.js';
 import { type Organizations, validName } from '../organizations/organizations.js';
 import type { Projects } from '../organizations/projects.js';
@@ -51,7 +52,7 @@ interface Deps {
   clock: Clock;
   audit: Audit;
   invalidationBus: InvalidationBus;
-  accounts: Pick<Accounts, 'lock' | 'lockUnchanged'>;
+  accounts: Pick<Accounts, 'lockActing'>;
   organizations: Organizations;
   projects: Projects;
   usage: KeyUsage;
@@ -74,9 +75,14 @@ export function createApiKeys(deps: Deps) {
    * owner's, `not_found` for the organization or project, or `conflict` at the limit of active
    * keys.
    *
-   * @param by the id of the account that creates it, if not the owner
+   * @param by the user who creates it, if not the owner
    */
-  async function create(owner: Account, input: NewApiKey, meta: RequestMeta, by = owner.id): Promise<FreshApiKey> {
+  async function create(
+    { account: owner, session }: ActingUser,
+    input: NewApiKey,
+    meta: RequestMeta,
+    by: ActingUser = { account: owner, session },
+  ): Promise<FreshApiKey> {
     const name = validName(input.name);
     const { scopes = [] } = input;
     if (scopes.length > MAX_SCOPES)
@@ -94,7 +100,8 @@ export function createApiKeys(deps: Deps) {
     const expiresAt = input.lifeSeconds === null ? null : addSeconds(clock.now(), input.lifeSeconds);
     const record = await transact(async (uow) => {
       const { tx } = uow;
-      await accounts.lockUnchanged(owner, tx);
+      const users = by.account.id === owner.id ? [by] : [by, { account: owner }];
+      for (const user of users.sort(byAccountId)) await accounts.lockActing(user, tx);
       await requireCapacity(owner.id, clock.now(), tx);
       const created = await tx.apiKey.create({
         data: {
@@ -103,7 +110,7 @@ export function createApiKeys(deps: Deps) {
           createdAt: clock.now(),
         },
       });
-      await audit.record(uow, 'api_key.created', keyEvent(created, by, meta));
+      await audit.record(uow, 'api_key.created', keyEvent(created, by.account.id, meta));
       return created;
     });
     return { key, record };
@@ -192,3 +199,6 @@ export function createApiKeys(deps: Deps) {
     };
   }
 }
+
+/** The lock order of accounts, to avoid deadlocks. */
+const byAccountId = (a: ActingUser, b: ActingUser) => (a.account.id < b.account.id ? -1 : 1);

@@ -10,7 +10,7 @@ import { createKeyUsage } from './usage.js';
 
 interface Deps {
   audit: Audit;
-  accounts: Pick<Accounts, 'lock' | 'lockUnchanged'>;
+  accounts: Pick<Accounts, 'lockActing'>;
   organizations: Organizations;
   projects: Projects;
   resources: Pick<Resources, 'scopes'>;

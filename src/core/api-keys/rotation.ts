@@ -4,6 +4,7 @@ import { addSeconds, type Clock, DAY_SECONDS } from '../../base/clock.js';
 import type { Transact } from '../../base/db/transaction.js';
 import type { InvalidationBus } from '../../base/invalidation-bus.js';
 import type { Accounts } from '../accounts/accounts.js';
+import type { ActingUser } from '../accounts/acting-user.js';
 import type { Audit } from '../audit/audit.js';
 import type { RequestMeta } from '../request-meta.js';
 import { formatWith } from './formats.js';
@@ -14,7 +15,7 @@ interface Deps {
   clock: Clock;
   audit: Audit;
   invalidationBus: InvalidationBus;
-  accounts: Pick<Accounts, 'lock'>;
+  accounts: Pick<Accounts, 'lockActing'>;
 }
 
 const MAX_GRACE_SECONDS = 30 * DAY_SECONDS;
@@ -27,13 +28,14 @@ export function createKeyRotation({ transact, clock, audit, invalidationBus, acc
    * would have expired anyway. Throws `not_found` unless it is one of the account's active keys, or
    * `conflict` above the limit of keys.
    */
-  async function rotate(accountId: string, id: string, graceSeconds: number, meta: RequestMeta): Promise<FreshApiKey> {
+  async function rotate(user: ActingUser, id: string, graceSeconds: number, meta: RequestMeta): Promise<FreshApiKey> {
+    const accountId = user.account.id;
     if (graceSeconds > MAX_GRACE_SECONDS) {
       throw invalidRequest('Some values cannot be used.', { grace_period: 'Use at most 30d.' });
     }
     return transact(async (uow) => {
       const { tx, afterCommit } = uow;
-      await accounts.lock(accountId, tx);
+      await accounts.lockActing(user, tx);
       const now = clock.now(); // read after the lock: the key may have expired while this waited
       // Locks the row while the key is active: without a grace period, one of several concurrent
       // rotations succeeds.

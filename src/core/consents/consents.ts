@@ -5,6 +5,8 @@
 
 import type { Base } from '../../base/base.js';
 import type { Consent, Prisma } from '../../base/db/open.js';
+import type { Accounts } from '../accounts/accounts.js';
+import type { ActingUser } from '../accounts/acting-user.js';
 import type { Audit } from '../audit/audit.js';
 import type { OAuthStorage } from '../oauth-storage/oauth-storage.js';
 import type { RequestMeta } from '../request-meta.js';
@@ -21,6 +23,7 @@ export interface GrantedAccess {
 
 interface Deps {
   audit: Audit;
+  accounts: Pick<Accounts, 'lockActing'>;
   oauthStorage: Pick<OAuthStorage, 'grants' | 'consents'>;
 }
 
@@ -29,7 +32,7 @@ export const NO_ACCESS: GrantedAccess = { scopes: [], claims: [], resources: {} 
 
 export type Consents = ReturnType<typeof createConsents>;
 
-export function createConsents(base: Base, { audit, oauthStorage }: Deps) {
+export function createConsents(base: Base, { audit, accounts, oauthStorage }: Deps) {
   const { db, transact, clock, invalidationBus } = base;
 
   return { find, grant, deny, revoke, list };
@@ -40,11 +43,13 @@ export function createConsents(base: Base, { audit, oauthStorage }: Deps) {
     return row ? toGrantedAccess(row) : NO_ACCESS;
   }
 
-  /** Adds access to the user's consent for the client. */
-  async function grant(accountId: string, clientId: string, access: GrantedAccess, meta: RequestMeta): Promise<void> {
+  /** Adds access to the user's consent for the client. Throws as `accounts.lockActing` does. */
+  async function grant(user: ActingUser, clientId: string, access: GrantedAccess, meta: RequestMeta): Promise<void> {
+    const accountId = user.account.id;
     const key = { accountId, clientId };
     await transact(async (uow) => {
       const { tx } = uow;
+      await accounts.lockActing(user, tx);
       // The upsert locks the row, so that the merge does not overwrite a concurrent change.
       const row = await tx.consent.upsert({
         where: { accountId_clientId: key },

@@ -1,5 +1,6 @@
 /** Principals: the authenticated parties of requests. */
 import type { Account } from '../accounts/accounts.js';
+import type { ActingUser } from '../accounts/acting-user.js';
 import type { Agent } from '../agents/active-agents.js';
 import type { ApiKeyUse, KeyRole } from '../api-keys/api-keys.js';
 import type { Actor } from '../organizations/organizations.js';
@@ -98,6 +99,11 @@ export function accountBehind(principal: Principal): Account | undefined {
  */
 export function rateLimitSubject(principal: Principal): { type: 'human' | 'agent'; id: string } {
   return principal.kind === 'api-key' ? { type: 'agent', id: principal.key.id } : subjectOf(principal);
+}
+
+/** Returns the user who acts, for changes that recheck the session. */
+export function actingUserOf(principal: AccountPrincipal): ActingUser {
+  return principal.kind === 'session' ? principal.authenticated : { account: principal.account };
 }
 
 /** Returns the principal as an actor in organizations, with the limits of an API key. */

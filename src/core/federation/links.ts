@@ -7,6 +7,7 @@ import { conflict, isUniqueViolation, notFound } from '../../base/app-error.js';
 import type { FederatedIdentity } from '../../base/db/open.js';
 import type { Transact } from '../../base/db/transaction.js';
 import type { Account, Accounts } from '../accounts/accounts.js';
+import type { ActingUser } from '../accounts/acting-user.js';
 import type { ExternalIdentity, Identities } from '../identities/identities.js';
 import type { TokenVault } from '../identities/token-vault.js';
 import { type RequestMeta, systemMeta } from '../request-meta.js';
@@ -56,22 +57,22 @@ export function createLinks({ transact, accounts, identities, providers, upstrea
   }
 
   /**
-   * Links an identity to an account and notifies the user. Throws `AppError` `not_found`, or
-   * `conflict` if the identity is linked to another account.
+   * Links an identity to an account and notifies the user. Throws as `accounts.lockActing`
+   * does, or `conflict` if the identity is linked to another account.
    */
-  async function link({ id }: Account, externalLogin: ExternalLogin, meta: RequestMeta): Promise<void> {
+  async function link(user: ActingUser, externalLogin: ExternalLogin, meta: RequestMeta): Promise<void> {
     const { provider, email } = externalLogin;
     try {
       await transact(async ({ tx, afterCommit }) => {
-        const account = await accounts.lock(id, tx);
-        if (!accounts.isActive(account)) throw notFound();
+        const account = await accounts.lockActing(user, tx);
         await identities.link(account, externalLogin, email, meta, tx);
         afterCommit(() => linkNotifications.notify(account, provider.name, 'login', meta));
       });
     } catch (error) {
       if (!isUniqueViolation(error)) throw error;
       // The identity was linked before, or by a concurrent request.
-      if ((await identities.find(externalLogin))?.id === id) return identities.recordUse(externalLogin, email);
+      if ((await identities.find(externalLogin))?.id === user.account.id)
+        return identities.recordUse(externalLogin, email);
       throw conflict(`This ${provider.name} account is linked to another account here.`);
     }
   }
@@ -94,10 +95,10 @@ export function createLinks({ transact, accounts, identities, providers, upstrea
     await transact(async (uow) => {
       const { tx, afterCommit } = uow;
       // With the lock, two concurrent calls cannot remove the last two sign-in methods.
-      const current = await accounts.lock(account.id, tx);
+      const current = await accounts.lockActing({ account, session }, tx);
       const allLinked = await identities.list(account.id, tx);
       const removed = allLinked.find(({ id }) => id === linkId);
-      if (!current || !removed) throw notFound('This link does not exist.');
+      if (!removed) throw notFound('This link does not exist.');
       const hasOtherMethod =
         current.passwordHash !== null || allLinked.some((other) => other !== removed && isSignInMethod(other));
       if (isSignInMethod(removed) && !hasOtherMethod) {

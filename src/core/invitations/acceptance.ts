@@ -8,6 +8,7 @@ import type { Base } from '../../base/base.js';
 import { sha256 } from '../../base/crypto.js';
 import type { Account, Invitation, Organization, Queryable } from '../../base/db/open.js';
 import type { Accounts } from '../accounts/accounts.js';
+import type { ActingUser } from '../accounts/acting-user.js';
 import type { Audit, AuditEvent } from '../audit/audit.js';
 import type { OrganizationOfMember, Organizations } from '../organizations/organizations.js';
 import { canInvite, type OrganizationRole } from '../organizations/roles.js';
@@ -22,7 +23,7 @@ export type Obstacle = 'other_address' | 'unverified';
 interface Deps {
   audit: Audit;
   organizations: Organizations;
-  accounts: Pick<Accounts, 'lock' | 'isActive'>;
+  accounts: Pick<Accounts, 'lockActing' | 'isActive'>;
 }
 
 export function createAcceptance(base: Base, { audit, organizations, accounts }: Deps) {
@@ -53,7 +54,8 @@ export function createAcceptance(base: Base, { audit, organizations, accounts }:
    * `not_found` if the invitation is invalid, `insufficient_role` if there is an obstacle, or
    * `conflict` if the account is already a member; the invitation then stays valid.
    */
-  async function accept(token: string, account: Account, meta: RequestMeta): Promise<OrganizationOfMember> {
+  async function accept(token: string, user: ActingUser, meta: RequestMeta): Promise<OrganizationOfMember> {
+    const { account } = user;
     const invitation = await find(token);
     if (!invitation) throw invalidInvitation();
     throwIfObstructed(invitation, account);
@@ -63,8 +65,7 @@ export function createAcceptance(base: Base, { audit, organizations, accounts }:
     await transact(async (uow) => {
       const { tx } = uow;
       // Lock order: the account before the organization.
-      const current = await accounts.lock(account.id, tx);
-      if (!accounts.isActive(current)) throw invalidInvitation();
+      const current = await accounts.lockActing(user, tx);
       await organizations.lock(organizationId, tx); // also prevents a change of the inviter's role
       const { count } = await tx.invitation.deleteMany({ where: { id, tokenHash, expiresAt: { gt: now } } });
       if (count !== 1 || !(await canInviterStillSend(invitation, tx))) throw invalidInvitation();

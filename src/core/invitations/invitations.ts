@@ -10,6 +10,7 @@ import { randomToken, sha256 } from '../../base/crypto.js';
 import type { Account, Invitation, Queryable } from '../../base/db/open.js';
 import type { Limit } from '../../base/rate-limiter.js';
 import type { Accounts } from '../accounts/accounts.js';
+import type { ActingUser } from '../accounts/acting-user.js';
 import { isEmail, normalizeEmail } from '../accounts/fields.js';
 import type { Audit } from '../audit/audit.js';
 import type { Organizations } from '../organizations/organizations.js';
@@ -30,7 +31,7 @@ export type InvitationWithInviter = Invitation & { invitedBy: Account };
 interface Deps {
   audit: Audit;
   organizations: Organizations;
-  accounts: Pick<Accounts, 'lock' | 'isActive'>;
+  accounts: Pick<Accounts, 'lockActing' | 'isActive'>;
 }
 
 const INVITATION_TTL_SECONDS = 7 * DAY_SECONDS;
@@ -58,11 +59,12 @@ export function createInvitations(base: Base, { audit, organizations, accounts }
    * or `rate_limited`.
    */
   async function create(
-    inviter: Account,
+    user: ActingUser,
     organizationId: string,
     input: NewInvitation,
     meta: RequestMeta,
   ): Promise<InvitationWithInviter> {
+    const { account: inviter } = user;
     const email = normalizeEmail(input.email);
     if (!isEmail(email)) throw invalidRequest('Some values are invalid.', { email: 'Enter an e-mail address.' });
     await requireCanInvite(inviter.id, organizationId, input.role);
@@ -76,6 +78,7 @@ export function createInvitations(base: Base, { audit, organizations, accounts }
     const now = clock.now();
     return transact(async (uow) => {
       const { tx } = uow;
+      await accounts.lockActing(user, tx);
       await organizations.lock(organizationId, tx);
       const inviterRole = await requireCanInvite(inviter.id, organizationId, input.role, tx);
       await rejectExistingMember(email, organizationId, tx);

@@ -19,7 +19,7 @@ import { CONFIRMED, createVerification, normalizeCode, SEALED_FOR } from './veri
 
 interface Deps {
   audit: Audit;
-  accounts: Pick<Accounts, 'lock'>;
+  accounts: Pick<Accounts, 'lockActing'>;
   sessions: Sessions;
   knownLocations: KnownLocations;
 }
@@ -122,7 +122,7 @@ export function createMfa(base: Base, { audit, accounts, sessions, knownLocation
     return transact(async (uow) => {
       const { tx } = uow;
       // Concurrent sign-ins by password alone wait here, or their sessions are revoked below.
-      await accounts.lock(accountId, tx);
+      await accounts.lockActing({ account, session }, tx);
       const { count } = await tx.totpFactor.updateMany({
         where: { accountId, sealedSecret, ...PENDING },
         data: { confirmedAt: clock.now(), lastStep: step }, // the code cannot be used again

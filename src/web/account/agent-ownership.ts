@@ -64,7 +64,7 @@ export function addAgentOwnership(router: Router<State>, deps: Deps): void {
       return redirectToSignIn(ctx, form.token, authenticated.account.email);
     }
     try {
-      const { name } = await ownershipClaims.claim(form.token, authenticated.account, ctx.state.meta);
+      const { name } = await ownershipClaims.claim(form.token, authenticated, ctx.state.meta);
       ctx.body = views.render('account/agent-claimed', { name });
     } catch (error) {
       if (!(error instanceof AppError) || error.code !== 'not_found') throw error;

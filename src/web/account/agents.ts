@@ -62,8 +62,8 @@ export function addAgents(router: Router<State>, deps: Deps): void {
   /** Renders the response to the form itself. A redirect would have to store the key. */
   async function replaceKey(ctx: Context): Promise<void> {
     csrf.check(ctx, readForm(ctx, CsrfForm).csrf);
-    const { member, agent } = await findAgent(ctx);
-    const { key } = await agents.rotateKey({ member }, agent, ctx.state.meta);
+    const { actor, agent } = await findAgent(ctx);
+    const { key } = await agents.rotateKey(actor, agent, ctx.state.meta);
     ctx.status = 201;
     ctx.body = views.render('account/agent-key', { csrfToken: csrf.tokenFor(ctx), name: agent.name, key });
   }
@@ -74,8 +74,8 @@ export function addAgents(router: Router<State>, deps: Deps): void {
 
   async function deleteAgent(ctx: Context): Promise<void> {
     csrf.check(ctx, readForm(ctx, CsrfForm).csrf);
-    const { member, agent } = await findAgent(ctx);
-    await agents.remove({ member }, agent, ctx.state.meta);
+    const { actor, agent } = await findAgent(ctx);
+    await agents.remove(actor, agent, ctx.state.meta);
     seeOther(ctx, `${AGENTS_PATH}?notice=deleted`);
   }
 
@@ -84,7 +84,8 @@ export function addAgents(router: Router<State>, deps: Deps): void {
    * administrator of the agent's organization, so that no page offers what the form would reject.
    */
   async function confirmationValues(ctx: Context) {
-    const { member, agent } = await findAgent(ctx);
+    const { actor, agent } = await findAgent(ctx);
+    const { member } = actor;
     await organizations.requireMember(member, agent.organizationId, 'admin');
     const memberships = await organizations.listFor(member.accountId);
     return { csrfToken: csrf.tokenFor(ctx), agent: toAgentView(agent, member.accountId, memberships, clock.now()) };
@@ -92,8 +93,9 @@ export function addAgents(router: Router<State>, deps: Deps): void {
 
   /** Returns the agent in the URL. Throws `AppError` `not_found` unless this user can see it. */
   async function findAgent(ctx: Context) {
-    const member = { accountId: sessionOf(ctx).account.id };
-    return { member, agent: await agents.findFor({ member }, ctx.params.id) };
+    const user = sessionOf(ctx);
+    const actor = { member: { accountId: user.account.id }, user };
+    return { actor, agent: await agents.findFor(actor, ctx.params.id) };
   }
 }
 

@@ -62,8 +62,8 @@ export function addNewKeys(router: Router<State>, deps: Deps): void {
   async function create(ctx: Context): Promise<void> {
     const values = readForm(ctx, NewKeyForm);
     csrf.check(ctx, values.csrf);
-    const { account } = sessionOf(ctx);
-    const available = await listOrganizationsAndProjects(account.id, deps);
+    const authenticated = sessionOf(ctx);
+    const available = await listOrganizationsAndProjects(authenticated.account.id, deps);
     const limit = available.find((candidate) => idOf(candidate) === values.place);
     if (values.place && !limit) {
       ctx.status = 404;
@@ -71,7 +71,7 @@ export function addNewKeys(router: Router<State>, deps: Deps): void {
     }
     try {
       const created = await apiKeys.create(
-        account,
+        authenticated,
         {
           name: values.name,
           format: 'sk_live',
@@ -126,10 +126,9 @@ export function addNewKeys(router: Router<State>, deps: Deps): void {
   async function replace(ctx: Context): Promise<void> {
     const { csrf: token, grace } = readForm(ctx, ReplaceForm);
     csrf.check(ctx, token);
-    const { account } = sessionOf(ctx);
     const graceSeconds = Number(grace);
     try {
-      const created = await apiKeys.rotate(account.id, ctx.params.id, graceSeconds, ctx.state.meta);
+      const created = await apiKeys.rotate(sessionOf(ctx), ctx.params.id, graceSeconds, ctx.state.meta);
       renderKey(ctx, created, describeOldKeyExpiry(graceSeconds, clock.now()));
     } catch (error) {
       if (!(error instanceof AppError) || error.status === 404) throw error;

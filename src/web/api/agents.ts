@@ -12,6 +12,7 @@ import type { Core } from '../../core/core.js';
 import {
   type AgentPrincipal,
   type ApiKeyPrincipal,
+  actingUserOf,
   actorOf,
   type SessionPrincipal,
 } from '../../core/credentials/principal.js';
@@ -159,9 +160,9 @@ export function addAgents(deps: Deps): void {
     const { meta } = ctx.state;
     const values = { agentId: input.agent_id, name: input.agent_name, capabilities: input.capabilities };
     if (principal) {
-      const { account } = principal;
+      const { account, authenticated } = principal;
       const organizationId = input.organization_id ?? (await organizations.personalOrganizationId(account.id));
-      ctx.body = serializeWithKey(await agents.onboarding.onboardInto(organizationId, account, values, meta));
+      ctx.body = serializeWithKey(await agents.onboarding.onboardInto(organizationId, authenticated, values, meta));
       return;
     }
     await rateLimiter.consume(ONBOARDING_LIMIT, rateLimitKey(meta.address));
@@ -172,9 +173,9 @@ export function addAgents(deps: Deps): void {
   async function claim(
     ctx: Context,
     { token }: z.output<typeof ClaimBody>,
-    { account }: SessionPrincipal,
+    { authenticated }: SessionPrincipal,
   ): Promise<void> {
-    ctx.body = serialize(await ownershipClaims.claim(token, account, ctx.state.meta));
+    ctx.body = serialize(await ownershipClaims.claim(token, authenticated, ctx.state.meta));
   }
 
   async function list(
@@ -227,7 +228,9 @@ type OrganizationQuery = z.output<typeof OrganizationQuery>;
 type AgentApiPrincipal = SessionPrincipal | ApiKeyPrincipal | AgentPrincipal;
 
 const agentActorOf = (principal: AgentApiPrincipal): AgentActor =>
-  principal.kind === 'agent' ? { agent: principal.agent } : { member: actorOf(principal) };
+  principal.kind === 'agent'
+    ? { agent: principal.agent }
+    : { member: actorOf(principal), user: actingUserOf(principal) };
 
 const serialize = (agent: Agent): z.input<typeof AgentSchema> => ({
   agent_id: agent.agentId,

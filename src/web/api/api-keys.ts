@@ -107,11 +107,15 @@ export function addApiKeys({ api, apiKeys, defaultLifetimeSeconds }: Deps): void
     rotate,
   );
 
-  async function create(ctx: Context, input: z.output<typeof NewKey>, { account }: SessionPrincipal): Promise<void> {
+  async function create(
+    ctx: Context,
+    input: z.output<typeof NewKey>,
+    { authenticated }: SessionPrincipal,
+  ): Promise<void> {
     const { name, role, scopes, expires_in_days: days, environment = 'live', format = 'sk' } = input;
     const lifeSeconds = days === undefined ? defaultLifetimeSeconds : days && days * DAY_SECONDS;
     const created = await apiKeys.create(
-      account,
+      authenticated,
       {
         name,
         role,
@@ -138,11 +142,11 @@ export function addApiKeys({ api, apiKeys, defaultLifetimeSeconds }: Deps): void
   async function rotate(
     ctx: Context,
     input: z.output<typeof RotationBody>,
-    { account }: SessionPrincipal,
+    { authenticated }: SessionPrincipal,
   ): Promise<void> {
     const { grace_period: gracePeriod = DAY_SECONDS } = input;
     const graceSeconds = typeof gracePeriod === 'number' ? gracePeriod : durationSeconds(gracePeriod)!;
-    ctx.body = serializeWithSecret(await apiKeys.rotate(account.id, ctx.params.id, graceSeconds, ctx.state.meta));
+    ctx.body = serializeWithSecret(await apiKeys.rotate(authenticated, ctx.params.id, graceSeconds, ctx.state.meta));
   }
 
   function serializeWithSecret({ key, record }: FreshApiKey): z.input<typeof ApiKeyWithSecretSchema> {

@@ -139,10 +139,10 @@ export function addFederation({ api, userSerializer, sessionIssuer, federation, 
     ctx: Context,
     id: string,
     code: z.output<typeof CodeBody>,
-    { account }: SessionPrincipal,
+    { authenticated }: SessionPrincipal,
   ): Promise<void> {
     await links.link(
-      account,
+      authenticated,
       await federation.completeAppCode(id, toAuthorizationCode(code), ctx.state.meta),
       ctx.state.meta,
     );

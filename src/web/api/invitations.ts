@@ -74,8 +74,8 @@ export function addInvitations({ api, invitations }: Deps): void {
     accept,
   );
 
-  async function create(ctx: Context, input: z.output<typeof NewInvitation>, { account }: SessionPrincipal) {
-    ctx.body = serialize(await invitations.create(account, ctx.params.id, input, ctx.state.meta));
+  async function create(ctx: Context, input: z.output<typeof NewInvitation>, { authenticated }: SessionPrincipal) {
+    ctx.body = serialize(await invitations.create(authenticated, ctx.params.id, input, ctx.state.meta));
   }
 
   async function list(ctx: Context, _input: unknown, { account }: SessionPrincipal): Promise<void> {
@@ -88,8 +88,8 @@ export function addInvitations({ api, invitations }: Deps): void {
     ctx.body = { ok: true, message: 'The invitation was revoked.' };
   }
 
-  async function accept(ctx: Context, { token }: z.output<typeof Acceptance>, { account }: SessionPrincipal) {
-    ctx.body = toOrganization(await invitations.accept(token, account, ctx.state.meta));
+  async function accept(ctx: Context, { token }: z.output<typeof Acceptance>, { authenticated }: SessionPrincipal) {
+    ctx.body = toOrganization(await invitations.accept(token, authenticated, ctx.state.meta));
   }
 }
 

@@ -91,7 +91,7 @@ export function addFederation(router: Router<State>, deps: Deps): void {
     try {
       const externalLogin = await federation.completeCallback(flow, ctx.querystring, ctx.state.meta);
       if (await federation.needsRefreshConsent(flow, externalLogin)) return await restartWithConsent(ctx, flow);
-      await links.link(authenticated.account, externalLogin, ctx.state.meta);
+      await links.link(authenticated, externalLogin, ctx.state.meta);
       seeOther(ctx, `${page}?notice=linked`);
     } catch (error) {
       const notice = error instanceof AppError ? LINK_NOTICES[error.code] : undefined;

@@ -89,7 +89,7 @@ export function createInvitationPages({
     const authenticated = await loginCookie.read(ctx);
     if (!authenticated) return seeOther(ctx, urlFor(token)); // signed out in the meantime: the page offers the sign-in
     try {
-      const { name: organization, role } = await invitations.accept(token, authenticated.account, ctx.state.meta);
+      const { name: organization, role } = await invitations.accept(token, authenticated, ctx.state.meta);
       ctx.body = views.render('sign-in/invitation-accepted', { organization, role });
     } catch (error) {
       if (!(error instanceof AppError)) throw error;

@@ -74,9 +74,11 @@ export function addApiKeys({ api, accounts, apiKeys }: Deps): void {
   }
 
   async function create(ctx: Context, input: z.output<typeof NewKey>, principal: SessionPrincipal): Promise<void> {
-    const owner = await requireOwner(principal, input.user_id);
+    const account = await requireOwner(principal, input.user_id);
+    const { authenticated } = principal;
+    const owner = account.id === principal.account.id ? authenticated : { account };
     const values = { name: input.name, format: 'cb', lifeSeconds: null } as const;
-    const { key, record } = await apiKeys.create(owner, values, ctx.state.meta, principal.account.id);
+    const { key, record } = await apiKeys.create(owner, values, ctx.state.meta, authenticated);
     ctx.body = { ok: true, key, prefix: displayedPrefix(record), warning: 'Save this key now: it is not shown again.' };
   }
 

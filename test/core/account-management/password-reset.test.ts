@@ -87,7 +87,7 @@ describe.each(stores)('a password reset on $name', (store) => {
       const { id, email } = account;
       await server.core.identities.linkByAdmin(account, { issuer: 'https://other.example', subject: id });
       const { key } = await server.core.apiKeys.create(
-        account,
+        { account },
         { name: 'K', format: 'sk_live', lifeSeconds: null },
         systemMeta,
       );

@@ -89,7 +89,7 @@ describe.each(stores)('an approval request on $name', (store) => {
     const [outsider, consenter] = [await server.account(), await server.account()];
     const consent = { scopes: ['openid'], claims: [], resources: {} };
     for (const { client_id: id } of [agent, otherAgent]) {
-      await server.core.consents.grant(consenter.id, id, consent, systemMeta);
+      await server.core.consents.grant({ account: consenter }, id, consent, systemMeta);
     }
     const responses: string[] = [];
     const malformed = ['\0', `${agent.ownerEmail}\0`, `${agent.ownerId}\0`];

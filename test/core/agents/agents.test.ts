@@ -243,9 +243,9 @@ describe.each(stores)('an agent on $name', (store) => {
         account: (await server.core.accounts.find(winner.accountId))!,
         token: late.claim_url!.slice(-43),
       };
-      await expect(server.core.ownershipClaims.claim(tooLate.token, tooLate.account, systemMeta)).rejects.toThrow(
-        'expired',
-      );
+      await expect(
+        server.core.ownershipClaims.claim(tooLate.token, { account: tooLate.account }, systemMeta),
+      ).rejects.toThrow('expired');
     });
   });
 
@@ -344,7 +344,7 @@ describe.each(stores)('an agent on $name', (store) => {
       expect(response.json.client_id).toBe(clientId);
     }
     const key = await server.core.apiKeys.create(
-      (await server.core.accounts.find(owner.accountId))!,
+      { account: (await server.core.accounts.find(owner.accountId))! },
       { name: 'K', format: 'sk_live', lifeSeconds: null },
       systemMeta,
     );

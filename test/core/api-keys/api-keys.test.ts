@@ -114,7 +114,11 @@ describe.each(stores)('an API key on $name', (store) => {
     const owner = (await server.core.accounts.find(accountId))!;
     await sleep(2); // two changes within a millisecond look like one
     await changeAccount(server, accountId, { password: 'nine unrelated lanterns' });
-    const created = server.core.apiKeys.create(owner, { name: 'K', format: 'sk_live', lifeSeconds: null }, systemMeta);
+    const created = server.core.apiKeys.create(
+      { account: owner },
+      { name: 'K', format: 'sk_live', lifeSeconds: null },
+      systemMeta,
+    );
     await expect(created).rejects.toMatchObject({ code: 'conflict' });
     expect(await server.core.apiKeys.list(accountId)).toEqual([]);
   });
@@ -194,8 +198,9 @@ describe.each(stores)('an API key on $name', (store) => {
   it('is rotated once by two requests, even if the later one is executed first', async () => {
     const { access_token: token, accountId } = await createSignedInAccount(server);
     const { id } = await createKey(token);
+    const account = (await server.core.accounts.find(accountId))!;
     const rotate = () =>
-      server.core.apiKeys.rotate(accountId, id, 0, systemMeta).then(
+      server.core.apiKeys.rotate({ account }, id, 0, systemMeta).then(
         () => 'replaced',
         ({ code }) => code,
       );

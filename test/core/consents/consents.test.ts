@@ -17,12 +17,18 @@ describe.each(stores)('a consent on $name', (store) => {
   afterAll(() => server.close());
 
   it('grows with each grant, also per resource', async () => {
-    const { id } = await server.account();
+    const account = await server.account();
+    const { id } = account;
     const { consents } = server.core;
     expect(await consents.find(id, 'c')).toEqual({ scopes: [], claims: [], resources: {} });
-    await consents.grant(id, 'c', { scopes: ['openid'], claims: ['name'], resources: { r: ['a'] } }, systemMeta);
     await consents.grant(
-      id,
+      { account },
+      'c',
+      { scopes: ['openid'], claims: ['name'], resources: { r: ['a'] } },
+      systemMeta,
+    );
+    await consents.grant(
+      { account },
       'c',
       { scopes: ['openid', 'email'], claims: [], resources: { r: ['b'], s: ['a'] } },
       systemMeta,
@@ -36,20 +42,22 @@ describe.each(stores)('a consent on $name', (store) => {
   });
 
   it('loses nothing in 20 concurrent grants', async () => {
-    const { id } = await server.account();
+    const account = await server.account();
+    const { id } = account;
     const names = Array.from({ length: 20 }, (_, n) => `scope${n}`);
-    await concurrently(20, (n) => server.core.consents.grant(id, 'c', allow(names[n]!), systemMeta));
+    await concurrently(20, (n) => server.core.consents.grant({ account }, 'c', allow(names[n]!), systemMeta));
     expect((await server.core.consents.find(id, 'c')).scopes.sort()).toEqual(names.sort());
   });
 
   it('is removed by a revocation that follows concurrent grants', async () => {
-    const { id } = await server.account();
+    const account = await server.account();
+    const { id } = account;
     const { consents } = server.core;
     for (let round = 0; round < 5; round += 1) {
-      await consents.grant(id, 'c', allow('openid', 'agent:write'), systemMeta);
+      await consents.grant({ account }, 'c', allow('openid', 'agent:write'), systemMeta);
       await Promise.all([
         consents.revoke(id, 'c', systemMeta),
-        ...names(4).map((name) => consents.grant(id, 'c', allow(name), systemMeta)),
+        ...names(4).map((name) => consents.grant({ account }, 'c', allow(name), systemMeta)),
       ]);
       await consents.revoke(id, 'c', systemMeta);
       expect(await consents.find(id, 'c')).toEqual(allow());

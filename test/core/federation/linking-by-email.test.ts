@@ -23,12 +23,17 @@ describe.each(stores)('linking by e-mail address on $name', (store) => {
 
   const createKey = async (account: Account) => {
     const input = { name: 'CI', format: 'sk_live', lifeSeconds: null } as const;
-    return (await server.core.apiKeys.create(account, input, systemMeta)).key;
+    return (await server.core.apiKeys.create({ account }, input, systemMeta)).key;
   };
   const createAgent = async (account: Account, agentId: string) => {
     const [personal] = await server.core.organizations.listFor(account.id);
     const input = { agentId, name: agentId, capabilities: ['read:cap-table'] };
-    const { agent, key } = await server.core.agents.onboarding.onboardInto(personal!.id, account, input, systemMeta);
+    const { agent, key } = await server.core.agents.onboarding.onboardInto(
+      personal!.id,
+      { account },
+      input,
+      systemMeta,
+    );
     return { id: agent.id, key };
   };
   const isActive = async (key: string) => (await callApi(server, 'GET', '/auth/me', { token: key })).status === 200;
@@ -180,7 +185,7 @@ describe.each(stores)('linking by e-mail address on $name', (store) => {
     const verified = (await server.core.accounts.findByEmail(email))!;
     const after = { key: await createKey(verified), agent: await createAgent(verified, 'after') };
     const claim = new URL(unclaimed.claim_url!).searchParams.get('token')!;
-    const claimed = await server.core.ownershipClaims.claim(claim, verified, systemMeta);
+    const claimed = await server.core.ownershipClaims.claim(claim, { account: verified }, systemMeta);
     expect(await isActive(before.key)).toBe(true);
 
     expect((await signIn('google', newExternalUser({ email }))).body.id).toBe(account.id);

@@ -141,7 +141,7 @@ describe.each(stores)('links to external identities on $name', (store) => {
       const [a, b] = [await server.account(), await server.account()];
       const externalLogin = loginOf('github', newExternalUser());
       const results = await Promise.allSettled(
-        [a, b].map((account) => server.core.links.link(account, externalLogin, systemMeta)),
+        [a, b].map((account) => server.core.links.link({ account }, externalLogin, systemMeta)),
       );
       expect(results.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
       expect([...(await linksOf(a.id)), ...(await linksOf(b.id))]).toHaveLength(1);
@@ -150,7 +150,7 @@ describe.each(stores)('links to external identities on $name', (store) => {
     it('leaves one of the last two sign-in methods', async () => {
       const { id } = (await signIn('google', newExternalUser())).body;
       const login = await signInWithPassword(id);
-      await server.core.links.link(login.account, loginOf('github', newExternalUser()), systemMeta);
+      await server.core.links.link({ account: login.account }, loginOf('github', newExternalUser()), systemMeta);
       const methods = await linksOf(id);
       const results = await Promise.allSettled(
         methods.map((method) => server.core.links.unlink(login, method.id, systemMeta)),
@@ -163,7 +163,7 @@ describe.each(stores)('links to external identities on $name', (store) => {
       const account = await server.account();
       const user = newExternalUser();
       const login = await signInWithPassword(account.id);
-      await server.core.links.link(account, loginOf('github', user), systemMeta);
+      await server.core.links.link({ account }, loginOf('github', user), systemMeta);
       const authResult = await server.core.federation.authenticate(loginOf('github', user), undefined, systemMeta);
       if (authResult.kind !== 'complete') throw new Error('there is no second factor');
       const [method] = await linksOf(account.id);

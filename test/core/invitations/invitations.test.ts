@@ -150,7 +150,9 @@ describe.each(stores)('an invitation on $name', (store) => {
     expect((await accept(guest, old)).json.error).toBe('not_found');
     const account = (await server.core.accounts.find(guest.id))!;
     await later(7 * DAY_MS + 1000, async () => {
-      await expect(server.core.invitations.accept(token, account, systemMeta)).rejects.toMatchObject({ status: 404 });
+      await expect(server.core.invitations.accept(token, { account }, systemMeta)).rejects.toMatchObject({
+        status: 404,
+      });
       expect(await server.core.invitations.find(token)).toBeUndefined();
       expect(await server.core.invitations.list(owner.id, id)).toEqual([]);
       await server.core.cleanup.sweepAll();

@@ -7,17 +7,19 @@ describe.each(databaseImplementations)('ConsentReader of $name', (implementation
   const opened = useImplementation(implementation);
 
   it('returns the granted access of an account and a client', async () => {
-    const { id } = await opened.server.account();
+    const account = await opened.server.account();
+    const { id } = account;
     const scopes = { scopes: ['openid'], claims: ['name'], resources: { r: ['a', 'ü'] } };
-    await opened.server.core.consents.grant(id, 'c', scopes, systemMeta);
+    await opened.server.core.consents.grant({ account }, 'c', scopes, systemMeta);
     expect(await opened.consents.find(id, 'c')).toEqual({ scopes });
   });
 
   it('returns nothing without a consent, or after its revocation', async () => {
-    const { id } = await opened.server.account();
+    const account = await opened.server.account();
+    const { id } = account;
     const { consents } = opened.server.core;
     expect(await opened.consents.find(id, 'c')).toBeUndefined();
-    await consents.grant(id, 'c', { scopes: ['openid'], claims: [], resources: {} }, systemMeta);
+    await consents.grant({ account }, 'c', { scopes: ['openid'], claims: [], resources: {} }, systemMeta);
     expect(await opened.consents.find(id, 'other')).toBeUndefined();
     await consents.revoke(id, 'c', systemMeta);
     expect(await opened.consents.find(id, 'c')).toBeUndefined();

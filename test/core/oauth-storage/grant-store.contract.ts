@@ -61,20 +61,22 @@ describe.each(databaseImplementations)('GrantStore of $name', (implementation) =
   });
 
   it('saves a grant that depends on a consent only while there is one', async () => {
-    const { id: accountId } = await opened.server.account();
+    const account = await opened.server.account();
+    const { id: accountId } = account;
     const { consents } = opened.server.core;
     const grant = await newGrant({ accountId, consented: true });
     expect(await opened.grants.save(grant)).toBe(false);
-    await consents.grant(accountId, 'c', { scopes: ['openid'], claims: [], resources: {} }, systemMeta);
+    await consents.grant({ account }, 'c', { scopes: ['openid'], claims: [], resources: {} }, systemMeta);
     expect(await opened.grants.save(grant)).toBe(true);
     await consents.revoke(accountId, 'c', systemMeta);
     expect(await opened.grants.save(await newGrant({ accountId, consented: true }))).toBe(false);
   });
 
   it('leaves no grant when saves and a revocation of the consent run concurrently', async () => {
-    const { id: accountId } = await opened.server.account();
+    const account = await opened.server.account();
+    const { id: accountId } = account;
     const { consents } = opened.server.core;
-    await consents.grant(accountId, 'c', { scopes: ['openid'], claims: [], resources: {} }, systemMeta);
+    await consents.grant({ account }, 'c', { scopes: ['openid'], claims: [], resources: {} }, systemMeta);
     const grants = await Promise.all(Array.from({ length: 10 }, () => newGrant({ accountId, consented: true })));
     await Promise.all([
       ...grants.map((grant) => opened.grants.save(grant)),
@@ -133,7 +135,7 @@ describe.each(databaseImplementations)('GrantStore of $name', (implementation) =
     const token = { id: randomUUID(), grantId: grants.session.id, payload: {}, expiresAt: later() };
     await opened.refreshTokens.save(token);
 
-    expect(await deleted({ sessionId, offline: false })).toBe(1);
+    expect(await deleted({ sessionIds: [sessionId], offline: false })).toBe(1);
     expect(await opened.refreshTokens.find(token.id)).toBeUndefined();
     expect(await deleted({ accountId, clientId: 'other' })).toBe(1);
     expect(await deleted({ accountId, exceptSessionId: sessionId })).toBe(0);

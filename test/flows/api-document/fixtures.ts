@@ -126,7 +126,7 @@ export function createFixtures(server: TestServer, contract: ApiContract, github
 
   async function createApiKey(email: string): Promise<{ id: string; key: string }> {
     const input = { name: 'K', format: 'sk_live', lifeSeconds: 3600 } as const;
-    const { record, key } = await core.apiKeys.create(await findAccount(email), input, systemMeta);
+    const { record, key } = await core.apiKeys.create({ account: await findAccount(email) }, input, systemMeta);
     return { id: record.id, key };
   }
 
@@ -134,7 +134,7 @@ export function createFixtures(server: TestServer, contract: ApiContract, github
   async function createOrganization(email: string): Promise<OrganizationFixture> {
     const member = await server.account();
     const token = await invitationToken(member.email, email);
-    await core.invitations.accept(token, await findAccount(member.email), systemMeta);
+    await core.invitations.accept(token, { account: await findAccount(member.email) }, systemMeta);
     const actor = { accountId: await accountId(email) };
     const organizationId = await core.organizations.personalOrganizationId(actor.accountId);
     const { id: projectId } = await core.projects.create(actor, organizationId, 'Apollo', systemMeta);
@@ -146,7 +146,7 @@ export function createFixtures(server: TestServer, contract: ApiContract, github
     const account = await verifyEmail(email);
     const organizationId = await core.organizations.personalOrganizationId(account.id);
     const input = { email: invited, role: 'viewer' as const };
-    const { id: invitationId } = await core.invitations.create(account, organizationId, input, systemMeta);
+    const { id: invitationId } = await core.invitations.create({ account }, organizationId, input, systemMeta);
     return { organizationId, invitationId };
   }
 
@@ -186,7 +186,7 @@ export function createFixtures(server: TestServer, contract: ApiContract, github
     const account = await findAccount(email);
     const input = { agentId: 'my-agent', name: 'My agent', capabilities: ['read:cap-table'] };
     const organizationId = await core.organizations.personalOrganizationId(account.id);
-    return (await core.agents.onboarding.onboardInto(organizationId, account, input, systemMeta)).agent.id;
+    return (await core.agents.onboarding.onboardInto(organizationId, { account }, input, systemMeta)).agent.id;
   }
 
   /** Lets an agent of the user request an approval. */

@@ -82,7 +82,7 @@ export async function acceptInvitation(journey: Journey) {
   const inviter = (await core.accounts.findByEmail(RECOVERING_EMAIL))!;
   const organization = await core.organizations.personalOrganizationId(inviter.id);
   await core.accounts.create({ email, password }, systemMeta, { verified: true });
-  await core.invitations.create(inviter, organization, { email, role: 'viewer' }, systemMeta);
+  await core.invitations.create({ account: inviter }, organization, { email, role: 'viewer' }, systemMeta);
   const link = linkIn(await mailTo(server, email, /invited/));
   secrets.keep('invitation', link.searchParams.get('token'));
   const browser = new Browser(server.origin);

@@ -20,7 +20,7 @@ async function createAgent(accountId: string, name = 'Bookkeeper', organizationI
   const creator = (await server.core.accounts.find(accountId))!;
   const { agent, key } = await server.core.agents.onboarding.onboardInto(
     organizationId ?? (await server.core.organizations.personalOrganizationId(accountId)),
-    creator,
+    { account: creator },
     { agentId: 'books', name, capabilities: ['read:cap-table'] },
     systemMeta,
   );

@@ -36,7 +36,7 @@ const errorOf = ({ html }: Page) => /class="field-error" id="(\w+)-error"/.exec(
 
 async function insertKey(accountId: string, name = 'Laptop', lifeSeconds: number | null = null) {
   const owner = (await server.core.accounts.find(accountId))!;
-  return server.core.apiKeys.create(owner, { name, format: 'sk_live', lifeSeconds }, systemMeta);
+  return server.core.apiKeys.create({ account: owner }, { name, format: 'sk_live', lifeSeconds }, systemMeta);
 }
 
 describe('the API key pages', () => {

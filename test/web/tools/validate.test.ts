@@ -194,7 +194,11 @@ describe('the validate endpoint', () => {
 
   it('rejects an expired API key', async () => {
     const owner = await server.account();
-    const { key } = await server.core.apiKeys.create(owner, { name: 'CI', format: 'cb', lifeSeconds: 60 }, systemMeta);
+    const { key } = await server.core.apiKeys.create(
+      { account: owner },
+      { name: 'CI', format: 'cb', lifeSeconds: 60 },
+      systemMeta,
+    );
     await later(61_000, async () => {
       const { status, json } = await validateToken(server, key);
       expect([status, json]).toMatchObject([401, { valid: false, error: 'expired_token' }]);

@@ -89,7 +89,7 @@ export function createInteractions({
       );
     }
     await consents.grant(
-      authenticated.account.id,
+      authenticated,
       client.clientId,
       await consentPage.requestedAccess(interaction, client),
       ctx.state.meta,
