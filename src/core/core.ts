@@ -4,6 +4,7 @@
  * it uses.
  */
 import type { Base } from '../base/base.js';
+import { createAccountLimits } from './account-limits/account-limits.js';
 import { createAccountManagement } from './account-management/module.js';
 import { createAccountModule } from './accounts/module.js';
 import { createAgentAuthorization } from './agent-authorization/module.js';
@@ -34,12 +35,14 @@ export async function createCore(base: Base) {
   const oauthStorage = createOAuthStorage(base, { audit });
   const resources = await createResourceModule(base, { audit });
   const keys = await createKeyModule(base, { audit, ...resources, agentTokenSeconds: AGENT_TOKEN_SECONDS });
-  const organizations = createOrganizationModule(base, { audit });
+  const accountLimits = createAccountLimits(base);
+  const organizations = createOrganizationModule(base, { audit, accountLimits });
   const accounts = createAccountModule(base, { audit, ...organizations });
   const invitations = createInvitations(base, { audit, ...organizations, ...accounts });
-  const apiKeys = createApiKeyModule(base, { audit, ...accounts, ...organizations, ...resources });
+  const apiKeys = createApiKeyModule(base, { audit, accountLimits, ...accounts, ...organizations, ...resources });
   const agents = createAgentModule(base, {
     audit,
+    accountLimits,
     oauthStorage,
     ...resources,
     ...keys,

@@ -1,4 +1,5 @@
 /** Lists all topics, in the order of .env.example and docs/configuration.md. */
+import { accountLimits } from './account-limits.js';
 import { accounts } from './accounts.js';
 import { certificates } from './certificates.js';
 import { federation } from './federation.js';
@@ -23,6 +24,7 @@ const TOPICS = [
   tokens,
   registration,
   rateLimits,
+  accountLimits,
   requestBounds,
   federation,
   upstream,
@@ -50,6 +52,7 @@ export function resolveTopics(resolve: ResolveTopic) {
     ...resolve(tokens, baseConfig),
     ...resolve(registration, baseConfig),
     ...resolve(rateLimits, baseConfig),
+    ...resolve(accountLimits, baseConfig),
     ...resolve(requestBounds, baseConfig),
     ...resolve(federation, baseConfig),
     ...resolve(upstream, baseConfig),

@@ -8,6 +8,9 @@
 import type { Log } from '../log.js';
 import type { Database, Queryable } from './open.js';
 
+/** Enough to revoke thousands of sessions on a busy server. */
+const TIMEOUTS = { timeout: 20_000 };
+
 export interface UnitOfWork {
   /** The transaction. Every statement of the unit must use it instead of the database. */
   tx: Queryable;
@@ -28,7 +31,7 @@ export function createTransact({ db, log }: { db: Database; log: Pick<Log, 'erro
     const result = await db.$transaction((tx) => {
       tasks.length = 0; // `work` can run again after a serialization failure
       return work({ tx, afterCommit: (task) => void tasks.push(task) });
-    });
+    }, TIMEOUTS);
     for (const task of tasks) {
       try {
         await task();

@@ -1,5 +1,6 @@
 /** Creates the services of this folder: agents, their audiences and ownership claims. */
 import type { Base } from '../../base/base.js';
+import type { AccountLimits } from '../account-limits/account-limits.js';
 import type { Accounts } from '../accounts/accounts.js';
 import type { Audit } from '../audit/audit.js';
 import type { Jwts } from '../keys/jwts.js';
@@ -15,6 +16,7 @@ import { createAgentTokens } from './tokens.js';
 
 interface Deps {
   audit: Audit;
+  accountLimits: AccountLimits;
   accounts: Pick<Accounts, 'lockActing'>;
   organizations: Organizations;
   resources: Pick<Resources, 'find' | 'capabilities'>;

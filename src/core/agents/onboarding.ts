@@ -8,6 +8,7 @@ import { addSeconds, type Clock, DAY_SECONDS } from '../../base/clock.js';
 import { randomToken, sha256 } from '../../base/crypto.js';
 import type { Prisma } from '../../base/db/open.js';
 import type { Transact, UnitOfWork } from '../../base/db/transaction.js';
+import type { AccountLimits } from '../account-limits/account-limits.js';
 import type { Accounts } from '../accounts/accounts.js';
 import type { ActingUser } from '../accounts/acting-user.js';
 import type { Audit } from '../audit/audit.js';
@@ -36,6 +37,7 @@ interface Deps {
   transact: Transact;
   clock: Clock;
   audit: Audit;
+  accountLimits: AccountLimits;
   accounts: Pick<Accounts, 'lockActing'>;
   organizations: Organizations;
   resources: Pick<Resources, 'capabilities'>;
@@ -49,7 +51,9 @@ const AGENT_ID_PATTERN = /^(?!agt_)[A-Za-z0-9][\w.:@-]{0,99}$/;
 
 export type Onboarding = ReturnType<typeof createOnboarding>;
 
-export function createOnboarding({ transact, clock, audit, accounts, organizations, resources, tokens }: Deps) {
+export function createOnboarding(deps: Deps) {
+  const { transact, clock, audit, accountLimits, accounts, organizations, resources, tokens } = deps;
+
   return { onboardUnclaimed, onboardInto };
 
   /**
@@ -88,6 +92,7 @@ export function createOnboarding({ transact, clock, audit, accounts, organizatio
       const { key, agent } = await transact(async (uow) => {
         const { tx } = uow;
         await accounts.lockActing(creator, tx);
+        await accountLimits.requireRoom('agents', creator.account.id, tx);
         await organizations.lock(organizationId, tx);
         await organizations.requireMember(actor, organizationId, 'admin', tx);
         if ((await tx.agent.count({ where: { organizationId } })) >= MAX_AGENTS_PER_ORGANIZATION) {

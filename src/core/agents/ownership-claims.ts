@@ -10,6 +10,7 @@ import { sha256 } from '../../base/crypto.js';
 import type { Database } from '../../base/db/open.js';
 import type { Transact } from '../../base/db/transaction.js';
 import type { InvalidationBus } from '../../base/invalidation-bus.js';
+import type { AccountLimits } from '../account-limits/account-limits.js';
 import type { Accounts } from '../accounts/accounts.js';
 import type { ActingUser } from '../accounts/acting-user.js';
 import type { Audit } from '../audit/audit.js';
@@ -22,6 +23,7 @@ interface Deps {
   transact: Transact;
   clock: Clock;
   audit: Audit;
+  accountLimits: AccountLimits;
   invalidationBus: InvalidationBus;
   accounts: Pick<Accounts, 'lockActing'>;
   organizations: Pick<Organizations, 'makeOwner'>;
@@ -29,7 +31,9 @@ interface Deps {
 
 export type OwnershipClaims = ReturnType<typeof createOwnershipClaims>;
 
-export function createOwnershipClaims({ db, transact, clock, audit, invalidationBus, accounts, organizations }: Deps) {
+export function createOwnershipClaims(deps: Deps) {
+  const { db, transact, clock, audit, accountLimits, invalidationBus, accounts, organizations } = deps;
+
   return { find, claim };
 
   /** Returns the unclaimed agent of a claim token that is not used or expired. */
@@ -41,13 +45,15 @@ export function createOwnershipClaims({ db, transact, clock, audit, invalidation
 
   /**
    * Makes the account the owner of the agent. Of several concurrent claims, only one succeeds.
-   * Throws `not_found` if the token is used or expired.
+   * Throws `not_found` if the token is used or expired, or `conflict` if the account has too many
+   * agents.
    */
   async function claim(token: string, user: ActingUser, meta: RequestMeta): Promise<Agent> {
     const claimTokenHash = sha256(token);
     return transact(async (uow) => {
       const { tx, afterCommit } = uow;
       const account = await accounts.lockActing(user, tx);
+      for (const kind of ['agents', 'organizations'] as const) await accountLimits.requireRoom(kind, account.id, tx);
       const unclaimed = await tx.agent.findUnique({ where: { claimTokenHash } });
       const { count } = await tx.agent.updateMany({
         where: { claimTokenHash, expiresAt: { gt: clock.now() } },

@@ -8,6 +8,7 @@ import { constantTimeEqual, sha256 } from '../../base/crypto.js';
 import type { ApiKey, Database, Queryable } from '../../base/db/open.js';
 import type { Transact } from '../../base/db/transaction.js';
 import type { InvalidationBus } from '../../base/invalidation-bus.js';
+import type { AccountLimits } from '../account-limits/account-limits.js';
 import type { Account, Accounts } from '../accounts/accounts.js';
 import type { ActingUser } from '../accounts/acting-user.js';
 import type { Audit } from '../audit/audit.js';
@@ -17,7 +18,7 @@ import { isAtLeast, minRole, type OrganizationRole } from '../organizations/role
 import type { RequestMeta } from '../request-meta.js';
 import type { Resources } from '../resources/resources.js';
 import { formatOf, KEY_FORMATS, type KeyFormatName, prefixOf } from './formats.js';
-import { type FreshApiKey, isKeyActive, keyEvent, keyNotFound, mintKey, requireCapacity } from './records.js';
+import { type FreshApiKey, isKeyActive, keyEvent, keyNotFound, mintKey } from './records.js';
 import { createKeyRotation } from './rotation.js';
 import type { KeyUsage } from './usage.js';
 
@@ -51,6 +52,7 @@ interface Deps {
   transact: Transact;
   clock: Clock;
   audit: Audit;
+  accountLimits: AccountLimits;
   invalidationBus: InvalidationBus;
   accounts: Pick<Accounts, 'lockActing'>;
   organizations: Organizations;
@@ -65,7 +67,8 @@ export const MAX_SCOPES = 50;
 export type ApiKeys = ReturnType<typeof createApiKeys>;
 
 export function createApiKeys(deps: Deps) {
-  const { db, transact, clock, audit, invalidationBus, accounts, organizations, projects, usage, resources } = deps;
+  const { db, transact, clock, audit, accountLimits, invalidationBus } = deps;
+  const { accounts, organizations, projects, usage, resources } = deps;
   const { rotate } = createKeyRotation(deps);
 
   return { create, list, findActive, isActive, ownerOf, revoke, rotate, verify, removeAllFor };
@@ -102,7 +105,7 @@ export function createApiKeys(deps: Deps) {
       const { tx } = uow;
       const users = by.account.id === owner.id ? [by] : [by, { account: owner }];
       for (const user of users.sort(byAccountId)) await accounts.lockActing(user, tx);
-      await requireCapacity(owner.id, clock.now(), tx);
+      await accountLimits.requireRoom('apiKeys', owner.id, tx);
       const created = await tx.apiKey.create({
         data: {
           ...data,

@@ -1,5 +1,6 @@
 /** Creates the services of this folder: API keys and their use counts. */
 import type { Base } from '../../base/base.js';
+import type { AccountLimits } from '../account-limits/account-limits.js';
 import type { Accounts } from '../accounts/accounts.js';
 import type { Audit } from '../audit/audit.js';
 import type { Organizations } from '../organizations/organizations.js';
@@ -10,6 +11,7 @@ import { createKeyUsage } from './usage.js';
 
 interface Deps {
   audit: Audit;
+  accountLimits: AccountLimits;
   accounts: Pick<Accounts, 'lockActing'>;
   organizations: Organizations;
   projects: Projects;

@@ -1,8 +1,8 @@
-/** Records of API keys: their data, the limit of keys, and their audit events. */
+/** Records of API keys: their data and their audit events. */
 import { randomUUID } from 'node:crypto';
-import { conflict, notFound } from '../../base/app-error.js';
+import { notFound } from '../../base/app-error.js';
 import { sha256 } from '../../base/crypto.js';
-import type { ApiKey, Queryable } from '../../base/db/open.js';
+import type { ApiKey } from '../../base/db/open.js';
 import type { AuditEvent } from '../audit/audit.js';
 import type { RequestMeta } from '../request-meta.js';
 import { generateKey, type KeyFormat, prefixOf } from './formats.js';
@@ -12,8 +12,6 @@ export interface FreshApiKey {
   key: string;
   record: ApiKey;
 }
-
-const MAX_ACTIVE_KEYS = 200;
 
 /** Returns a new key, and the part of its record that depends on it. */
 export function mintKey(format: KeyFormat) {
@@ -25,18 +23,6 @@ export function mintKey(format: KeyFormat) {
 /** Reports whether a key is active: neither revoked nor expired. */
 export function isKeyActive({ revokedAt, expiresAt }: ApiKey, now: Date): boolean {
   return !revokedAt && (!expiresAt || expiresAt > now);
-}
-
-/** The condition of `isKeyActive` for a query. */
-const activeKeys = (now: Date) => ({ revokedAt: null, OR: [{ expiresAt: null }, { expiresAt: { gt: now } }] });
-
-/**
- * Throws `conflict` if the account has the maximum number of active keys. The caller must lock the
- * account, so that concurrent calls cannot exceed it.
- */
-export async function requireCapacity(accountId: string, now: Date, tx: Queryable): Promise<void> {
-  if ((await tx.apiKey.count({ where: { accountId, ...activeKeys(now) } })) < MAX_ACTIVE_KEYS) return;
-  throw conflict(`An account can have at most ${MAX_ACTIVE_KEYS} active keys.`);
 }
 
 /**

@@ -3,24 +3,26 @@ import { invalidRequest } from '../../base/app-error.js';
 import { addSeconds, type Clock, DAY_SECONDS } from '../../base/clock.js';
 import type { Transact } from '../../base/db/transaction.js';
 import type { InvalidationBus } from '../../base/invalidation-bus.js';
+import type { AccountLimits } from '../account-limits/account-limits.js';
 import type { Accounts } from '../accounts/accounts.js';
 import type { ActingUser } from '../accounts/acting-user.js';
 import type { Audit } from '../audit/audit.js';
 import type { RequestMeta } from '../request-meta.js';
 import { formatWith } from './formats.js';
-import { type FreshApiKey, keyEvent, keyNotFound, mintKey, requireCapacity } from './records.js';
+import { type FreshApiKey, keyEvent, keyNotFound, mintKey } from './records.js';
 
 interface Deps {
   transact: Transact;
   clock: Clock;
   audit: Audit;
+  accountLimits: AccountLimits;
   invalidationBus: InvalidationBus;
   accounts: Pick<Accounts, 'lockActing'>;
 }
 
 const MAX_GRACE_SECONDS = 30 * DAY_SECONDS;
 
-export function createKeyRotation({ transact, clock, audit, invalidationBus, accounts }: Deps) {
+export function createKeyRotation({ transact, clock, audit, accountLimits, invalidationBus, accounts }: Deps) {
   return { rotate };
 
   /**
@@ -46,7 +48,7 @@ export function createKeyRotation({ transact, clock, audit, invalidationBus, acc
       const graceEndsAt = addSeconds(now, graceSeconds);
       if (!old.expiresAt || old.expiresAt > graceEndsAt)
         await tx.apiKey.update({ where: { id }, data: { expiresAt: graceEndsAt } });
-      await requireCapacity(accountId, now, tx);
+      await accountLimits.requireRoom('apiKeys', accountId, tx);
       const lifeMs = old.expiresAt && old.expiresAt.getTime() - old.createdAt.getTime();
       const { key, data: minted } = mintKey(formatWith(old.format));
       const { name, organizationId, projectId, role, scopes } = old;

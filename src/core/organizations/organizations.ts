@@ -1,9 +1,10 @@
 /** Organizations, whose members have roles. Every account owns a personal organization. */
 import { randomUUID } from 'node:crypto';
-import { conflict, forbidden, invalidRequest, notFound } from '../../base/app-error.js';
+import { forbidden, invalidRequest, notFound } from '../../base/app-error.js';
 import type { Account, Database, Queryable } from '../../base/db/open.js';
 import type { Transact } from '../../base/db/transaction.js';
 import { isReadable, isStorable } from '../../base/text.js';
+import type { AccountLimits } from '../account-limits/account-limits.js';
 import type { Audit } from '../audit/audit.js';
 import type { RequestMeta } from '../request-meta.js';
 import { isAtLeast, minRole, type OrganizationRole } from './roles.js';
@@ -28,16 +29,16 @@ interface Deps {
   db: Database;
   transact: Transact;
   audit: Audit;
+  accountLimits: AccountLimits;
 }
 
 const MAX_NAME_LENGTH = 100;
-const MAX_OWNED_ORGANIZATIONS = 100;
 
 const newId = () => `co_${randomUUID()}`;
 
 export type Organizations = ReturnType<typeof createOrganizations>;
 
-export function createOrganizations({ db, transact, audit }: Deps) {
+export function createOrganizations({ db, transact, audit, accountLimits }: Deps) {
   return {
     createPersonal,
     createEmpty,
@@ -86,9 +87,7 @@ export function createOrganizations({ db, transact, audit }: Deps) {
     const name = validName(givenName);
     return transact(async (uow) => {
       const { tx } = uow;
-      if ((await tx.membership.count({ where: { accountId, role: 'owner' } })) >= MAX_OWNED_ORGANIZATIONS) {
-        throw conflict(`An account can own at most ${MAX_OWNED_ORGANIZATIONS} organizations.`);
-      }
+      await accountLimits.requireRoom('organizations', accountId, tx);
       const { id, createdAt } = await insert({ name }, accountId, tx);
       await audit.record(uow, 'organization.created', { by: accountId, accountId, organizationId: id, meta });
       return { id, name, role: 'owner' as const, own: false, createdAt };

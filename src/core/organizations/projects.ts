@@ -4,6 +4,7 @@ import { conflict, notFound } from '../../base/app-error.js';
 import type { Database, Project } from '../../base/db/open.js';
 import type { Transact, UnitOfWork } from '../../base/db/transaction.js';
 import type { InvalidationBus } from '../../base/invalidation-bus.js';
+import type { AccountLimits } from '../account-limits/account-limits.js';
 import type { Audit } from '../audit/audit.js';
 import type { RequestMeta } from '../request-meta.js';
 import { type Actor, type Organizations, outOfScope, validName } from './organizations.js';
@@ -15,6 +16,7 @@ interface Deps {
   db: Database;
   transact: Transact;
   audit: Audit;
+  accountLimits: AccountLimits;
   invalidationBus: InvalidationBus;
   organizations: Organizations;
 }
@@ -23,7 +25,9 @@ const MAX_PROJECTS = 1000;
 
 export type Projects = ReturnType<typeof createProjects>;
 
-export function createProjects({ db, transact, audit, invalidationBus, organizations }: Deps) {
+export function createProjects(deps: Deps) {
+  const { db, transact, audit, accountLimits, invalidationBus, organizations } = deps;
+
   return { create, visibleTo, listFor, find, rename, remove };
 
   /**
@@ -34,6 +38,7 @@ export function createProjects({ db, transact, audit, invalidationBus, organizat
     await organizations.requireMember(actor, organizationId, 'admin');
     const name = validName(givenName);
     return transact(async (uow) => {
+      await accountLimits.requireRoom('projects', actor.accountId, uow.tx);
       await organizations.lock(organizationId, uow.tx);
       if ((await uow.tx.project.count({ where: { organizationId } })) >= MAX_PROJECTS) {
         throw conflict(`An organization can have at most ${MAX_PROJECTS} projects.`);

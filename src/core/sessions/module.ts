@@ -15,8 +15,9 @@ interface Deps {
 
 export function createSessionModule(base: Base, deps: Deps) {
   const { issuer, sessionSeconds: idleSeconds, sessionMaxSeconds: maxSeconds } = base.config;
+  const { sessions: maxSessions } = base.config.accountLimits;
   const { accessTokenSeconds: accessSeconds, refreshTokenSeconds: refreshSeconds } = base.config;
-  const sessions = createSessions({ ...base, ...deps, idleSeconds, maxSeconds });
+  const sessions = createSessions({ ...base, ...deps, idleSeconds, maxSeconds, maxSessions });
   const tokens = createTokens({ ...base, ...deps, issuer, sessions, accessSeconds, refreshSeconds });
   return { sessions, tokens, knownLocations: createKnownLocations(base) };
 }

@@ -38,12 +38,14 @@ interface Deps {
   audit: Audit;
   oauthStorage: Pick<OAuthStorage, 'grants'>;
   invalidationBus: InvalidationBus;
+  maxSessions: number;
 }
 
 /** Rows per statement: the databases limit the parameters of a statement. */
 const BATCH_SIZE = 500;
 
-export function createSessionRevocation({ transact, clock, audit, oauthStorage, invalidationBus }: Deps) {
+export function createSessionRevocation(deps: Deps) {
+  const { transact, clock, audit, oauthStorage, invalidationBus, maxSessions } = deps;
   const listeners: ((revoked: RevokedSession[]) => void)[] = [];
 
   return { revoke, revokeOthers, revokeAll, revokeExcess, onRevoked };
@@ -89,11 +91,7 @@ export function createSessionRevocation({ transact, clock, audit, oauthStorage, 
    * Revokes the oldest sessions of an account beyond `maxSessions`. Call it after a new session was
    * created, with the account locked.
    */
-  async function revokeExcess(
-    uow: UnitOfWork,
-    accountId: string,
-    { maxSessions, meta }: { maxSessions: number; meta: RequestMeta },
-  ): Promise<void> {
+  async function revokeExcess(uow: UnitOfWork, accountId: string, meta: RequestMeta): Promise<void> {
     const excess = await uow.tx.session.findMany({
       where: { accountId, endedAt: null, expiresAt: { gt: clock.now() } },
       orderBy: [{ lastSeenAt: 'desc' }, { id: 'desc' }],

@@ -28,6 +28,8 @@ interface Deps {
   idleSeconds: number;
   /** The maximum lifetime of a session, however often it is used or refreshed. */
   maxSeconds: number;
+  /** The number of active sessions of one account. */
+  maxSessions: number;
 }
 
 /** The shortest interval between two updates of `lastSeenAt`. */
@@ -37,7 +39,7 @@ export type Sessions = ReturnType<typeof createSessions>;
 
 export function createSessions(deps: Deps) {
   const { db, transact, clock, audit, invalidationBus, idleSeconds, maxSeconds } = deps;
-  const { revoke, revokeOthers, revokeAll, onRevoked } = createSessionRevocation(deps);
+  const { revoke, revokeOthers, revokeAll, revokeExcess, onRevoked } = createSessionRevocation(deps);
   const cache = createTtlCache<Session & { account: Account }>({ clock });
   for (const topic of ['accounts', 'sessions']) invalidationBus.on(topic, () => cache.invalidate());
 
@@ -56,6 +58,7 @@ export function createSessions(deps: Deps) {
     revoke,
     revokeOthers,
     revokeAll,
+    revokeExcess,
     onRevoked,
   };
 

@@ -109,6 +109,7 @@ export function createSessionIssuer(deps: Deps) {
       await lockAndRecheck(authenticated, uow.tx);
       const newSession = await createSession(uow.tx);
       await auditSuccess(uow, authenticated, newSession.session, meta);
+      await sessions.revokeExcess(uow, account.id, meta);
       if (fromNewDevice) uow.afterCommit(() => newDevice.notify(account, meta));
       return newSession;
     });

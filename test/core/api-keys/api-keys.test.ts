@@ -89,6 +89,7 @@ describe.each(stores)('an API key on $name', (store) => {
   it('is one of at most 200 active ones of an account, even after concurrent creations and rotations', async () => {
     const { access_token: token, accountId } = await createSignedInAccount(server);
     await createKey(token);
+    await server.base.db.account.update({ where: { id: accountId }, data: { emailVerified: true } });
     const { id, ...first } = (await server.core.apiKeys.list(accountId))[0]!;
     const insertKeys = (count: number, expiresAt: Date | null) =>
       server.base.db.apiKey.createMany({

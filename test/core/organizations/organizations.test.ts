@@ -174,6 +174,7 @@ describe.each(stores)('the organizations API on $name', (store) => {
 
   it('creates an organization for each of 12 concurrent requests', async () => {
     const user = await createSignedInAccount(server);
+    await server.base.db.account.update({ where: { id: user.accountId }, data: { emailVerified: true } });
     const responses = await concurrently(12, (n) => callAs(user, 'POST', '/organizations', { name: `Acme ${n}` }));
     expect(responses.every(({ status }) => status === 201)).toBe(true);
     expect(JSON.parse((await callAs(user, 'GET', '/organizations')).text)).toHaveLength(13);

@@ -161,6 +161,7 @@ describe('the API key pages', () => {
   it('show on the form why a key cannot be replaced', async () => {
     const { id, browser } = await signIn();
     const { record } = await insertKey(id);
+    await server.base.db.account.update({ where: { id }, data: { emailVerified: true } });
     const page = await browser.open(`${KEYS}/${record.id}/replace`);
     const form = formsOf(page.html).findIndex(({ action }) => action.endsWith('/replace'));
     await server.base.db.apiKey.createMany({

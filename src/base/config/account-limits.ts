@@ -1,0 +1,26 @@
+/** Settings of how much one account can have. */
+
+import { defineTopic } from './base-config.js';
+import { integer } from './setting.js';
+
+const RANGE: [number, number] = [1, 100_000];
+
+export const accountLimits = defineTopic({
+  title: 'Limits of an account',
+  settings: {
+    sessions: integer('MAX_SESSIONS', RANGE, 100, 'Active sessions of one account. A further sign-in ends the oldest.'),
+    agents: integer('MAX_AGENTS', RANGE, 1000, 'Agents that one account owns.'),
+    apiKeys: integer('MAX_API_KEYS', RANGE, 200, 'Active API keys of one account.'),
+    organizations: integer('MAX_ORGANIZATIONS', RANGE, 100, 'Organizations that one account owns.'),
+    projects: integer('MAX_PROJECTS', RANGE, 1000, 'Projects in the organizations that one account owns.'),
+    unverified: integer(
+      'MAX_UNVERIFIED',
+      RANGE,
+      10,
+      'Agents, API keys, organizations and projects, each, of an account whose e-mail address is not verified. Applies if the server sends mail.',
+    ),
+  },
+  resolve: (accountLimits) => ({ accountLimits }),
+});
+
+export type AccountLimitValues = ReturnType<typeof accountLimits.resolve>['accountLimits'];
