@@ -23,12 +23,21 @@ export function memoizeByIp<Result>(compute: (address: string) => Result): (addr
  * Returns the rate-limit key of an address. All addresses of an IPv6 /64 share one key, because
  * they usually belong to one customer.
  */
-export const rateLimitKey = memoizeByIp(function rateLimitKey(address: string): string {
+export const rateLimitKey = memoizeByIp((address) => prefixOf(address, 64));
+
+/**
+ * Returns the key of a network. All addresses of an IPv6 /48 share one key, because providers often
+ * assign one to a single customer.
+ */
+export const networkKey = memoizeByIp((address) => prefixOf(address, 48));
+
+/** Returns an IPv4 address, or the first bits of an IPv6 address. `bits` is a multiple of 16. */
+function prefixOf(address: string, bits: number): string {
   if (!ipaddr.isValid(address)) return address;
   const parsed = ipaddr.process(address);
   if (parsed.kind() === 'ipv4') return parsed.toString();
   return (parsed as ipaddr.IPv6).parts
-    .slice(0, 4)
+    .slice(0, bits / 16)
     .map((part) => part.toString(16))
     .join(':');
-});
+}

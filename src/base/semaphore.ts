@@ -7,7 +7,7 @@ export function createSemaphore(maxConcurrent: number) {
   const queue: (() => void)[] = [];
   let running = 0;
 
-  return { run, queueLength: () => queue.length };
+  return { run };
 
   async function run<Result>(job: () => Promise<Result>): Promise<Result> {
     if (running >= maxConcurrent) await new Promise<void>((resolve) => queue.push(resolve));

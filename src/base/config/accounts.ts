@@ -15,6 +15,18 @@ export const accounts = defineTopic({
     ),
     bootstrapPassword: secret('BOOTSTRAP_ADMIN_PASSWORD', 'Password of the first administrator.'),
     passwordHashCost: integer('PASSWORD_HASH_COST', [4, 15], 12, 'bcrypt cost. Below 10 only in tests.'),
+    maxWaitingPasswords: integer(
+      'MAX_WAITING_PASSWORDS',
+      [1, 10_000],
+      100,
+      'Passwords that wait in one process to be hashed. Further sign-ins get 503. Networks take turns.',
+    ),
+    maxWaitingPasswordsPerNetwork: integer(
+      'MAX_WAITING_PASSWORDS_PER_NETWORK',
+      [1, 10_000],
+      30,
+      'The same for one network: an IPv4 address or an IPv6 /48.',
+    ),
     passwordPolicy: oneOf(
       'PASSWORD_POLICY',
       ['standard', 'strict'],
@@ -39,8 +51,18 @@ export const accounts = defineTopic({
       'Whether endpoints that create test users are available. For sandboxes only; rejected in production.',
     ),
   },
-  resolve: ({ bootstrapEmail, bootstrapPassword, pwnedPasswords, pwnedPasswordsUrl, testAuth, ...values }) => ({
+  resolve: ({
+    bootstrapEmail,
+    bootstrapPassword,
+    maxWaitingPasswords: maxWaiting,
+    maxWaitingPasswordsPerNetwork: maxWaitingPerNetwork,
+    pwnedPasswords,
+    pwnedPasswordsUrl,
+    testAuth,
+    ...values
+  }) => ({
     ...values,
+    passwordQueue: { maxWaiting, maxWaitingPerNetwork },
     bootstrapAdmin: bootstrapEmail ? { email: bootstrapEmail, password: bootstrapPassword ?? '' } : undefined,
     /** Ends with a slash. Undefined: passwords are not checked. */
     pwnedPasswordsUrl: pwnedPasswords === 'on' ? pwnedPasswordsUrl.replace(/\/*$/, '/') : undefined,

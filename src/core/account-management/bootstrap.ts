@@ -59,7 +59,7 @@ export function createBootstrap({ transact, audit, accounts, oneTimeTokens }: De
    */
   async function complete(token: string, input: NewAccount, meta: RequestMeta): Promise<Account> {
     if (!(await isValid(token))) throw invalidSetupLink();
-    const prepared = await accounts.prepare(input);
+    const prepared = await accounts.prepare(input, meta);
     return transact(async (uow) => {
       const account = await accounts.insert(uow, prepared, meta, { role: 'admin', verified: true });
       if (!(await oneTimeTokens.consumeAll('setup', token, uow.tx))) throw invalidSetupLink();

@@ -125,7 +125,7 @@ export function createPasswordReset(deps: Deps) {
   async function reset(token: string, password: string, meta: RequestMeta): Promise<void> {
     const account = (await oneTimeTokens.find('reset', token))?.account;
     if (!account) throw invalidLink();
-    const passwordHash = await validateAndHash(password, account);
+    const passwordHash = await validateAndHash(password, account, meta);
     const { id, email, emailVerified } = account;
     await transact(async (uow) => {
       const { tx } = uow;
@@ -178,7 +178,7 @@ export function createPasswordReset(deps: Deps) {
     next: string,
     meta: RequestMeta,
   ): Promise<void> {
-    const passwordHash = await validateAndHash(next, account);
+    const passwordHash = await validateAndHash(next, account, meta);
     const { id, passwordChangedAt } = account;
     await transact(async (uow) => {
       const { tx } = uow;
@@ -209,10 +209,10 @@ export function createPasswordReset(deps: Deps) {
     }
   }
 
-  async function validateAndHash(password: string, { email }: Account): Promise<string> {
+  async function validateAndHash(password: string, { email }: Account, meta: RequestMeta): Promise<string> {
     const error = await passwords.error(password, email);
     if (error) throw invalidRequest('This password is not allowed.', { password: error });
-    return passwords.hash(password);
+    return passwords.hash(password, meta);
   }
 
   function notifyAndInvalidateAfterCommit({ afterCommit }: UnitOfWork, account: Account, meta: RequestMeta): void {

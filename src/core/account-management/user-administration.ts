@@ -82,7 +82,7 @@ export function createUserAdministration(deps: Deps) {
     admin: Account,
     meta: RequestMeta,
   ): Promise<Account> {
-    const prepared = await accounts.prepare(input);
+    const prepared = await accounts.prepare(input, meta);
     return transact(async (uow) => {
       const account = await accounts.insert(uow, prepared, meta, { role, status, by: admin.id });
       if (accounts.isActive(account)) await emailVerification.begin(uow, account);
@@ -97,7 +97,7 @@ export function createUserAdministration(deps: Deps) {
    */
   async function change(id: string, input: AccountChange, admin: Account, meta: RequestMeta): Promise<Account> {
     const before = await requireExisting(id);
-    const data = await toUpdateData(input, before);
+    const data = await toUpdateData(input, before, meta);
     const emailChanged = data.email !== undefined && data.email !== before.email;
     await transact(async (uow) => {
       const { tx, afterCommit } = uow;
@@ -191,6 +191,7 @@ export function createUserAdministration(deps: Deps) {
   async function toUpdateData(
     { email, password, role, status, ...input }: AccountChange,
     before: Account,
+    meta: RequestMeta,
   ): Promise<Prisma.AccountUpdateInput & { email?: string }> {
     const name = input.name?.trim();
     const normalizedEmail = email === undefined ? before.email : normalizeEmail(email);
@@ -207,7 +208,7 @@ export function createUserAdministration(deps: Deps) {
       ...(role && { role }),
       ...(status && { status }),
       ...(password !== undefined && {
-        passwordHash: await passwords.hash(password),
+        passwordHash: await passwords.hash(password, meta),
         passwordChangedAt: now,
         notBefore: now,
       }),

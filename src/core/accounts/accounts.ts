@@ -94,7 +94,7 @@ export function createAccounts({ db, transact, clock, audit, invalidationBus, pa
     meta: RequestMeta,
     options: AccountOptions = {},
   ): Promise<Account> {
-    const prepared = await prepare(input);
+    const prepared = await prepare(input, meta);
     return transact((uow) => insert(uow, prepared, meta, options));
   }
 
@@ -102,7 +102,7 @@ export function createAccounts({ db, transact, clock, audit, invalidationBus, pa
    * Validates a new account and hashes its password. Call it before the transaction that inserts
    * the account, because hashing is slow. Throws `AppError` `invalid_request` by field.
    */
-  async function prepare(input: NewAccount | ImportedAccount): Promise<PreparedAccount> {
+  async function prepare(input: NewAccount | ImportedAccount, meta: RequestMeta): Promise<PreparedAccount> {
     const errors = await errorsOf(input);
     if (Object.keys(errors).length > 0) throw invalidRequest('Some values are invalid.', errors);
     const imported = 'passwordHash' in input;
@@ -110,7 +110,7 @@ export function createAccounts({ db, transact, clock, audit, invalidationBus, pa
       email: normalizeEmail(input.email),
       name: trimmedName(input),
       picture: (imported && input.picture) || undefined,
-      passwordHash: imported ? input.passwordHash : await passwords.hash(input.password),
+      passwordHash: imported ? input.passwordHash : await passwords.hash(input.password, meta),
       imported,
     };
   }
@@ -168,10 +168,10 @@ export function createAccounts({ db, transact, clock, audit, invalidationBus, pa
    * Replaces an imported or outdated hash after the password was verified. Does not overwrite a
    * password that is changed concurrently. If the server is too busy, the next sign-in replaces it.
    */
-  async function renewHash({ id, passwordHash }: Account, password: string): Promise<void> {
+  async function renewHash({ id, passwordHash }: Account, password: string, meta: RequestMeta): Promise<void> {
     if (!passwordHash || !passwords.isOutdated(passwordHash)) return;
     try {
-      const data = { passwordHash: await passwords.hash(password) };
+      const data = { passwordHash: await passwords.hash(password, meta) };
       await db.account.updateMany({ where: { id, passwordHash }, data });
     } catch (error) {
       if (!(error instanceof AppError)) throw error;

@@ -1,14 +1,19 @@
 /**
  * Limits how many passwords are hashed at the same time. Each hash occupies a core, so more hashes
- * in parallel would only slow down all of them.
+ * in parallel would only slow down all of them. Networks take turns.
  */
-import { serviceUnavailable } from '../../base/app-error.js';
-import { createSemaphore } from '../../base/semaphore.js';
+import { createFairQueue } from '../../base/fair-queue.js';
+import { networkKey } from '../../base/ip-address.js';
+import type { RequestMeta } from '../request-meta.js';
 
 /** libuv has four threads by default. One of them is left for files and DNS. */
 const MAX_CONCURRENT = 3;
-/** A longer queue would delay requests for seconds, so further requests get a 503 immediately. */
-const MAX_QUEUE_LENGTH = 100;
+
+export interface HashingQueueOptions {
+  maxConcurrent: number;
+  maxWaiting: number;
+  maxWaitingPerNetwork: number;
+}
 
 /**
  * Returns how many hashes one process can compute at the same time. All processes share the cores.
@@ -17,19 +22,20 @@ export const hashConcurrency = (cores: number, processes: number) =>
   Math.min(MAX_CONCURRENT, Math.max(1, Math.floor(cores / processes)));
 
 /**
- * Creates a queue whose `run` runs at most `maxConcurrent` jobs at the same time and queues the
- * others. `run` throws `AppError` `temporarily_unavailable` if `maxQueueLength` jobs are queued.
- * The queue is short, so a queued job runs even if its request was aborted.
+ * Creates a queue whose `run` throws `AppError` `temporarily_unavailable` if too many jobs wait. The
+ * queue is short, so a waiting job runs even if its request was aborted.
  */
-export function createHashingQueue(maxConcurrent: number, maxQueueLength = MAX_QUEUE_LENGTH) {
-  const semaphore = createSemaphore(maxConcurrent);
+export function createHashingQueue({ maxConcurrent, maxWaiting, maxWaitingPerNetwork }: HashingQueueOptions) {
+  const queue = createFairQueue({
+    maxConcurrent,
+    maxWaiting,
+    maxWaitingPerKey: maxWaitingPerNetwork,
+    busyMessage: 'Too many sign-ins at the same time. Please try again.',
+  });
 
   return { run };
 
-  async function run<Result>(job: () => Promise<Result>): Promise<Result> {
-    if (semaphore.queueLength() >= maxQueueLength) {
-      throw serviceUnavailable('Too many sign-ins at the same time. Please try again.');
-    }
-    return semaphore.run(job);
+  async function run<Result>({ address }: Pick<RequestMeta, 'address'>, job: () => Promise<Result>): Promise<Result> {
+    return queue.run(networkKey(address), job);
   }
 }

@@ -11,7 +11,10 @@ import { createPwnedPasswords } from './pwned-passwords.js';
 
 export function createAccountModule(base: Base, deps: { audit: Audit; organizations: Organizations }) {
   const { passwordHashCost: cost, passwordPolicy: policy, pwnedPasswordsUrl: url, processes } = base.config;
-  const passwords = createPasswords({ cost, policy, processes, pwned: createPwnedPasswords({ ...base, url }) });
+  const passwords = createPasswords({
+    ...{ cost, policy, processes, queueLimits: base.config.passwordQueue },
+    pwned: createPwnedPasswords({ ...base, url }),
+  });
   const accounts = createAccounts({ ...base, ...deps, passwords });
   const profiles = createProfiles({ ...base, ...deps });
   const oneTimeTokens = createOneTimeTokens(base);

@@ -2,9 +2,10 @@
 import { availableParallelism } from 'node:os';
 import bcrypt from 'bcrypt';
 import { hmacSha256, randomToken } from '../../base/crypto.js';
+import { type RequestMeta, systemMeta } from '../request-meta.js';
 import { costOf } from './hashes/bcrypt.js';
 import type { Compare } from './hashes/scheme.js';
-import { createHashingQueue, hashConcurrency } from './hashing-queue.js';
+import { createHashingQueue, type HashingQueueOptions, hashConcurrency } from './hashing-queue.js';
 import { readImportedHash } from './imported-hashes.js';
 import { PASSWORD_RULES, type PasswordPolicy, passwordRuleError } from './password-rules.js';
 import type { PwnedPasswords } from './pwned-passwords.js';
@@ -16,6 +17,7 @@ interface Deps {
   pwned?: PwnedPasswords;
   /** The number of server processes on this machine. */
   processes?: number;
+  queueLimits: Pick<HashingQueueOptions, 'maxWaiting' | 'maxWaitingPerNetwork'>;
 }
 
 /**
@@ -28,11 +30,12 @@ const OWN_HASH_PREFIX = 'signet1:';
 
 export type Passwords = ReturnType<typeof createPasswords>;
 
-export function createPasswords({ cost, policy = 'standard', pwned, processes = 1 }: Deps) {
-  const queue = createHashingQueue(hashConcurrency(availableParallelism(), processes));
+export function createPasswords({ cost, policy = 'standard', pwned, processes = 1, queueLimits }: Deps) {
+  const maxConcurrent = hashConcurrency(availableParallelism(), processes);
+  const queue = createHashingQueue({ ...queueLimits, maxConcurrent });
   // `verify` compares with this hash if there is no account, so that timing does not reveal
   // accounts.
-  const decoy = queue.run(() => bcrypt.hash(randomToken(), cost));
+  const decoy = queue.run(systemMeta, () => bcrypt.hash(randomToken(), cost));
   decoy.catch(() => {}); // `verify` awaits it and throws the error
 
   return { rule: PASSWORD_RULES[policy], error, hash, verify, isOutdated, isKnownKind };
@@ -48,19 +51,20 @@ export function createPasswords({ cost, policy = 'standard', pwned, processes = 
     return 'This password appeared in a data breach. Choose another.';
   }
 
-  async function hash(password: string): Promise<string> {
-    return OWN_HASH_PREFIX + (await queue.run(() => bcrypt.hash(prehash(password), cost)));
+  /** Throws `AppError` `temporarily_unavailable` if too many requests of this network wait. */
+  async function hash(password: string, meta: RequestMeta): Promise<string> {
+    return OWN_HASH_PREFIX + (await queue.run(meta, () => bcrypt.hash(prehash(password), cost)));
   }
 
   /**
    * Reports whether the password matches the stored hash. A missing or unsupported hash takes as
    * long as a hash of our own, and the result is false. An imported hash takes the time of its
-   * algorithm, until the first sign-in replaces it.
+   * algorithm, until the first sign-in replaces it. Throws as `hash` does.
    */
-  async function verify(password: string, storedHash: string | null | undefined): Promise<boolean> {
+  async function verify(password: string, storedHash: string | null | undefined, meta: RequestMeta): Promise<boolean> {
     const compare = storedHash ? createCompare(storedHash) : undefined;
     const decoyHash = await decoy;
-    const matches = await queue.run(() => (compare ?? compareWithOwnHash(decoyHash))(password));
+    const matches = await queue.run(meta, () => (compare ?? compareWithOwnHash(decoyHash))(password));
     return matches && compare !== undefined;
   }
 

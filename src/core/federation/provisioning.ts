@@ -39,7 +39,7 @@ export function createProvisioning({ transact, accounts, emailVerification, iden
     meta: RequestMeta,
   ): Promise<Account> {
     const input = { email, ...(name && { name }), ...(picture && { picture }), passwordHash: null };
-    const prepared = await accounts.prepare(input);
+    const prepared = await accounts.prepare(input, meta);
     return transact(async (uow) => {
       const account = await accounts.insert(uow, prepared, meta, { verified: emailAuthoritative });
       await identities.link(account, identity, email, meta, uow.tx);

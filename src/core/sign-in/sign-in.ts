@@ -59,7 +59,7 @@ export function createSignIn(deps: Deps) {
   async function withPassword({ email, password, otp }: Credentials, meta: RequestMeta): Promise<AuthResult> {
     const { account, attempt } = await verifyPassword(normalizeEmail(email), password, meta);
     const authResult = await authentication.complete({ account, amr: ['pwd'] }, otp, meta, attempt);
-    await accounts.renewHash(account, password);
+    await accounts.renewHash(account, password, meta);
     return authResult;
   }
 
@@ -93,7 +93,7 @@ export function createSignIn(deps: Deps) {
     // An invalid address takes the same time as an unknown one, because the password is hashed too.
     const account = isEmail(email) ? await accounts.findByEmail(email) : null;
     const attempt = await bruteForce.consume(email, account, meta);
-    const matches = await passwords.verify(password, account?.passwordHash);
+    const matches = await passwords.verify(password, account?.passwordHash, meta);
     if (account && matches) return { account, attempt };
     bruteForce.auditFailure(account, account ? 'wrong_password' : 'unknown_account', meta);
     throw wrongCredentials();
@@ -105,7 +105,7 @@ export function createSignIn(deps: Deps) {
    */
   async function register(input: NewAccount, meta: RequestMeta): Promise<Authenticated> {
     await rateLimiter.consume(REGISTER_BY_ADDRESS, rateLimitKey(meta.address));
-    const preparedAccount = await accounts.prepare(input);
+    const preparedAccount = await accounts.prepare(input, meta);
     const account = await transact(async (uow) => {
       const newAccount = await accounts.insert(uow, preparedAccount, meta);
       await emailVerification.begin(uow, newAccount);

@@ -5,12 +5,15 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import bcrypt from 'bcrypt';
 import { afterEach, describe, expect, it } from 'vitest';
 import { createHashingQueue, hashConcurrency } from '../../../src/core/accounts/hashing-queue.js';
-import { createPasswords } from '../../../src/core/accounts/passwords.js';
+import { systemMeta } from '../../../src/core/request-meta.js';
 import { Browser, formsOf } from '../../support/browser.js';
+import { openPasswords } from '../../support/passwords.js';
 import { callApi, sendRequest } from '../../support/request.js';
 import { PASSWORD, startServer, type TestServer } from '../../support/server.js';
 
 const IMPORTED = '$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4';
+
+const LIMITS = { maxWaiting: 10, maxWaitingPerNetwork: 10 };
 
 describe('the hashing queue', () => {
   it.each([
@@ -26,7 +29,7 @@ describe('the hashing queue', () => {
   });
 
   it('runs jobs in order, limits concurrency, and rejects jobs when it is full', async () => {
-    const queue = createHashingQueue(2, 3);
+    const queue = createHashingQueue({ maxConcurrent: 2, maxWaiting: 3, maxWaitingPerNetwork: 3 });
     let [running, most] = [0, 0];
     const order: number[] = [];
     const job = (n: number) => () =>
@@ -39,27 +42,29 @@ describe('the hashing queue', () => {
       await job(n)();
       running -= 1;
     };
-    const results = await Promise.allSettled([0, 1, 2, 3, 4, 5, 6].map((n) => queue.run(counted(n))));
+    const results = await Promise.allSettled([0, 1, 2, 3, 4, 5, 6].map((n) => queue.run(systemMeta, counted(n))));
     expect(most).toBe(2);
     expect(order).toEqual([0, 1, 2, 3, 4]);
     expect(results.map(({ status }) => status).slice(5)).toEqual(['rejected', 'rejected']);
   });
 
   it('continues after a job fails', async () => {
-    const queue = createHashingQueue(1, 10);
-    const failing = queue.run(() => Promise.reject(new Error('out of memory')));
-    const next = queue.run(async () => 'done');
+    const queue = createHashingQueue({ maxConcurrent: 1, ...LIMITS });
+    const failing = queue.run(systemMeta, () => Promise.reject(new Error('out of memory')));
+    const next = queue.run(systemMeta, async () => 'done');
     await expect(failing).rejects.toThrow('out of memory');
     expect(await next).toBe('done');
-    expect(await queue.run(async () => 'again')).toBe('again');
+    expect(await queue.run(systemMeta, async () => 'again')).toBe('again');
   });
 
   it('leaves a thread for files, whatever the number of cores', async () => {
-    const queue = createHashingQueue(hashConcurrency(64, 1), 10);
+    const queue = createHashingQueue({ maxConcurrent: hashConcurrency(64, 1), ...LIMITS });
     let hashing = true;
-    const hashes = Promise.all(Array.from({ length: 6 }, () => queue.run(() => bcrypt.hash('x', 11)))).then(() => {
-      hashing = false;
-    });
+    const hashes = Promise.all(Array.from({ length: 6 }, () => queue.run(systemMeta, () => bcrypt.hash('x', 11)))).then(
+      () => {
+        hashing = false;
+      },
+    );
     for (let i = 0; i < 10; i += 1) await stat('.');
     expect(hashing).toBe(true);
     await hashes;
@@ -72,7 +77,7 @@ describe('password verification', () => {
     ['an imported hash', IMPORTED],
     ['an unsupported hash', '$argon2id$v=19$m=9'],
   ])('queues %s, fails with 503 when the queue is full, and recovers', async (_case, stored) => {
-    const passwords = createPasswords({ cost: 4 });
+    const passwords = openPasswords();
     const results = await Promise.allSettled(Array.from({ length: 300 }, () => passwords.verify('x', stored)));
     const rejected = results.flatMap((result) => (result.status === 'rejected' ? [result.reason] : []));
     expect(rejected.length).toBeGreaterThan(100);
@@ -136,6 +141,25 @@ describe('sign-in under load', () => {
     expect(json.length).toBeGreaterThan(0);
     expect(json[0]!.json).toMatchObject({ error: 'temporarily_unavailable' });
     expect((await postForm(999, email, PASSWORD)).status).toBe(303);
+  });
+
+  it('serves another network in its turn while one network fills the queue', { timeout: 60_000 }, async () => {
+    const signIn = await openSignInForm();
+    const { email } = await server.account();
+    const served: number[] = [];
+    const post = async (network: number, address: string, password: string) => {
+      const { body, headers } = signIn(network, address, password);
+      const { status } = await sendRequest(server, 'POST', '/login', headers, body);
+      if (status !== 503) served.push(network);
+      return status;
+    };
+    const flood = Array.from({ length: 95 }, (_, n) => post(1, `unknown${n}@example.com`, 'a wrong password'));
+    const other = post(2, email, PASSWORD);
+    expect(await other).toBe(303);
+    const rejected = (await Promise.all(flood)).filter((status) => status === 503);
+    expect(rejected.length).toBeGreaterThan(20);
+    expect(served.length).toBeGreaterThan(20);
+    expect(served.indexOf(2)).toBeLessThan(served.length / 2);
   });
 
   it('recovers after clients abort their requests', { timeout: 60_000 }, async () => {

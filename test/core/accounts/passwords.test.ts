@@ -1,6 +1,6 @@
 // Password rules, hashing and verification.
 import { describe, expect, it } from 'vitest';
-import { createPasswords } from '../../../src/core/accounts/passwords.js';
+import { openPasswords } from '../../support/passwords.js';
 
 /** Hashes that take minutes or gigabytes to verify. */
 const TOO_EXPENSIVE = [
@@ -10,7 +10,7 @@ const TOO_EXPENSIVE = [
 ];
 
 describe('the password service', () => {
-  const passwords = createPasswords({ cost: 4 });
+  const passwords = openPasswords();
   const errorOf = (password: string) => passwords.error(password, 'jane@example.com');
 
   it('hashes the whole password, beyond the 72 bytes of bcrypt', async () => {
@@ -66,7 +66,7 @@ describe('the password service', () => {
   it.each([null, undefined, '', 'signet1:', 'signet1:x', 'sha256:x', ...TOO_EXPENSIVE])(
     'rejects every password after the same time if the stored hash is %j',
     async (stored) => {
-      const slow = createPasswords({ cost: 10 });
+      const slow = openPasswords({ cost: 10 });
       await slow.verify('warm', null);
       const began = process.cpuUsage();
       expect(await slow.verify('anything', stored)).toBe(false);
@@ -77,7 +77,7 @@ describe('the password service', () => {
   );
 
   it('reports hashes of other systems and other costs as outdated', async () => {
-    const costly = createPasswords({ cost: 5 });
+    const costly = openPasswords({ cost: 5 });
     const stored = await passwords.hash('correct horse battery');
     expect(passwords.isOutdated(stored)).toBe(false);
     expect(await costly.verify('correct horse battery', stored)).toBe(true);
@@ -102,7 +102,7 @@ describe('the password service', () => {
 });
 
 describe('the strict password policy', () => {
-  const strict = createPasswords({ cost: 4, policy: 'strict' });
+  const strict = openPasswords({ cost: 4, policy: 'strict' });
 
   it.each([
     ['Sh0rt!', 'at least 8'],
@@ -124,6 +124,6 @@ describe('the strict password policy', () => {
     expect(strict.rule).toBe(
       'At least 8 characters, including an uppercase letter, a lowercase letter, a digit and one of !@#$%^&*.',
     );
-    expect(createPasswords({ cost: 4 }).rule).toMatch(/^At least 8 characters\. /);
+    expect(openPasswords().rule).toMatch(/^At least 8 characters\. /);
   });
 });

@@ -1,4 +1,5 @@
 // Imported password hashes, or hashes of another cost, are replaced at the next sign-in.
+
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { systemMeta } from '../../../src/core/request-meta.js';
 import { changeAccount, suspendAccount } from '../../support/accounts.js';
@@ -77,11 +78,11 @@ describe.each(stores)('an outdated password hash on $name', (store) => {
     for (let round = 0; round < 10; round += 1) {
       const before = await importAccount();
       await Promise.all([
-        server.core.accounts.renewHash(before, IMPORTED_PASSWORD),
+        server.core.accounts.renewHash(before, IMPORTED_PASSWORD, systemMeta),
         changeAccount(server, before.id, { password }),
       ]);
-      await server.core.accounts.renewHash(before, IMPORTED_PASSWORD); // a sign-in that read the account before
-      expect(await server.core.passwords.verify(password, await hashOf(before.id))).toBe(true);
+      await server.core.accounts.renewHash(before, IMPORTED_PASSWORD, systemMeta); // a sign-in that read the account before
+      expect(await server.core.passwords.verify(password, await hashOf(before.id), systemMeta)).toBe(true);
     }
   });
 
@@ -90,17 +91,17 @@ describe.each(stores)('an outdated password hash on $name', (store) => {
     expect(await Promise.all(Array.from({ length: 8 }, () => signIn(email, IMPORTED_PASSWORD)))).toEqual(
       Array(8).fill(200),
     );
-    expect(await server.core.passwords.verify(IMPORTED_PASSWORD, await hashOf(id))).toBe(true);
+    expect(await server.core.passwords.verify(IMPORTED_PASSWORD, await hashOf(id), systemMeta)).toBe(true);
     expect(await signIn(email, IMPORTED_PASSWORD)).toBe(200);
   });
 
   it('is replaced at a later sign-in when the hashing queue is full', async () => {
     const account = await importAccount();
-    const busy = Array.from({ length: 150 }, () => server.core.passwords.hash('x').catch(() => {}));
-    await server.core.accounts.renewHash(account, IMPORTED_PASSWORD);
+    const busy = Array.from({ length: 150 }, () => server.core.passwords.hash('x', systemMeta).catch(() => {}));
+    await server.core.accounts.renewHash(account, IMPORTED_PASSWORD, systemMeta);
     expect(await hashOf(account.id)).toBe(IMPORTED_HASH);
     await Promise.all(busy);
-    await server.core.accounts.renewHash(account, IMPORTED_PASSWORD);
+    await server.core.accounts.renewHash(account, IMPORTED_PASSWORD, systemMeta);
     expect(await hashOf(account.id)).toMatch(/^signet1:/);
   });
 });
