@@ -4,8 +4,9 @@
  * tokens can be verified while the host is unavailable.
  */
 
+import type { Background } from '../../base/background.js';
 import { addSeconds, type Clock, DAY_SECONDS, HOUR_SECONDS, MINUTE_SECONDS } from '../../base/clock.js';
-import { rateLimitKey } from '../../base/ip-address.js';
+import { networkKey, rateLimitKey } from '../../base/ip-address.js';
 import type { Log } from '../../base/log.js';
 import type { Limit, RateLimiter } from '../../base/rate-limiter.js';
 import type { SafeFetch } from '../../base/safe-fetch.js';
@@ -18,10 +19,11 @@ import type { ClientRegistration } from './registration.js';
 interface Deps {
   clock: Clock;
   log: Log;
+  background: Background;
   fetch: SafeFetch;
   rateLimiter: RateLimiter;
   clients: Pick<Clients, 'find'>;
-  clientRegistration: Pick<ClientRegistration, 'saveDescribed' | 'normalize'>;
+  clientRegistration: Pick<ClientRegistration, 'saveDescribed' | 'expireDescribed' | 'normalize'>;
   enabled: boolean;
   /** For development: accept documents on loopback hosts, over http. */
   allowLoopback: boolean;
@@ -34,25 +36,29 @@ const MAX_FRESH_SECONDS = DAY_SECONDS;
 const MAX_STALE_SECONDS = DAY_SECONDS;
 const ERROR_TTL_MS = 30_000;
 const MAX_CACHED_ERRORS = 1000;
-const MAX_CONCURRENT_FETCHES = 20;
+/** Concurrent fetches: in all, and of one host or for one network. */
+const MAX_FETCHES = 20;
+const MAX_FETCHES_PER_KEY = 4;
 /** Limits new documents per network: each causes an outgoing request and can be stored. */
 const NEW_DOCUMENT_LIMIT: Limit = { name: 'client-document', points: 60, seconds: HOUR_SECONDS };
 
 export type MetadataDocuments = ReturnType<typeof createMetadataDocuments>;
 
 export function createMetadataDocuments(deps: Deps) {
-  const { clock, log, fetch, rateLimiter, clients, clientRegistration, enabled, allowLoopback } = deps;
+  const { clock, log, background, fetch, rateLimiter, clients, clientRegistration, enabled, allowLoopback } = deps;
   const cachedErrors = createTtlCache<MetadataDocumentError>({
     clock,
     maxAgeMs: ERROR_TTL_MS,
     maxEntries: MAX_CACHED_ERRORS,
   });
   const pendingFetches = new Map<string, Promise<Client>>();
+  const slots = createSlots({ total: MAX_FETCHES, perKey: MAX_FETCHES_PER_KEY });
 
   return { enabled, find };
 
   /**
-   * Returns the client with this id. Fetches its document if the stored one is not fresh. Throws
+   * Returns the client with this id. Fetches its document if none is stored. A stale document is
+   * returned at once and fetched again in the background, for at most a day. Throws
    * `MetadataDocumentError` or `rate_limited`.
    */
   async function find(id: string, meta: RequestMeta): Promise<Client | undefined> {
@@ -60,28 +66,24 @@ export function createMetadataDocuments(deps: Deps) {
     if (stored ? stored.origin !== 'document' : !isDocumentUrl(id, { allowLoopback })) return stored;
     if (!enabled) return undefined;
     if (stored?.documentFreshUntil && stored.documentFreshUntil > clock.now()) return stored;
-    try {
-      return await fetchOnce(id, stored, meta);
-    } catch (error) {
-      if (!(error instanceof MetadataDocumentError) || !stored || !canUseStale(stored, error)) throw error;
-      log.info(
-        { clientId: id, reason: error.message },
-        "could not fetch a client's metadata document; using the stored one",
-      );
-      return stored;
-    }
+    if (!stored || !canUseStale(stored)) return fetchOnce(id, stored, meta);
+    background.run('refresh a metadata document', () => refresh(id, stored, meta));
+    return stored;
   }
 
-  /**
-   * Reports whether the stored client can be used although it is stale: only while the host is
-   * unavailable, not if the document was removed or is invalid.
-   */
-  function canUseStale({ documentFreshUntil }: Client, error: MetadataDocumentError): boolean {
-    return (
-      error.isTemporary &&
-      documentFreshUntil !== null &&
-      addSeconds(documentFreshUntil, MAX_STALE_SECONDS) > clock.now()
-    );
+  function canUseStale({ documentFreshUntil }: Client): boolean {
+    return documentFreshUntil !== null && addSeconds(documentFreshUntil, MAX_STALE_SECONDS) > clock.now();
+  }
+
+  /** Fetches a stale document again. If it was removed or is invalid, the client is disabled. */
+  async function refresh(id: string, stored: Client, meta: RequestMeta): Promise<void> {
+    try {
+      await fetchOnce(id, stored, meta);
+    } catch (error) {
+      if (!(error instanceof MetadataDocumentError)) throw error;
+      log.info({ clientId: id, reason: error.message }, "could not fetch a client's metadata document");
+      if (!error.isTemporary) await clientRegistration.expireDescribed(id);
+    }
   }
 
   /** Fetches the document. Concurrent callers share one request. Errors are cached for 30 s. */
@@ -90,11 +92,9 @@ export function createMetadataDocuments(deps: Deps) {
     if (cachedError) throw cachedError;
     const pendingFetch = pendingFetches.get(id);
     if (pendingFetch) return pendingFetch;
-    if (pendingFetches.size >= MAX_CONCURRENT_FETCHES)
-      throw new MetadataDocumentError('too many client documents are being fetched; try again', true);
-    const newFetch = fetchAndSave(id, stored, meta).finally(() => pendingFetches.delete(id));
+    const newFetch = slots.run([new URL(id).host, networkKey(meta.address)], () => fetchAndSave(id, stored, meta));
     pendingFetches.set(id, newFetch);
-    return newFetch;
+    return newFetch.finally(() => pendingFetches.delete(id));
   }
 
   async function fetchAndSave(id: string, stored: Client | undefined, meta: RequestMeta): Promise<Client> {
@@ -111,5 +111,35 @@ export function createMetadataDocuments(deps: Deps) {
   function freshUntil({ maxAgeSeconds = HOUR_SECONDS }: MetadataDocument): Date {
     const seconds = Math.min(MAX_FRESH_SECONDS, Math.max(MIN_FRESH_SECONDS, maxAgeSeconds));
     return addSeconds(clock.now(), seconds);
+  }
+}
+
+/** Limits how many jobs run at the same time, in all and for each key. */
+function createSlots({ total, perKey }: { total: number; perKey: number }) {
+  const running = new Map<string, number>();
+  let count = 0;
+
+  return { run };
+
+  /** Runs the job now. Throws a temporary `MetadataDocumentError` if there is no slot. */
+  async function run<Result>(keys: string[], job: () => Promise<Result>): Promise<Result> {
+    if (count >= total || keys.some((key) => (running.get(key) ?? 0) >= perKey)) {
+      throw new MetadataDocumentError('too many client documents are being fetched; try again', true);
+    }
+    change(keys, 1);
+    try {
+      return await job();
+    } finally {
+      change(keys, -1);
+    }
+  }
+
+  function change(keys: string[], by: 1 | -1): void {
+    count += by;
+    for (const key of keys) {
+      const ofKey = (running.get(key) ?? 0) + by;
+      if (ofKey > 0) running.set(key, ofKey);
+      else running.delete(key);
+    }
   }
 }

@@ -23,7 +23,7 @@ export function createClientRegistration(base: Base, { audit, resources }: Deps)
   const { db, transact, clock, invalidationBus } = base;
   const { redirectHosts, requestBounds } = base.config;
 
-  return { normalize, saveRegistered, saveDescribed, findByToken, setToken };
+  return { normalize, saveRegistered, saveDescribed, expireDescribed, findByToken, setToken };
 
   /** Returns the normalized metadata of a client that registers itself. Throws `MetadataError`. */
   function normalize(
@@ -93,6 +93,12 @@ export function createClientRegistration(base: Base, { audit, resources }: Deps)
       invalidateAfterCommit(uow, id);
       return stored;
     });
+  }
+
+  /** Makes a stored metadata document unusable until it is fetched again. */
+  async function expireDescribed(id: string): Promise<void> {
+    await db.client.updateMany({ where: { id, origin: 'document' }, data: { documentFreshUntil: new Date(0) } });
+    await invalidationBus.publish('clients', id);
   }
 
   /** Returns the client that manages itself with this registration access token (RFC 7592). */

@@ -23,7 +23,7 @@ export async function seed(environment: Record<string, string>): Promise<string>
   const base = await openBase(readConfig(environment), { log: createLog('silent') });
   try {
     const { accounts, passwords } = await createCore(base);
-    const passwordHash = await passwords.hash(PASSWORD);
+    const passwordHash = await passwords.hash(PASSWORD, systemMeta);
     for (let n = 0; n < ACCOUNTS; n += 1) await accounts.create({ email: emailOf(n), passwordHash }, systemMeta);
     return passwordHash.slice(passwordHash.indexOf('$'));
   } finally {

@@ -22,6 +22,15 @@ import { PASSWORD, startServer, type TestServer } from '../../support/server.js'
 import { stores } from '../../support/stores.js';
 import { concurrently } from '../../support/token-family.js';
 
+/** Returns a promise for the `after` option of a document, and a function that resolves it. */
+function pendingResponse() {
+  let release!: () => void;
+  const after = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  return { after, release };
+}
+
 describe('the URL of a metadata document', () => {
   it.each(['https://app.example/client.json', 'https://app.example:8443/a/b?c=d'])('can be %s', (id) => {
     expect(isDocumentUrl(id)).toBe(true);
@@ -197,7 +206,7 @@ describe.each(stores)('a client with a metadata document on $name', (store) => {
     expect([status, json.error]).toEqual([401, 'invalid_client']);
   });
 
-  it('is fetched again when stale, valid while its host is unavailable, and rejected when the document is gone', async () => {
+  it('is used while stale and fetched in the background, and is rejected once its document is gone', async () => {
     const id = host.serveClient({}, { headers: { 'cache-control': 'max-age=600' } });
     const { email } = await server.account();
     const { body } = await redeemCode(server, publicClient(id), await obtainCode(server, { id }, email));
@@ -214,17 +223,50 @@ describe.each(stores)('a client with a metadata document on $name', (store) => {
     await later(620_000, async () => {
       host.serve(id, { client_name: 'Notebook 2' }, { headers: { 'cache-control': 'max-age=600' } });
       expect((await renew()).status).toBe(200);
+      await server.core.waitUntilIdle();
       expect(host.timesFetched(id)).toBe(2);
       expect((await server.core.clients.find(id))?.name).toBe('Notebook 2');
     });
     await later(1300_000, async () => {
       host.serve(id, {}, { status: 503 });
       expect((await renew()).status).toBe(200);
+      await server.core.waitUntilIdle();
+      expect((await renew()).status).toBe(200);
     });
     await later(1400_000, async () => {
       host.serve(id, {}, { status: 404 });
+      expect((await renew()).status).toBe(200);
+      await server.core.waitUntilIdle();
       expect((await renew()).body.error).toBe('invalid_client');
     });
+    await later(1440_000, async () => {
+      expect((await renew()).body.error).toBe('invalid_client');
+      host.serve(id, {});
+    });
+    await later(1480_000, async () => {
+      expect((await renew()).status).toBe(200);
+    });
+  });
+
+  it('does not make a sign-in wait for a slow host while it is stale', async () => {
+    const id = host.serveClient();
+    await requestAuthorization(id);
+    await later(3_700_000, async () => {
+      const { after, release } = pendingResponse();
+      host.serve(id, {}, { after });
+      expect((await requestAuthorization(id)).status).toBe(303); // although the host has not responded
+      release();
+      await server.core.waitUntilIdle();
+    });
+  });
+
+  it('is fetched by at most four requests to one host or from one network at the same time', async () => {
+    const { after, release } = pendingResponse();
+    const ids = Array.from({ length: 6 }, () => host.serveClient({}, { after }));
+    const requests = ids.map(async (id) => (await requestAuthorization(id, {}, '198.51.100.9')).status);
+    expect(await Promise.race(requests)).toBe(400); // a rejected one responds first
+    release();
+    expect((await Promise.all(requests)).sort()).toEqual([303, 303, 303, 303, 400, 400]);
   });
 
   it('is cached for at least five minutes and at most a day', async () => {
