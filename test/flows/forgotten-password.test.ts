@@ -117,7 +117,9 @@ describe('the verification of an address', () => {
     expect((await phone.open(first.pathname + first.search)).status).toBe(401);
     const page = await phone.open(link.pathname + link.search);
     expect((await browser.open('/account')).html).toContain('>Not verified<'); // opening the link changes nothing
-    const confirmed = await phone.submit(page);
+    const wrong = await phone.submit(page, { password: 'a wrong password' });
+    expect([wrong.status, wrong.html]).toEqual([401, expect.stringContaining('not the password of the account')]);
+    const confirmed = await phone.submit(wrong, { password: PASSWORD });
     expect(confirmed.html).toContain('Your e-mail address is confirmed');
     const verified = await browser.open('/account');
     expect(verified.html).toContain('>Verified<');

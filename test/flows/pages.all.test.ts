@@ -9,7 +9,7 @@ import { DEVICE_GRANT } from '../support/device.js';
 import { linkIn, mailTo } from '../support/mailbox.js';
 import { authorizeUrl, pkce } from '../support/relying-party.js';
 import { postForm } from '../support/request.js';
-import { startServer, type TestServer } from '../support/server.js';
+import { PASSWORD, startServer, type TestServer } from '../support/server.js';
 import { type CheckedPage, openCheckedPage, registerClient } from './pages/checked-page.js';
 
 const TELEVISION = 'Mozilla/5.0 (SMART-TV; LINUX; Tizen 6.0) AppleWebKit/538.1 Version/6.0 TV Safari';
@@ -71,6 +71,7 @@ describe('the sign-in and OAuth pages', () => {
     await server.core.emailVerification.request(unverified);
     await page.goto(linkIn(await mailTo(server, unverified.email, /Confirm/)).href);
     await checkPage('verify-email', 'Confirm your address');
+    await page.fill('input[name=password]', PASSWORD);
     await page.click('main button[type=submit]');
     await checkPage('email-verified', 'Your e-mail address is confirmed');
   });

@@ -52,8 +52,9 @@ export const TABLE: [Rule, RegExp, methods?: RegExp][] = [
   ['registration', /^\/oauth\/clients\/register\/:clientId$/],
   [
     'public',
-    /^\/api\/v1\/auth\/(register|login|login-json|ainative-login|proxy-login|forgot-password|reset-password|verify-email)$/,
+    /^\/api\/v1\/auth\/(register|login|login-json|ainative-login|proxy-login|forgot-password|reset-password)$/,
   ],
+  ['user-or-anonymous', /^\/api\/v1\/auth\/verify-email$/],
   ['user-refresh', /^\/api\/v1\/auth\/refresh$/],
   ['any-user', /^\/api\/v1\/auth\/me(\/profile)?$/, /^(GET|HEAD)$/],
   ['user', /^\/api\/v1\/auth\/(logout|me\/profile|sessions|sessions\/:id|change-password|reauth)$/],

@@ -36,8 +36,9 @@ export async function changeAccount({ core }: Services, id: string, change: Acco
 /** Verifies the e-mail address of the account by the link in the e-mail. */
 export async function verifyEmail(server: Stores & Services, email: string): Promise<void> {
   const { accounts, emailVerification } = server.core;
-  await emailVerification.request((await accounts.findByEmail(email))!);
-  await emailVerification.verify(tokenIn(await mailTo(server, email, /Confirm/)), systemMeta);
+  const account = (await accounts.findByEmail(email))!;
+  await emailVerification.request(account);
+  await emailVerification.verify(tokenIn(await mailTo(server, email, /Confirm/)), { account }, systemMeta);
 }
 
 /** Makes the account a member of the organization without an invitation, or changes its role. */

@@ -114,7 +114,7 @@ export const examplePages: Pages = {
     passwordRule: 'At least 8 characters.',
   },
   'sign-in/password-set': {},
-  'sign-in/verify-email': { csrfToken, token: 'n2M5xW8cL0pD4hJ6' },
+  'sign-in/verify-email': { csrfToken, token: 'n2M5xW8cL0pD4hJ6', needsPassword: true, canReset: true },
   'sign-in/email-verified': {},
   'sign-in/invalid-link': {
     advice: 'The link works once, within one hour, until you request a newer one.',

@@ -15,6 +15,7 @@ import type { Sessions } from '../sessions/sessions.js';
 import type { SignIn } from '../sign-in/sign-in.js';
 import { createBootstrap } from './bootstrap.js';
 import { createPasswordReset } from './password-reset.js';
+import { createUnverifiedAccess } from './unverified-access.js';
 import { createUserAdministration } from './user-administration.js';
 
 interface Deps {
@@ -34,7 +35,8 @@ interface Deps {
 }
 
 export function createAccountManagement(base: Base, deps: Deps) {
-  const passwordReset = createPasswordReset({ ...base, ...deps });
+  const unverifiedAccess = createUnverifiedAccess(deps);
+  const passwordReset = createPasswordReset({ ...base, ...deps, unverifiedAccess });
   const userAdministration = createUserAdministration({ ...base, ...deps });
   const bootstrap = createBootstrap({ ...base, ...deps });
   return { passwordReset, userAdministration, bootstrap };

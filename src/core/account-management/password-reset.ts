@@ -13,15 +13,12 @@ import type { Account, Accounts } from '../accounts/accounts.js';
 import { isEmail, mailAddressOf, normalizeEmail } from '../accounts/fields.js';
 import { invalidLink, type OneTimeTokens } from '../accounts/one-time-tokens.js';
 import type { Passwords } from '../accounts/passwords.js';
-import type { Agents } from '../agents/agents.js';
-import type { ApiKeys } from '../api-keys/api-keys.js';
 import { ANONYMOUS, type Audit } from '../audit/audit.js';
-import type { Identities } from '../identities/identities.js';
-import type { Mfa } from '../mfa/mfa.js';
 import type { RequestMeta } from '../request-meta.js';
 import { describeSecurityEvent } from '../sessions/devices.js';
 import type { AuthenticatedSession, Sessions } from '../sessions/sessions.js';
 import type { SignIn } from '../sign-in/sign-in.js';
+import type { UnverifiedAccess } from './unverified-access.js';
 
 interface Deps {
   transact: Transact;
@@ -32,10 +29,7 @@ interface Deps {
   accounts: Accounts;
   passwords: Passwords;
   oneTimeTokens: OneTimeTokens;
-  identities: Identities;
-  apiKeys: Pick<ApiKeys, 'removeAllFor'>;
-  agents: Pick<Agents, 'removeAllFor'>;
-  mfa: Pick<Mfa, 'removeAllFor'>;
+  unverifiedAccess: UnverifiedAccess;
   sessions: Sessions;
   signIn: SignIn;
   rateLimiter: RateLimiter;
@@ -65,13 +59,13 @@ export function createPasswordReset(deps: Deps) {
     accounts,
     passwords,
     oneTimeTokens,
+    unverifiedAccess,
     sessions,
     signIn,
     rateLimiter,
     audit,
     mailer,
   } = deps;
-  const { identities, apiKeys, agents, mfa } = deps;
   let pendingResets = 0;
 
   return { isOffered: mailer.canSend, requestReset, isValid, reset, changePassword, setFirstPassword };
@@ -118,9 +112,9 @@ export function createPasswordReset(deps: Deps) {
 
   /**
    * Sets a new password with a mailed token and revokes all sessions and grants, in one
-   * transaction. If the e-mail address was never verified, it also deletes API keys, agents, second
-   * factors and external identities. Throws `AppError` `invalid_token`. Throws `invalid_request` if
-   * the password is not allowed; the token then stays valid.
+   * transaction. If the e-mail address was never verified, it also removes what was set up before.
+   * Throws `AppError` `invalid_token`. Throws `invalid_request` if the password is not allowed; the
+   * token then stays valid.
    */
   async function reset(token: string, password: string, meta: RequestMeta): Promise<void> {
     const account = (await oneTimeTokens.find('reset', token))?.account;
@@ -140,9 +134,7 @@ export function createPasswordReset(deps: Deps) {
       });
       if (count !== 1) throw invalidLink();
       await oneTimeTokens.revoke('reset', id, tx);
-      // Account pre-hijacking: an attacker may have registered the victim's address and added
-      // credentials to the account.
-      if (!emailVerified) for (const module of [identities, apiKeys, agents, mfa]) await module.removeAllFor(id, tx);
+      if (!emailVerified) await unverifiedAccess.remove(uow, id);
       await audit.record(uow, 'password.reset', { by: id, accountId: id, meta, detail: { cleared: !emailVerified } });
       await sessions.revokeAll(uow, id, { reason: 'password_changed', meta });
       notifyAndInvalidateAfterCommit(uow, account, meta);

@@ -1,4 +1,8 @@
-/** Verifies e-mail addresses. Only a user who receives the e-mail can open the link in it. */
+/**
+ * Verifies e-mail addresses. Only a user who receives the e-mail can open the link in it. The user
+ * must also be signed in to the account or know its password: a stranger can have registered it
+ * with the address of the recipient, who would otherwise confirm the stranger's credentials.
+ */
 
 import { type Clock, DAY_SECONDS, HOUR_SECONDS } from '../../base/clock.js';
 import type { Transact, UnitOfWork } from '../../base/db/transaction.js';
@@ -7,7 +11,8 @@ import type { Mailer } from '../../base/mailer.js';
 import type { Limit, RateLimiter } from '../../base/rate-limiter.js';
 import type { Audit } from '../audit/audit.js';
 import type { RequestMeta } from '../request-meta.js';
-import type { Account } from './accounts.js';
+import type { Account, Accounts } from './accounts.js';
+import type { ActingUser } from './acting-user.js';
 import { mailAddressOf } from './fields.js';
 import { invalidLink, type OneTimeTokens } from './one-time-tokens.js';
 
@@ -17,6 +22,7 @@ interface Deps {
   audit: Audit;
   invalidationBus: InvalidationBus;
   rateLimiter: RateLimiter;
+  accounts: Pick<Accounts, 'lockActing'>;
   oneTimeTokens: OneTimeTokens;
   mailer: Mailer;
 }
@@ -26,9 +32,9 @@ const LINKS_BY_ACCOUNT: Limit = { name: 'verification-account', points: 3, secon
 export type EmailVerification = ReturnType<typeof createEmailVerification>;
 
 export function createEmailVerification(deps: Deps) {
-  const { transact, clock, audit, invalidationBus, rateLimiter, oneTimeTokens, mailer } = deps;
+  const { transact, clock, audit, invalidationBus, rateLimiter, accounts, oneTimeTokens, mailer } = deps;
 
-  return { isOffered: mailer.canSend, begin, request, isValid, verify };
+  return { isOffered: mailer.canSend, begin, request, accountOf, verify };
 
   /**
    * Creates a link that is valid for a day, and sends it after the commit. Earlier links become
@@ -47,21 +53,23 @@ export function createEmailVerification(deps: Deps) {
     await transact((uow) => begin(uow, account));
   }
 
-  /** Reports whether a link can still be used. */
-  async function isValid(token: string): Promise<boolean> {
-    return (await oneTimeTokens.find('email', token)) !== undefined;
+  /** Returns the account of a link that can still be used. */
+  async function accountOf(token: string): Promise<Account | undefined> {
+    return (await oneTimeTokens.find('email', token))?.account ?? undefined;
   }
 
   /**
-   * Marks the e-mail address as verified. Throws `AppError` `invalid_token` if the token is invalid
-   * or the account now has another address.
+   * Marks the e-mail address of an authenticated user as verified. Throws `AppError`
+   * `invalid_token` if the token is invalid, belongs to another account, or the account now has
+   * another address.
    */
-  async function verify(token: string, meta: RequestMeta): Promise<void> {
-    const account = (await oneTimeTokens.find('email', token))?.account;
-    if (!account) throw invalidLink();
+  async function verify(token: string, user: ActingUser, meta: RequestMeta): Promise<void> {
+    const account = await accountOf(token);
+    if (account?.id !== user.account.id) throw invalidLink();
     const { id, email } = account;
     const verification = { emailVerified: true, ...(!account.emailVerified && { emailVerifiedAt: clock.now() }) };
     await transact(async (uow) => {
+      await accounts.lockActing(user, uow.tx);
       if (!(await oneTimeTokens.consume('email', token, uow.tx))) throw invalidLink();
       const { count } = await uow.tx.account.updateMany({ where: { id, email }, data: verification });
       if (count !== 1) throw invalidLink();

@@ -18,6 +18,6 @@ export function createAccountModule(base: Base, deps: { audit: Audit; organizati
   const accounts = createAccounts({ ...base, ...deps, passwords });
   const profiles = createProfiles({ ...base, ...deps });
   const oneTimeTokens = createOneTimeTokens(base);
-  const emailVerification = createEmailVerification({ ...base, ...deps, oneTimeTokens });
+  const emailVerification = createEmailVerification({ ...base, ...deps, accounts, oneTimeTokens });
   return { accounts, passwords, profiles, oneTimeTokens, emailVerification };
 }

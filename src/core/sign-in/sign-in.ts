@@ -49,7 +49,7 @@ export type SignIn = ReturnType<typeof createSignIn>;
 export function createSignIn(deps: Deps) {
   const { transact, accounts, passwords, emailVerification, sessions, authentication, bruteForce, rateLimiter } = deps;
 
-  return { withPassword, withSecondFactor: authentication.completeChallenge, register, reauthenticate };
+  return { withPassword, withSecondFactor: authentication.completeChallenge, register, reauthenticate, checkPassword };
 
   /**
    * Authenticates a user by password, and by second factor if one is set up. Throws `AppError`
@@ -78,6 +78,16 @@ export function createSignIn(deps: Deps) {
     const secondFactorAmr = otp ? await authentication.verifySecondFactor(account, otp, meta) : [];
     if (passwordCheck) await bruteForce.reset(passwordCheck.attempt);
     await sessions.reauthenticate(authenticatedSession, [...(passwordCheck ? ['pwd'] : []), ...secondFactorAmr], meta);
+  }
+
+  /**
+   * Verifies the password of a user who has no session. Issues nothing. Throws `AppError`
+   * `invalid_credentials` or `auth_rate_limited`.
+   */
+  async function checkPassword(email: string, password: string, meta: RequestMeta): Promise<Account> {
+    const { account, attempt } = await verifyPassword(email, password, meta);
+    await bruteForce.reset(attempt);
+    return account;
   }
 
   /**

@@ -6,6 +6,8 @@ import Router from '@koa/router';
 import { z } from 'zod';
 import { AppError } from '../../base/app-error.js';
 import type { Core } from '../../core/core.js';
+import type { AuthenticatedSession } from '../../core/sessions/sessions.js';
+import type { LoginCookie } from '../cookies/login-cookie.js';
 import { field, parseForm, queryParam, readForm } from '../http/body.js';
 import type { Context, State } from '../http/context.js';
 import type { Csrf } from '../pages/csrf.js';
@@ -13,16 +15,18 @@ import { setErrorStatus } from '../pages/error-status.js';
 import type { Views } from '../pages/views.js';
 import type { SignInPages } from './view-models.js';
 
-interface Deps extends Pick<Core, 'passwordReset' | 'emailVerification' | 'passwords'> {
+interface Deps extends Pick<Core, 'signIn' | 'passwordReset' | 'emailVerification' | 'passwords'> {
+  loginCookie: LoginCookie;
   csrf: Csrf;
   views: Views<SignInPages>;
 }
 
 const ForgotPasswordForm = z.object({ csrf: field, email: field });
 const ResetPasswordForm = z.object({ csrf: field, token: field, password: field });
-const VerifyEmailForm = z.object({ csrf: field, token: field });
+const VerifyEmailForm = z.object({ csrf: field, token: field, password: field });
 
-export function createRecoveryPages({ passwordReset, emailVerification, passwords, csrf, views }: Deps): Router<State> {
+export function createRecoveryPages(deps: Deps): Router<State> {
+  const { signIn, passwordReset, emailVerification, passwords, loginCookie, csrf, views } = deps;
   const router = new Router<State>({ sensitive: true });
   if (passwordReset.isOffered)
     router.get('/forgot-password', showForgotPassword).post('/forgot-password', parseForm, requestReset);
@@ -82,20 +86,46 @@ export function createRecoveryPages({ passwordReset, emailVerification, password
 
   async function showVerifyEmail(ctx: Context): Promise<void> {
     const token = queryParam(ctx, 'token') ?? '';
-    if (!(await emailVerification.isValid(token))) return renderInvalidLink(ctx, 'verify');
-    ctx.body = views.render('sign-in/verify-email', { csrfToken: csrf.tokenFor(ctx), token });
+    const account = await emailVerification.accountOf(token);
+    if (!account) return renderInvalidLink(ctx, 'verify');
+    renderVerifyEmail(ctx, { token, needsPassword: !(await findSessionOf(ctx, account.id)) });
   }
 
   async function verifyEmail(ctx: Context): Promise<void> {
-    const { csrf: csrfToken, token } = readForm(ctx, VerifyEmailForm);
+    const { csrf: csrfToken, token, password } = readForm(ctx, VerifyEmailForm);
     csrf.check(ctx, csrfToken);
+    const { meta } = ctx.state;
     try {
-      await emailVerification.verify(token, ctx.state.meta);
+      const account = await emailVerification.accountOf(token);
+      if (!account) return renderInvalidLink(ctx, 'verify');
+      const session = await findSessionOf(ctx, account.id);
+      const user = session ?? { account: await signIn.checkPassword(account.email, password, meta) };
+      await emailVerification.verify(token, user, meta);
       ctx.body = views.render('sign-in/email-verified', {});
     } catch (error) {
-      if (!(error instanceof AppError) || error.code !== 'invalid_token') throw error;
-      renderInvalidLink(ctx, 'verify');
+      if (!(error instanceof AppError)) throw error;
+      if (error.code === 'invalid_token') return renderInvalidLink(ctx, 'verify');
+      setErrorStatus(ctx, error);
+      const isWrong = error.code === 'invalid_credentials';
+      renderVerifyEmail(ctx, { token, needsPassword: true, error: isWrong ? WRONG_PASSWORD : error.message });
     }
+  }
+
+  /** Returns the session of the browser if it belongs to this account. */
+  async function findSessionOf(ctx: Context, accountId: string): Promise<AuthenticatedSession | undefined> {
+    const authenticated = await loginCookie.read(ctx);
+    return authenticated?.account.id === accountId ? authenticated : undefined;
+  }
+
+  function renderVerifyEmail(
+    ctx: Context,
+    values: { token: string; needsPassword: boolean; error?: string | undefined },
+  ): void {
+    ctx.body = views.render('sign-in/verify-email', {
+      csrfToken: csrf.tokenFor(ctx),
+      canReset: passwordReset.isOffered,
+      ...values,
+    });
   }
 
   function renderInvalidLink(ctx: Context, kind: keyof typeof INVALID_LINK): void {
@@ -103,6 +133,8 @@ export function createRecoveryPages({ passwordReset, emailVerification, password
     ctx.body = views.render('sign-in/invalid-link', INVALID_LINK[kind]);
   }
 }
+
+const WRONG_PASSWORD = 'This is not the password of the account.';
 
 /** How to get a new link. */
 const INVALID_LINK = {

@@ -117,11 +117,16 @@ interface PasswordSetPage {
   loginHref?: string;
 }
 
-/** Posts `csrf` and `token` to `/verify-email`. */
+/** Posts `csrf`, `token` and `password` to `/verify-email`. */
 interface VerifyEmailPage {
   csrfToken: string;
   /** The token of the mailed link. */
   token: string;
+  /** Whether the user is not signed in to the account. */
+  needsPassword: boolean;
+  /** Whether the page links to the password reset. */
+  canReset: boolean;
+  error?: string | undefined;
 }
 
 interface EmailVerifiedPage {

@@ -92,16 +92,18 @@ describe.each(stores)('a password reset on $name', (store) => {
         systemMeta,
       );
       await server.core.mfa.beginEnrollment(account);
+      await server.core.consents.grant({ account }, 'c', { scopes: [], claims: [], resources: {} }, systemMeta);
       await reset(await resetTokenOf(email));
       const remaining = await Promise.all([
         db.federatedIdentity.count({ where: { accountId: id } }),
         db.totpFactor.count({ where: { accountId: id } }),
         db.apiKey.count({ where: { accountId: id } }),
+        db.consent.count({ where: { accountId: id } }),
       ]);
       return { remaining, keyWorks: (await getMe(server, key)).status === 200 };
     }
-    expect(await credentialsAfterReset(false)).toEqual({ remaining: [0, 0, 0], keyWorks: false });
-    expect(await credentialsAfterReset(true)).toEqual({ remaining: [1, 1, 1], keyWorks: true });
+    expect(await credentialsAfterReset(false)).toEqual({ remaining: [0, 0, 0, 0], keyWorks: false });
+    expect(await credentialsAfterReset(true)).toEqual({ remaining: [1, 1, 1, 1], keyWorks: true });
   });
 
   it('issues no session to a sign-in that verified the old password', async () => {

@@ -1,5 +1,6 @@
 // Verification of e-mail addresses by mailed links.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Account } from '../../../src/core/accounts/accounts.js';
 import { systemMeta } from '../../../src/core/request-meta.js';
 import { changeAccount } from '../../support/accounts.js';
 import { mailsTo, mailTo, tokenIn } from '../../support/mailbox.js';
@@ -27,19 +28,21 @@ describe.each(stores)('e-mail verification on $name', (store) => {
   const tokenTo = async (email: string) => tokenIn(await mailTo(server, email, /Confirm/));
   const isVerified = async (id: string) =>
     (await server.base.db.account.findUniqueOrThrow({ where: { id } })).emailVerified;
-  const verify = (token: string) => server.core.emailVerification.verify(token, systemMeta);
+  const verify = (token: string, account: Account) =>
+    server.core.emailVerification.verify(token, { account }, systemMeta);
   const invalidToken = { status: 401, code: 'invalid_token' };
 
   it('mails a link at registration that can be used once, even in 20 concurrent requests', async () => {
-    const { id, email } = await register();
+    const account = await register();
+    const { id, email } = account;
     const token = await tokenTo(email);
-    expect(await server.core.emailVerification.isValid(token)).toBe(true);
-    const results = await Promise.allSettled(Array.from({ length: 20 }, () => verify(token)));
+    expect(await server.core.emailVerification.accountOf(token)).toMatchObject({ id });
+    const results = await Promise.allSettled(Array.from({ length: 20 }, () => verify(token, account)));
     expect(results.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
     for (const result of results) if (result.status === 'rejected') expect(result.reason).toMatchObject(invalidToken);
     expect(await isVerified(id)).toBe(true);
     expect(await server.core.accounts.find(id)).toMatchObject({ emailVerified: true });
-    expect(await server.core.emailVerification.isValid(token)).toBe(false);
+    expect(await server.core.emailVerification.accountOf(token)).toBeUndefined();
     const events = await server.core.audit.list({ accountId: id, action: 'email.verified' });
     expect(events).toHaveLength(1);
   });
@@ -49,28 +52,36 @@ describe.each(stores)('e-mail verification on $name', (store) => {
     const first = await tokenTo(account.email);
     await server.core.emailVerification.request(account);
     const second = await tokenTo(account.email);
-    await expect(verify(first)).rejects.toMatchObject(invalidToken);
-    await verify(second);
+    await expect(verify(first, account)).rejects.toMatchObject(invalidToken);
+    await verify(second, account);
     expect(await isVerified(account.id)).toBe(true);
   });
 
   it('rejects a link after the e-mail address was changed', async () => {
-    const { id, email } = await register();
+    const account = await register();
+    const { id, email } = account;
     const token = await tokenTo(email);
     await changeAccount(server, id, { email: `moved-${email}` });
-    await expect(verify(token)).rejects.toMatchObject(invalidToken);
+    await expect(verify(token, account)).rejects.toMatchObject(invalidToken);
     expect(await isVerified(id)).toBe(false);
   });
 
   it('rejects expired and invalid tokens, and tokens for other purposes', async () => {
-    const { id, email } = await register();
+    const account = await register();
+    const { id, email } = account;
     const token = await tokenTo(email);
     await server.core.passwordReset.requestReset(email, systemMeta);
     const resetToken = tokenIn(await mailTo(server, email, /password/));
-    for (const wrong of [resetToken, 'x', '']) await expect(verify(wrong)).rejects.toMatchObject(invalidToken);
-    await later(DAY_MS + 1000, () => expect(verify(token)).rejects.toMatchObject(invalidToken));
+    for (const wrong of [resetToken, 'x', '']) await expect(verify(wrong, account)).rejects.toMatchObject(invalidToken);
+    await later(DAY_MS + 1000, () => expect(verify(token, account)).rejects.toMatchObject(invalidToken));
     expect(await isVerified(id)).toBe(false);
     expect(await server.core.passwordReset.isValid(resetToken)).toBe(true);
+  });
+
+  it('does not verify the address for the user of another account', async () => {
+    const { id, email } = await register();
+    await expect(verify(await tokenTo(email), await register())).rejects.toMatchObject(invalidToken);
+    expect(await isVerified(id)).toBe(false);
   });
 
   it('limits the number of links per hour', async () => {

@@ -181,7 +181,11 @@ describe.each(stores)('linking by e-mail address on $name', (store) => {
     const { account } = await server.core.signIn.register({ email, name: 'Mara', password: PASSWORD }, systemMeta);
     const before = { key: await createKey(account), agent: await createAgent(account, 'before') };
     const unclaimed = await onboard(server, { agent_id: 'unclaimed' });
-    await server.core.emailVerification.verify(tokenIn(await mailTo(server, email, /Confirm/)), systemMeta);
+    await server.core.emailVerification.verify(
+      tokenIn(await mailTo(server, email, /Confirm/)),
+      { account },
+      systemMeta,
+    );
     const verified = (await server.core.accounts.findByEmail(email))!;
     const after = { key: await createKey(verified), agent: await createAgent(verified, 'after') };
     const claim = new URL(unclaimed.claim_url!).searchParams.get('token')!;
@@ -208,14 +212,19 @@ describe.each(stores)('linking by e-mail address on $name', (store) => {
     await server.core.passwordReset.requestReset(email, systemMeta);
     const reset = tokenIn(await mailTo(server, email, /Choose/));
     await server.core.passwordReset.reset(reset, 'nine unrelated lanterns', systemMeta);
-    const key = await createKey((await server.core.accounts.findByEmail(email))!);
-    await server.core.emailVerification.verify(confirm, systemMeta);
+    const verified = (await server.core.accounts.findByEmail(email))!;
+    const key = await createKey(verified);
+    await server.core.emailVerification.verify(confirm, { account: verified }, systemMeta);
     expect((await signIn('google', newExternalUser({ email }))).body.id).toBe(account.id);
     expect(await isActive(key)).toBe(true);
 
     const other = 'moved.there@gmail.com';
     await changeAccount(server, account.id, { email: other });
-    await server.core.emailVerification.verify(tokenIn(await mailTo(server, other, /Confirm/)), systemMeta);
+    await server.core.emailVerification.verify(
+      tokenIn(await mailTo(server, other, /Confirm/)),
+      { account: verified },
+      systemMeta,
+    );
     expect((await signIn('github', newExternalUser({ email: other }))).body.id).toBe(account.id);
     expect(await isActive(key)).toBe(false);
   });

@@ -119,8 +119,9 @@ export function createFixtures(server: TestServer, contract: ApiContract, github
   }
 
   async function verifyEmail(email: string): Promise<Account> {
-    const { emailVerified } = await findAccount(email);
-    if (!emailVerified) await core.emailVerification.verify(await verificationToken(email), systemMeta);
+    const account = await findAccount(email);
+    if (!account.emailVerified)
+      await core.emailVerification.verify(await verificationToken(email), { account }, systemMeta);
     return findAccount(email);
   }
 

@@ -74,7 +74,10 @@ export function createRequests(server: TestServer, github: FakeProvider, fixture
     'POST /api/v1/auth/reset-password': async ({ email }) => ({
       json: { token: await resetToken(email), new_password: NEXT_PASSWORD },
     }),
-    'POST /api/v1/auth/verify-email': async ({ email }) => ({ json: { token: await verificationToken(email) } }),
+    'POST /api/v1/auth/verify-email': async ({ email, bearer }) => ({
+      headers: bearer,
+      json: { token: await verificationToken(email) },
+    }),
     'POST /api/v1/auth/change-password': ({ bearer }) => ({
       headers: bearer,
       json: { current_password: PASSWORD, new_password: NEXT_PASSWORD },
@@ -273,6 +276,16 @@ export function createRequests(server: TestServer, github: FakeProvider, fixture
       () => ({ json: { token: 'x', new_password: NEXT_PASSWORD } }),
     ],
     ['POST /api/v1/auth/verify-email', 'invalid_token', () => ({ json: { token: 'x' } })],
+    [
+      'POST /api/v1/auth/verify-email',
+      'reauth_required',
+      async ({ email }) => ({ json: { token: await verificationToken(email) } }),
+    ],
+    [
+      'POST /api/v1/auth/verify-email',
+      'invalid_credentials',
+      async ({ email }) => ({ json: { token: await verificationToken(email), password: 'wrong' } }),
+    ],
     [
       'POST /api/v1/auth/change-password',
       'invalid_credentials',

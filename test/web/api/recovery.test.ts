@@ -52,9 +52,21 @@ describe.each(stores)('account recovery over the JSON API on $name', (store) => 
     const email = 'newcomer@example.com';
     const { json } = await post('register', { email, password: PASSWORD, full_name: 'Nia' });
     const token = tokenIn(await mailTo(server, email, /Confirm/));
-    expect((await post('verify-email', { token })).status).toBe(200);
-    expect((await post('verify-email', { token })).json.error).toBe('invalid_token');
+    expect((await post('verify-email', { token })).json.error).toBe('reauth_required');
+    expect((await post('verify-email', { token, password: 'a wrong one' })).json.error).toBe('invalid_credentials');
+    const other = await createSignedInAccount(server);
+    expect((await post('verify-email', { token }, other.access_token)).json.error).toBe('reauth_required');
+    expect((await post('verify-email', { token }, json.access_token as string)).status).toBe(200);
+    expect((await post('verify-email', { token, password: PASSWORD })).json.error).toBe('invalid_token');
     expect((await getMe(server, json.access_token as string)).json.email_verified).toBe(true);
+  });
+
+  it('verifies the address with the password, without a session', async () => {
+    const email = 'newcomer2@example.com';
+    await post('register', { email, password: PASSWORD, full_name: 'Nia' });
+    const token = tokenIn(await mailTo(server, email, /Confirm/));
+    expect((await post('verify-email', { token, password: PASSWORD })).status).toBe(200);
+    expect(await server.core.accounts.findByEmail(email)).toMatchObject({ emailVerified: true });
   });
 
   it('changes the password and revokes the other sessions if the current password is right', async () => {
