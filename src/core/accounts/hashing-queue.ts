@@ -22,8 +22,8 @@ export const hashConcurrency = (cores: number, processes: number) =>
   Math.min(MAX_CONCURRENT, Math.max(1, Math.floor(cores / processes)));
 
 /**
- * Creates a queue whose `run` throws `AppError` `temporarily_unavailable` if too many jobs wait. The
- * queue is short, so a waiting job runs even if its request was aborted.
+ * Creates a queue whose `run` throws `AppError` `temporarily_unavailable` if too many jobs wait.
+ * The queue is short, so a waiting job runs even if its request was aborted.
  */
 export function createHashingQueue({ maxConcurrent, maxWaiting, maxWaitingPerNetwork }: HashingQueueOptions) {
   const queue = createFairQueue({
