@@ -3,6 +3,8 @@
  * bug.
  */
 
+import { HOUR_SECONDS, MINUTE_SECONDS } from './clock.js';
+
 /** The state of a rate limit. */
 export interface LimitState {
   /** Allowed events per window. */
@@ -78,10 +80,22 @@ export const conflict = (message: string, fields?: Record<string, string>) =>
 export const payloadTooLarge = (message: string) => new AppError(413, 'payload_too_large', message);
 /** Creates the error for an exceeded rate limit. */
 export const rateLimited = (limit: LimitState, code = 'rate_limited') =>
-  new AppError(429, code, 'Too many requests. Please wait and try again.', {
+  new AppError(429, code, `Too many requests. Try again in ${describeWait(limit.resetSeconds)}.`, {
     retryAfterSeconds: limit.resetSeconds,
     limit,
   });
+
+/** Describes a wait, rounded up: "30 seconds", "15 minutes", "3 hours". */
+function describeWait(seconds: number): string {
+  const [amount, unit] =
+    seconds < MINUTE_SECONDS
+      ? [seconds, 'second']
+      : seconds < 2 * HOUR_SECONDS
+        ? [Math.ceil(seconds / MINUTE_SECONDS), 'minute']
+        : [Math.ceil(seconds / HOUR_SECONDS), 'hour'];
+  return `${amount} ${unit}${amount === 1 ? '' : 's'}`;
+}
+
 /** Creates the error for an unavailable store. A retry can help. */
 export const serviceUnavailable = (message: string, cause?: unknown) =>
   new AppError(503, 'temporarily_unavailable', message, { retryAfterSeconds: 5, cause });

@@ -31,13 +31,20 @@ export const rateLimitKey = memoizeByIp((address) => prefixOf(address, 64));
  */
 export const networkKey = memoizeByIp((address) => prefixOf(address, 48));
 
-/** Returns an IPv4 address, or the first bits of an IPv6 address. `bits` is a multiple of 16. */
-function prefixOf(address: string, bits: number): string {
+/**
+ * Returns the keys of the networks that one customer can control, the narrowest first: an IPv4
+ * address, or the /64, /56 and /48 of an IPv6 address.
+ */
+export const networkKeys = memoizeByIp((address) => [
+  ...new Set(([64, 56, 48] as const).map((bits) => prefixOf(address, bits))),
+]);
+
+/** Returns an IPv4 address, or the first bits of an IPv6 address. */
+function prefixOf(address: string, bits: 64 | 56 | 48): string {
   if (!ipaddr.isValid(address)) return address;
   const parsed = ipaddr.process(address);
   if (parsed.kind() === 'ipv4') return parsed.toString();
-  return (parsed as ipaddr.IPv6).parts
-    .slice(0, bits / 16)
-    .map((part) => part.toString(16))
-    .join(':');
+  const [a = 0, b = 0, c = 0, d = 0] = (parsed as ipaddr.IPv6).parts;
+  const parts = { 64: [a, b, c, d], 56: [a, b, c, d & 0xff00], 48: [a, b, c] }[bits];
+  return parts.map((part) => part.toString(16)).join(':') + (bits === 56 ? '/56' : '');
 }

@@ -3,7 +3,7 @@
  */
 
 import { addSeconds, type Clock, DAY_SECONDS } from '../../base/clock.js';
-import type { Database } from '../../base/db/open.js';
+import type { Database, Prisma } from '../../base/db/open.js';
 import { rateLimitKey } from '../../base/ip-address.js';
 import type { RequestMeta } from '../request-meta.js';
 import { deviceHash } from './devices.js';
@@ -13,7 +13,7 @@ const KNOWN_LOCATION_SECONDS = 90 * DAY_SECONDS;
 export type KnownLocations = ReturnType<typeof createKnownLocations>;
 
 export function createKnownLocations({ db, clock }: { db: Database; clock: Clock }) {
-  return { find };
+  return { find, isKnownDevice };
 
   /**
    * Returns the key of the request's location (a device hash or an IP address) if the account has
@@ -28,8 +28,7 @@ export function createKnownLocations({ db, clock }: { db: Database; clock: Clock
       createdAt: { gt: addSeconds(clock.now(), -KNOWN_LOCATION_SECONDS) },
       ...(mfaSince && { OR: [{ createdAt: { gt: mfaSince } }, ...activeAfter(mfaSince)] }),
     };
-    const isKnown = async (location: { deviceHash: string } | { address: string }) =>
-      (await db.session.findFirst({ where: { ...where, ...location }, select: { id: true } })) !== null;
+    const isKnown = (location: { deviceHash: string } | { address: string }) => hasSession({ ...where, ...location });
     const deviceKey = meta.device && deviceHash(accountId, meta);
     if (deviceKey && (await isKnown({ deviceHash: deviceKey }))) return deviceKey;
     const networkKey = rateLimitKey(meta.address);
@@ -38,6 +37,17 @@ export function createKnownLocations({ db, clock }: { db: Database; clock: Clock
     if (networkKey === meta.address) return undefined;
     const sessions = await db.session.findMany({ where, select: { address: true }, distinct: ['address'] });
     return sessions.some(({ address }) => rateLimitKey(address ?? '') === networkKey) ? networkKey : undefined;
+  }
+
+  /** Reports whether the account has signed in from this browser before, by its device cookie. */
+  async function isKnownDevice(accountId: string, meta: RequestMeta): Promise<boolean> {
+    if (!meta.device) return false;
+    const createdAt = { gt: addSeconds(clock.now(), -KNOWN_LOCATION_SECONDS) };
+    return hasSession({ accountId, createdAt, deviceHash: deviceHash(accountId, meta) });
+  }
+
+  async function hasSession(where: Prisma.SessionWhereInput): Promise<boolean> {
+    return (await db.session.findFirst({ where, select: { id: true } })) !== null;
   }
 }
 

@@ -1,12 +1,13 @@
 /**
- * Limits password guessing by account and IP address, and audits failed attempts. While an account
- * is under attack, known locations are exempt from the limit of the account.
+ * Limits password guessing by account and network, and audits failed attempts. A browser that has
+ * signed in before has counters of its own, so that nobody else can lock it out. While an account
+ * is under attack, known addresses are exempt from the limit of the account.
  */
 
 import { AppError } from '../../base/app-error.js';
 import { type Clock, DAY_SECONDS, HOUR_SECONDS, MINUTE_SECONDS, SECOND_MS } from '../../base/clock.js';
 import { sha256 } from '../../base/crypto.js';
-import { rateLimitKey } from '../../base/ip-address.js';
+import { networkKey, networkKeys, rateLimitKey } from '../../base/ip-address.js';
 import type { Limit, RateLimiter } from '../../base/rate-limiter.js';
 import type { Account } from '../accounts/accounts.js';
 import { ANONYMOUS, type Audit } from '../audit/audit.js';
@@ -21,38 +22,54 @@ interface Deps {
 }
 
 const ERROR_CODE = 'auth_rate_limited';
-/**
- * Limits attempts at one account from one address. Longer windows allow fewer attempts per hour.
- */
-const BY_PAIR: Limit[] = [
-  { name: 'sign-in-pair', points: 10, seconds: 15 * MINUTE_SECONDS, code: ERROR_CODE },
-  { name: 'sign-in-pair-hours', points: 20, seconds: 3 * HOUR_SECONDS, code: ERROR_CODE },
-  { name: 'sign-in-pair-day', points: 40, seconds: DAY_SECONDS, code: ERROR_CODE },
+const HOURLY = { seconds: HOUR_SECONDS, code: ERROR_CODE };
+
+/** Limits in three windows. Longer windows allow fewer attempts per hour. */
+const inWindows = (name: string, [points, ofHours, ofDay]: [number, number, number]): Limit[] => [
+  { name, points, seconds: 15 * MINUTE_SECONDS, code: ERROR_CODE },
+  { name: `${name}-hours`, points: ofHours, seconds: 3 * HOUR_SECONDS, code: ERROR_CODE },
+  { name: `${name}-day`, points: ofDay, seconds: DAY_SECONDS, code: ERROR_CODE },
 ];
-/** Limits attempts at all accounts from one address, which many users can share. */
-const BY_ADDRESS: Limit[] = [
-  { name: 'sign-in-address', points: 100, seconds: 15 * MINUTE_SECONDS, code: ERROR_CODE },
-  { name: 'sign-in-address-hours', points: 300, seconds: 3 * HOUR_SECONDS, code: ERROR_CODE },
-  { name: 'sign-in-address-day', points: 1000, seconds: DAY_SECONDS, code: ERROR_CODE },
+
+/** Limits attempts at one account from one browser that has signed in to it before. */
+const BY_DEVICE = inWindows('sign-in-device', [10, 20, 40]);
+/** Limits attempts at one account from one network: by address, /56 and /48. */
+const BY_PAIR: Limit[][] = [
+  inWindows('sign-in-pair', [10, 20, 40]),
+  [{ name: 'sign-in-pair-56', points: 30, ...HOURLY }],
+  [{ name: 'sign-in-pair-48', points: 60, ...HOURLY }],
+];
+/** Limits attempts at all accounts from one network, which many users can share. */
+const BY_NETWORK: Limit[][] = [
+  inWindows('sign-in-address', [100, 300, 1000]),
+  [{ name: 'sign-in-address-56', points: 600, ...HOURLY }],
+  [{ name: 'sign-in-address-48', points: 1200, ...HOURLY }],
 ];
 /**
  * Limits attempts at one account from all addresses together. Above this limit, the account is
  * under attack.
  */
-const BY_ACCOUNT: Limit = { name: 'sign-in-account', points: 100, seconds: HOUR_SECONDS, code: ERROR_CODE };
+const BY_ACCOUNT: Limit = { name: 'sign-in-account', points: 100, ...HOURLY };
 /**
- * Limits attempts from each unknown address while the account is under attack. It is not zero,
+ * Limits attempts from each unknown network while the account is under attack. It is not zero,
  * because the user can be traveling.
  */
-const UNDER_ATTACK: Limit = { name: 'sign-in-under-attack', points: 3, seconds: HOUR_SECONDS, code: ERROR_CODE };
+const UNDER_ATTACK: Limit = { name: 'sign-in-under-attack', points: 3, ...HOURLY };
+/** Limits attempts from all unknown networks together while the account is under attack. */
+const ACCOUNT_CEILING: Limit = { name: 'sign-in-ceiling', points: 100, ...HOURLY };
 const AUDIT_INTERVAL_MS = MINUTE_SECONDS * SECOND_MS;
 const MAX_AUDITED_ADDRESSES = 10_000;
 
+interface Counter {
+  limit: Limit;
+  key: string;
+}
+
 /** A counted attempt, with the counters that it consumed. */
 export interface Attempt {
-  /** The key of the counters for this account and this address. */
-  pair: string;
-  consumed: { limit: Limit; key: string }[];
+  consumed: Counter[];
+  /** The counters of this user's own device or network, which a success resets. */
+  own: Counter[];
 }
 
 export type BruteForceProtection = ReturnType<typeof createBruteForceProtection>;
@@ -70,37 +87,54 @@ export function createBruteForceProtection({ clock, rateLimiter, knownLocations,
    * @param email the normalized e-mail address
    */
   async function consume(email: string, account: Account | null, meta: RequestMeta): Promise<Attempt> {
-    const keys = keysFor(email, meta);
-    const consumed: Attempt['consumed'] = [];
-    const consumeLimit = async (limit: Limit, key: string) => {
-      await rateLimiter.consume(limit, key);
-      consumed.push({ limit, key });
-    };
+    const attempt: Attempt = { consumed: [], own: ownCounters(email, meta) };
     try {
-      // The IP address comes first, so that a rejected attacker creates no counters for accounts.
-      for (const limit of BY_ADDRESS) await consumeLimit(limit, keys.address);
-      for (const limit of BY_PAIR) await consumeLimit(limit, keys.pair);
-      if (!(await rateLimiter.isExceeded(BY_ACCOUNT, keys.account))) await consumeLimit(BY_ACCOUNT, keys.account);
-      else if (!(await isKnownLocation(account, meta))) await consumeLimit(UNDER_ATTACK, keys.pair);
+      // A browser that the user knows is not affected by guesses from the same network.
+      if (account && (await knownLocations.isKnownDevice(account.id, meta))) {
+        for (const counter of deviceCounters(email, meta)) await consumeCounter(counter, attempt);
+      } else {
+        // The network comes first, so that a rejected attacker creates no counters for accounts.
+        for (const counter of countersOf(BY_NETWORK, networkKeys(meta.address))) await consumeCounter(counter, attempt);
+        for (const counter of pairCounters(email, meta)) await consumeCounter(counter, attempt);
+        await consumeByAccount(email, account, meta, attempt);
+      }
     } catch (error) {
       if (isRateLimit(error)) auditThrottled(account, meta);
       throw error;
     }
-    return { pair: keys.pair, consumed };
+    return attempt;
+  }
+
+  async function consumeByAccount(
+    email: string,
+    account: Account | null,
+    meta: RequestMeta,
+    attempt: Attempt,
+  ): Promise<void> {
+    const key = sha256(email);
+    if (!(await rateLimiter.isExceeded(BY_ACCOUNT, key))) return consumeCounter({ limit: BY_ACCOUNT, key }, attempt);
+    if (account !== null && (await knownLocations.find(account.id, meta)) !== undefined) return;
+    await consumeCounter(underAttackCounter(email, meta), attempt);
+    await consumeCounter({ limit: ACCOUNT_CEILING, key }, attempt);
+  }
+
+  async function consumeCounter(counter: Counter, { consumed }: Attempt): Promise<void> {
+    await rateLimiter.consume(counter.limit, counter.key);
+    consumed.push(counter);
   }
 
   /**
    * Refunds an attempt that was not a guess: the password was never checked, or it was right and a
    * second factor is pending.
    */
-  async function refund({ consumed }: Attempt): Promise<void> {
+  async function refund({ consumed }: Pick<Attempt, 'consumed'>): Promise<void> {
     for (const { limit, key } of consumed) await rateLimiter.refund(limit, key);
   }
 
-  /** Refunds a successful attempt and resets the counters of its account and address. */
-  async function reset({ pair, consumed }: Attempt): Promise<void> {
-    await refund({ pair, consumed: consumed.filter(({ key }) => key !== pair) });
-    await resetPair(pair);
+  /** Refunds a successful attempt and resets the counters of its device or network. */
+  async function reset({ consumed, own }: Attempt): Promise<void> {
+    await refund({ consumed: consumed.filter(({ limit }) => !own.some((counter) => counter.limit === limit)) });
+    for (const { limit, key } of own) await rateLimiter.reset(limit, key);
   }
 
   /**
@@ -109,11 +143,7 @@ export function createBruteForceProtection({ clock, rateLimiter, knownLocations,
    * @param email the normalized e-mail address
    */
   async function resetFor(email: string, meta: RequestMeta): Promise<void> {
-    await resetPair(keysFor(email, meta).pair);
-  }
-
-  async function resetPair(pair: string): Promise<void> {
-    for (const limit of [...BY_PAIR, UNDER_ATTACK]) await rateLimiter.reset(limit, pair);
+    for (const { limit, key } of ownCounters(email, meta)) await rateLimiter.reset(limit, key);
   }
 
   /**
@@ -129,10 +159,6 @@ export function createBruteForceProtection({ clock, rateLimiter, knownLocations,
     auditFailure(account, 'rate_limited', meta);
   }
 
-  async function isKnownLocation(account: Account | null, meta: RequestMeta): Promise<boolean> {
-    return account !== null && (await knownLocations.find(account.id, meta)) !== undefined;
-  }
-
   /** Audits a failed sign-in. `account` is null if it is unknown. */
   function auditFailure(account: Account | null, reason: string, meta: RequestMeta): void {
     audit.recordSoon('sign_in.failed', { by: ANONYMOUS, accountId: account?.id, meta, detail: { reason } });
@@ -142,9 +168,26 @@ export function createBruteForceProtection({ clock, rateLimiter, knownLocations,
 /** Reports whether the error is an exceeded rate limit, ours or that of an upstream provider. */
 export const isRateLimit = (error: unknown) => error instanceof AppError && error.status === 429;
 
-/** Returns the counter keys of an attempt. `email` is the normalized e-mail address. */
-function keysFor(email: string, { address }: RequestMeta) {
-  const accountKey = sha256(email);
-  const addressKey = rateLimitKey(address);
-  return { pair: `${accountKey}:${addressKey}`, address: addressKey, account: accountKey };
-}
+const ownCounters = (email: string, meta: RequestMeta): Counter[] => [
+  ...deviceCounters(email, meta),
+  ...pairCounters(email, meta),
+  underAttackCounter(email, meta),
+];
+
+const deviceCounters = (email: string, { device }: RequestMeta): Counter[] =>
+  device === undefined ? [] : countersOf([BY_DEVICE], [sha256(`${email} ${device}`)]);
+
+const pairCounters = (email: string, { address }: RequestMeta): Counter[] =>
+  countersOf(
+    BY_PAIR,
+    networkKeys(address).map((key) => `${sha256(email)}:${key}`),
+  );
+
+const underAttackCounter = (email: string, { address }: RequestMeta): Counter => ({
+  limit: UNDER_ATTACK,
+  key: `${sha256(email)}:${networkKey(address)}`,
+});
+
+/** Returns the counters of the limits of each level with the key of that level. */
+const countersOf = (limitsByLevel: Limit[][], keys: string[]): Counter[] =>
+  keys.flatMap((key, level) => (limitsByLevel[level] ?? []).map((limit) => ({ limit, key })));

@@ -79,6 +79,55 @@ describe.each(stores)('sign-in on $name', (store) => {
     expect(await guess(email, 1, '2001:db8:1:2::1')).toEqual([401]);
   });
 
+  it('limits attempts at one account from all networks of an IPv6 /48 together', async () => {
+    const { email } = await server.account();
+    const statuses: number[] = [];
+    for (let n = 0; n < 70; n += 1) statuses.push(...(await guess(email, 1, `2001:db8:3:${n.toString(16)}00::1`)));
+    expect(statuses.slice(0, 60).every((status) => status === 401)).toBe(true);
+    expect(statuses.slice(60)).toEqual(Array(10).fill(429));
+  });
+
+  it('limits attempts at one account from all networks of an IPv6 /56 together', async () => {
+    const { email } = await server.account();
+    const statuses: number[] = [];
+    for (let n = 0; n < 32; n += 1)
+      statuses.push(...(await guess(email, 1, `2001:db8:4:5${n.toString(16).padStart(2, '0')}::1`)));
+    expect(statuses.slice(0, 30).every((status) => status === 401)).toBe(true);
+    expect(statuses.slice(30)).toEqual([429, 429]);
+  });
+
+  it('limits attempts at one account from all unknown networks together, but not from a known browser', async () => {
+    const { email } = await server.account();
+    const known = browserAt('10.200.4.1');
+    expect(isSignedIn(await known.signIn(email, PASSWORD))).toBe(true);
+    const statuses: number[] = [];
+    for (let n = 0; n < 240; n += 1) statuses.push(...(await guess(email, 1, `10.201.${n}.1`)));
+    expect(statuses.filter((status) => status === 401)).toHaveLength(200);
+    expect((await browserAt('10.202.0.1').signIn(email, PASSWORD)).status).toBe(429);
+    known.headers['x-forwarded-for'] = '10.202.0.2';
+    expect(isSignedIn(await known.signIn(email, PASSWORD))).toBe(true);
+  });
+
+  it('does not lock out a known browser behind an address with many guesses', async () => {
+    const { email } = await server.account();
+    const known = browserAt('10.200.5.1');
+    expect(isSignedIn(await known.signIn(email, PASSWORD))).toBe(true);
+    for (let n = 0; n < 11; n += 1) await guess(`victim${n}@example.com`, 10, '10.200.5.1');
+    await guess(email, 12, '10.200.5.1');
+    const rejected = await browserAt('10.200.5.1').signIn(email, PASSWORD);
+    expect([rejected.status, rejected.html]).toEqual([429, expect.stringContaining('Try again in 15 minutes.')]);
+    expect(isSignedIn(await known.signIn(email, PASSWORD))).toBe(true);
+  });
+
+  it('counts the attempts of a known browser by themselves', async () => {
+    const { email } = await server.account();
+    const known = browserAt('10.200.6.1');
+    await known.signIn(email, PASSWORD);
+    const statuses = [];
+    for (let n = 0; n < 11; n += 1) statuses.push((await known.signIn(email, 'a wrong password')).status);
+    expect(statuses).toEqual([...Array(10).fill(401), 429]);
+  });
+
   it('resets the attempts after a successful sign-in', async () => {
     const { email } = await server.account();
     for (let round = 0; round < 3; round += 1) {
