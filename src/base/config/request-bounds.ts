@@ -21,6 +21,12 @@ export const requestBounds = defineTopic({
       8192,
       'Bytes that the server stores of one authorization, device or pushed authorization request.',
     ),
+    storedKilobytesPerHour: integer(
+      'MAX_STORED_KILOBYTES_PER_HOUR',
+      [100, 1_000_000],
+      10_000,
+      'Kilobytes of such requests that the server stores in an hour for one network (IPv4 address or IPv6 /48), without a signed-in user or an authenticated client.',
+    ),
   },
   resolve: (requestBounds) => ({ requestBounds }),
 });

@@ -1,7 +1,7 @@
 /**
  * Limits password guessing by account and network, and audits failed attempts. A browser that has
- * signed in before has counters of its own, so that nobody else can lock it out. While an account
- * is under attack, known addresses are exempt from the limit of the account.
+ * signed in before has counters of its own, so that other users cannot lock it out. While an
+ * account is under attack, known addresses are exempt from the limit of the account.
  */
 
 import { AppError } from '../../base/app-error.js';

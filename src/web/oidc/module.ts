@@ -34,7 +34,14 @@ export async function createOidcModule(base: Base, core: Core, deps: Deps) {
   const { issuer } = config;
 
   const resolveClient = createClientResolver(core);
-  const adapters = createAdapters({ ...core, resolveClient, secrets, clock });
+  const adapters = createAdapters({
+    ...core,
+    resolveClient,
+    secrets,
+    clock,
+    rateLimiter,
+    bounds: config.requestBounds,
+  });
   const pages = createProviderPages(deps);
   const providers = createProviders({ ...base, ...deps, core, resolveClient, adapters, pages });
   await providers.current();

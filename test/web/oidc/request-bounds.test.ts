@@ -3,11 +3,14 @@
 import { randomUUID } from 'node:crypto';
 import { exportJWK, generateKeyPair, type JWK, SignJWT } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { DEVICE_CLIENT } from '../../support/device.js';
+import { Browser } from '../../support/browser.js';
+import { DEVICE_CLIENT, DEVICE_GRANT } from '../../support/device.js';
 import { openHttpServer } from '../../support/http-server.js';
 import { requestRegistration } from '../../support/registration.js';
+import { authorizeUrl, pkce, REDIRECT_URI, signInAndConsent, type TestClient } from '../../support/relying-party.js';
 import { postForm, sendRequest } from '../../support/request.js';
 import { startServer, type TestServer } from '../../support/server.js';
+import { stores } from '../../support/stores.js';
 
 const JWT_BEARER = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer';
 const repeat = (count: number, parameter: (n: number) => string) =>
@@ -61,6 +64,76 @@ describe('parameters of an OAuth request', () => {
     const { json } = await postForm(strict, '/oauth/device', { client_id: clientId, scope: 'a '.repeat(10) });
     expect(json.error_description).toBe('at most 10 scopes are allowed');
     await strict.close();
+  });
+});
+
+describe.each(stores)('stored requests on $name', (store) => {
+  let server: TestServer;
+  let publicClient: TestClient;
+  let confidentialClient: TestClient;
+  const settings = { MAX_STORED_KILOBYTES_PER_HOUR: '100', TRUSTED_PROXIES: '127.0.0.1' };
+  beforeAll(async () => {
+    server = await startServer({ store, settings });
+    publicClient = await server.client(DEVICE_CLIENT);
+    confidentialClient = await server.client({ grant_types: [DEVICE_GRANT], redirect_uris: [] });
+  });
+  afterAll(() => server.close());
+
+  const device = (client: TestClient, address: string, bytes: number) =>
+    postForm(
+      server,
+      '/oauth/device',
+      { scope: 'openid', login_hint: 'x'.repeat(bytes) },
+      { client, headers: { 'x-forwarded-for': address } },
+    );
+  const authorize = (client: { id: string }, address: string, state: string) =>
+    sendRequest(server, 'GET', authorizeUrl({ origin: '' }, client, pkce().challenge, { state }), {
+      'x-forwarded-for': address,
+    });
+
+  it('have a maximum size', async () => {
+    const { status, json } = await device(publicClient, '192.0.2.1', 9000);
+    expect([status, json.error_description]).toEqual([400, 'the request is larger than 8192 bytes']);
+  });
+
+  it('are limited by network for public clients, and not for authenticated ones', async () => {
+    const network = (n: number) => `2001:db8:7:${n}::1`;
+    for (let n = 0; n < 12; n += 1) expect((await device(publicClient, network(n), 7000)).status).toBe(200);
+    const { status, json, headers } = await device(publicClient, network(99), 7000);
+    expect([status, json.error]).toEqual([429, 'temporarily_unavailable']);
+    expect(json.error_description).toBe('this network has started more than 100 kB of requests in an hour');
+    expect(Number(headers['retry-after'])).toBeGreaterThan(0);
+    expect((await device(publicClient, '2001:db8:8::1', 7000)).status).toBe(200);
+    expect((await device(confidentialClient, network(99), 7000)).status).toBe(200);
+  });
+
+  it('are limited by network for visitors who are not signed in', async () => {
+    const client = await server.client();
+    const statuses = [];
+    for (let n = 0; n < 20; n += 1)
+      statuses.push((await authorize(client, '192.0.2.3', 'x'.repeat(6000))).headers.location);
+    expect(statuses[0]).toMatch(/^\/interaction\//);
+    expect(statuses.at(-1)).toContain('error=temporarily_unavailable');
+  });
+
+  it('are removed when they are used', async () => {
+    const client = await server.client();
+    const { email } = await server.account();
+    const { challenge } = pkce();
+    const body = { client_id: client.id, response_type: 'code', redirect_uri: REDIRECT_URI, scope: 'openid' };
+    const { json } = await postForm(
+      server,
+      '/oauth/par',
+      { ...body, code_challenge: challenge, code_challenge_method: 'S256' },
+      { client },
+    );
+    const id = server.core.oauthStorage.idOf(String(json.request_uri).split(':').at(-1)!);
+    const find = () => server.core.oauthStorage.store.get('PushedAuthorizationRequest', id);
+    expect(await find()).toBeDefined();
+    const start = `${server.origin}/oauth/authorize?client_id=${client.id}&request_uri=${json.request_uri}`;
+    const url = await signInAndConsent(new Browser(server.origin), start, email);
+    expect(url.searchParams.get('code')).toEqual(expect.any(String));
+    expect(await find()).toBeUndefined();
   });
 });
 

@@ -5,7 +5,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import Provider, { type Adapter, errors } from 'oidc-provider';
 import type { Clock } from '../../../base/clock.js';
+import type { RequestBounds } from '../../../base/config/request-bounds.js';
 import type { Secrets } from '../../../base/crypto.js';
+import type { RateLimiter } from '../../../base/rate-limiter.js';
 import type { Clients } from '../../../core/clients/clients.js';
 import type { ClientRegistration } from '../../../core/clients/registration.js';
 import type { ClientUsage } from '../../../core/clients/usage.js';
@@ -17,6 +19,7 @@ import { isUnverified } from './client-origin.js';
 import type { ClientResolver } from './client-resolver.js';
 import { createEphemeralAdapters } from './ephemeral-adapter.js';
 import { createGrantAdapter, WINNER_RESPONSE_MS } from './grant-adapter.js';
+import { createRequestStorage } from './request-storage.js';
 import { createTokenAdapters } from './token-adapter.js';
 
 interface Deps {
@@ -28,6 +31,8 @@ interface Deps {
   sessions: Sessions;
   secrets: Secrets;
   clock: Clock;
+  rateLimiter: RateLimiter;
+  bounds: RequestBounds;
 }
 
 export type Adapters = ReturnType<typeof createAdapters>;
@@ -38,6 +43,7 @@ export function createAdapters(deps: Deps) {
   const ephemeral = createEphemeralAdapters({ oauthStorage, secrets, clock });
   const tokens = createTokenAdapters({ oauthStorage, ephemeral, clock });
   const { storedId } = ephemeral;
+  const { bounded } = createRequestStorage(deps);
 
   return { adapterFor, completeRotation: tokens.completeRotation };
 
@@ -57,12 +63,17 @@ export function createAdapters(deps: Deps) {
       case 'RefreshToken':
         return tokens.refreshTokenAdapter();
       case 'Interaction':
+        return { ...adapter, upsert: bounded(recordingUsage(adapter.upsert)) };
       case 'PushedAuthorizationRequest':
-        return { ...adapter, upsert: recordingUsage(adapter.upsert) };
+        return { ...adapter, upsert: bounded(recordingUsage(adapter.upsert)), consume: consumeAndRemove(kind) };
       case 'AuthorizationCode':
         return { ...adapter, upsert: storingGrant(adapter.upsert), consume: redeemOnce(kind) };
       case 'DeviceCode':
-        return { ...adapter, upsert: recordingUsage(storingGrant(adapter.upsert)), consume: redeemOnce(kind) };
+        return {
+          ...adapter,
+          upsert: bounded(recordingUsage(storingGrant(adapter.upsert))),
+          consume: redeemOnce(kind),
+        };
       case 'BackchannelAuthenticationRequest':
         return { ...adapter, consume: consumeOnce(kind) };
       default:
@@ -112,6 +123,14 @@ export function createAdapters(deps: Deps) {
       await sleep(WINNER_RESPONSE_MS);
       if (typeof grantId === 'string') await grants.revoke(grantId, 'code.replayed', metaFrom(Provider.ctx));
       throw new errors.InvalidGrant('the code was already redeemed');
+    };
+  }
+
+  /** Returns a `consume` for pushed requests. A used one is not needed any more. */
+  function consumeAndRemove(kind: string): Adapter['consume'] {
+    return async function consume(id) {
+      if (!(await store.consume(kind, storedId(id)))) throw new errors.InvalidRequest('the request was already used');
+      await store.remove(kind, storedId(id));
     };
   }
 

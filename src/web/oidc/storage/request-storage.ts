@@ -1,0 +1,63 @@
+/**
+ * Bounds what requests without authentication can have stored: interactions, pushed authorization
+ * requests and device codes.
+ */
+import Provider, { type Adapter, errors, type KoaContextWithOIDC } from 'oidc-provider';
+import { AppError } from '../../../base/app-error.js';
+import { HOUR_SECONDS } from '../../../base/clock.js';
+import type { RequestBounds } from '../../../base/config/request-bounds.js';
+import { networkKey } from '../../../base/ip-address.js';
+import type { Limit, RateLimiter } from '../../../base/rate-limiter.js';
+import { metaFrom } from '../request-meta.js';
+import { isUnverified } from './client-origin.js';
+
+interface Deps {
+  bounds: Pick<RequestBounds, 'storedBytes' | 'storedKilobytesPerHour'>;
+  rateLimiter: RateLimiter;
+}
+
+type Upsert = Adapter['upsert'];
+
+const KILOBYTE = 1024;
+
+export function createRequestStorage({ bounds, rateLimiter }: Deps) {
+  const limit: Limit = { name: 'stored-requests', points: bounds.storedKilobytesPerHour, seconds: HOUR_SECONDS };
+
+  return { bounded };
+
+  /**
+   * Wraps the `upsert` of a request. Throws `invalid_request` if the request is too large, and
+   * `temporarily_unavailable` (429) if this network has had too much stored.
+   */
+  function bounded(upsert: Upsert): Upsert {
+    return async function upsertBounded(id, payload, expiresIn) {
+      const bytes = Buffer.byteLength(JSON.stringify(payload));
+      if (bytes > bounds.storedBytes) {
+        throw new errors.InvalidRequest(`the request is larger than ${bounds.storedBytes} bytes`);
+      }
+      const { ctx } = Provider;
+      if (ctx && isAnonymous(ctx)) await consume(ctx, Math.ceil(bytes / KILOBYTE));
+      await upsert(id, payload, expiresIn);
+    };
+  }
+
+  async function consume(ctx: KoaContextWithOIDC, kilobytes: number): Promise<void> {
+    try {
+      await rateLimiter.consume(limit, networkKey(metaFrom(ctx).address), kilobytes);
+    } catch (error) {
+      if (!(error instanceof AppError) || error.status !== 429) throw error;
+      ctx.set('Retry-After', String(error.retryAfterSeconds));
+      const tooMany = new errors.OIDCProviderError(429, 'temporarily_unavailable');
+      const description = `this network has started more than ${bounds.storedKilobytesPerHour} kB of requests in an hour`;
+      throw Object.assign(tooMany, { error_description: description, cause: error });
+    }
+  }
+}
+
+/**
+ * Reports whether neither a signed-in user nor an authenticated client of an administrator asks.
+ */
+function isAnonymous({ oidc }: KoaContextWithOIDC): boolean {
+  if (oidc.session?.accountId) return false;
+  return oidc.client?.clientAuthMethod === 'none' || oidc.route === 'authorization' || isUnverified(oidc.client ?? {});
+}
