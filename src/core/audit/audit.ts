@@ -13,6 +13,7 @@ import { clip } from '../../base/text.js';
 import { createWriteBatcher } from '../../base/write-batcher.js';
 import type { RequestMeta } from '../request-meta.js';
 import type { AuditAction } from './events.js';
+import { createRepeatedEvents } from './repeated-events.js';
 
 /** The actor of an event: an account, client or agent, this server, or an unknown caller. */
 export type AuditActor = { kind: 'account' | 'client' | 'agent'; id: string } | { kind: 'system' | 'anonymous' };
@@ -50,7 +51,9 @@ export function createAudit({ db, clock, log }: Deps) {
   let buffer: Prisma.AuditEventCreateManyInput[] = [];
   const writeBatcher = createWriteBatcher(FLUSH_DELAY_MS, writeBuffer);
 
-  return { record, recordAll, recordSoon, flush: writeBatcher.flush, list };
+  const repeatedEvents = createRepeatedEvents({ write: addToBuffer });
+
+  return { record, recordAll, recordSoon, flush, list };
 
   /**
    * Writes an event. Pass the unit of work that makes the change, so that the change and its event
@@ -74,15 +77,27 @@ export function createAudit({ db, clock, log }: Deps) {
 
   /**
    * Buffers an event for at most a second, for callers that must neither fail nor wait. A crash can
-   * lose the buffer, so use it only for events that change nothing.
+   * lose the buffer, so use it only for events that change nothing. Repeated events of an anonymous
+   * network are combined.
    */
   function recordSoon(action: AuditAction, event: AuditEvent): void {
+    if (event.by === ANONYMOUS) repeatedEvents.record(action, event);
+    else addToBuffer(action, event);
+  }
+
+  function addToBuffer(action: AuditAction, event: AuditEvent): void {
     if (buffer.length >= MAX_BUFFERED_EVENTS) {
       log.error({ action }, 'the audit buffer is full: an event was dropped');
       return;
     }
     buffer.push(toRow(action, event));
     writeBatcher.schedule();
+  }
+
+  /** Writes all buffered events. */
+  async function flush(): Promise<void> {
+    repeatedEvents.flush();
+    await writeBatcher.flush();
   }
 
   /** Never rejects. While the database is unavailable, events stay buffered for the next flush. */

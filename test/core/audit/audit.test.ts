@@ -2,13 +2,13 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { systemClock } from '../../../src/base/clock.js';
 import { createLog } from '../../../src/base/log.js';
-import { ANONYMOUS, createAudit } from '../../../src/core/audit/audit.js';
+import { createAudit } from '../../../src/core/audit/audit.js';
 import { AUDIT_ACTIONS } from '../../../src/core/audit/events.js';
 import { systemMeta } from '../../../src/core/request-meta.js';
 import { PASSWORD, startServer, type TestServer } from '../../support/server.js';
 import { stores } from '../../support/stores.js';
 
-const EVENT = { by: ANONYMOUS };
+const EVENT = { by: { kind: 'client' as const, id: 'c' } };
 
 describe.each(stores)('the audit log on $name', (store) => {
   let server: TestServer;
