@@ -18,6 +18,8 @@ export interface CertificateExtensions {
   keyUsage?: Set<KeyUse>;
   /** Dotted object identifiers. Undefined: the certificate can be used for any purpose. */
   extendedKeyUsage?: string[];
+  /** Whether an authority limits the names in the certificates below it (RFC 5280, 4.2.1.10). */
+  hasNameConstraints: boolean;
   uris: string[];
   dnsNames: string[];
   emails: string[];
@@ -37,6 +39,7 @@ const OID = {
   basicConstraints: '2.5.29.19',
   extendedKeyUsage: '2.5.29.37',
 };
+const NAME_CONSTRAINTS = '2.5.29.30';
 const SUPPORTED_EXTENSIONS: string[] = Object.values(OID);
 const CLIENT_AUTH = '1.3.6.1.5.5.7.3.2';
 const ANY_PURPOSE = '2.5.29.37.0';
@@ -59,6 +62,7 @@ export function parseCertificateExtensions(der: Uint8Array): CertificateExtensio
       ...readBasicConstraints(valueFor(OID.basicConstraints)),
       ...readKeyUsage(valueFor(OID.keyUsage)),
       ...readExtendedKeyUsage(valueFor(OID.extendedKeyUsage)),
+      hasNameConstraints: extensions.has(NAME_CONSTRAINTS),
       ...readNames(valueFor(OID.subjectAlternativeName)),
     };
   } catch {

@@ -3,7 +3,11 @@
  * signatures. `certificate-extensions.ts` reads the extensions.
  */
 import type { X509Certificate } from 'node:crypto';
-import { type CertificateExtensions, parseCertificateExtensions } from './certificate-extensions.js';
+import {
+  allowsClientAuthentication,
+  type CertificateExtensions,
+  parseCertificateExtensions,
+} from './certificate-extensions.js';
 
 const extensionsCache = new WeakMap<X509Certificate, CertificateExtensions | undefined>();
 
@@ -41,7 +45,10 @@ export function chainsToAuthority(
   function isIssuer(issuer: X509Certificate, subject: X509Certificate, depth: number): boolean {
     const extensions = subject.checkIssued(issuer) ? extensionsOf(issuer) : undefined;
     const { isAuthority, pathLength = Number.POSITIVE_INFINITY, keyUsage } = extensions ?? {};
-    if (!isAuthority || !isValidAt(extensions, now)) return false;
+    if (!extensions || !isAuthority || !isValidAt(extensions, now)) return false;
+    // The extended key usage of an authority limits the certificates below it (RFC 5280, 4.2.1.12).
+    // Name constraints are not evaluated, so they are not accepted.
+    if (!allowsClientAuthentication(extensions) || extensions.hasNameConstraints) return false;
     if (pathLength < depth || keyUsage?.has('keyCertSign') === false) return false;
     return isSignedBy(subject, issuer);
   }

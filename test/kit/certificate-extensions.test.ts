@@ -40,6 +40,7 @@ describe('the certificate parser', () => {
       pathLength: 3,
       keyUsage: new Set(['digitalSignature', 'cRLSign']),
       extendedKeyUsage: ['1.3.6.1.5.5.7.3.2'],
+      hasNameConstraints: false,
       uris: [URI],
       dnsNames: ['a.example.org'],
       emails: ['a@example.org'],

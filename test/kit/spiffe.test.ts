@@ -4,12 +4,24 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { chainsToAuthority, extensionsOf } from '../../src/kit/certificate.js';
 import { parseSpiffeBundle, parseSpiffeId, spiffeIdOf, verifyJwtSvid, verifyX509Svid } from '../../src/kit/spiffe.js';
-import { extension, issue, KEY_USE, makeAuthority, makeTrustDomain, SERVER_AUTH, tlv } from '../support/workloads.js';
+import {
+  type CertificateRequest,
+  CLIENT_AUTH,
+  extension,
+  issue,
+  KEY_USE,
+  makeAuthority,
+  makeTrustDomain,
+  SERVER_AUTH,
+  tlv,
+} from '../support/workloads.js';
 
 const domain = makeTrustDomain('example.org');
 const bundles = (name: string) => (name === domain.name ? parseSpiffeBundle(domain.bundle()) : undefined);
 const ID = 'spiffe://example.org/ns/shop/sa/api';
 const HOUR_MS = 3_600_000;
+/** Permits no name: its lists are empty. */
+const NAME_CONSTRAINTS = extension('551d1e', false, tlv(0x30));
 
 describe('a SPIFFE ID', () => {
   it.each([ID, 'spiffe://example.org', 'spiffe://a.b-c_d.1/X/.hidden/...'])('can be %s', (text) => {
@@ -148,6 +160,22 @@ describe('verifyX509Svid', () => {
       expect(verdict(...chain).kind, chain.map(({ certificate }) => certificate.subject).join(' < ')).toBe('invalid');
     }
     expect(verdict(issue(leafOnly, names), leafOnly).kind).toBe('valid');
+  });
+
+  it.each<[string, CertificateRequest, 'valid' | 'invalid']>([
+    ['no extended key usage', {}, 'valid'],
+    ['the extended key usage clientAuth', { extendedKeyUsage: [CLIENT_AUTH] }, 'valid'],
+    ['the extended key usages clientAuth and serverAuth', { extendedKeyUsage: [SERVER_AUTH, CLIENT_AUTH] }, 'valid'],
+    ['the extended key usage for any purpose', { extendedKeyUsage: ['551d2500'] }, 'valid'],
+    ['the extended key usage serverAuth', { extendedKeyUsage: [SERVER_AUTH] }, 'invalid'],
+    ['the extended key usage emailProtection', { extendedKeyUsage: ['2b06010505070304'] }, 'invalid'],
+    ['an empty extended key usage', { extendedKeyUsage: [] }, 'invalid'],
+    ['name constraints that are not critical', { extensions: [NAME_CONSTRAINTS] }, 'invalid'],
+  ])('checks what an intermediate authority can issue: %s', (_, more, expected) => {
+    const intermediate = issue(domain.authority(), { commonName: 'Intermediate', isAuthority: true, ...more });
+    expect(verdict(issue(intermediate, { uris: [ID] }), intermediate).kind).toBe(expected);
+    const lower = issue(intermediate, { commonName: 'Lower', isAuthority: true });
+    expect(verdict(issue(lower, { uris: [ID] }), lower, intermediate).kind).toBe(expected);
   });
 
   it.each([-1, -128])('rejects an authority with the path length %i', (pathLength) => {
