@@ -17,6 +17,14 @@ describe('the log', () => {
     expect(Date.parse(time)).toBeGreaterThan(Date.now() - 10_000);
   });
 
+  it('shortens long texts, which can come from requests', () => {
+    const long = 'x'.repeat(30_000);
+    const [line = ''] = logged((log) => log.info({ path: long, n: 1, error: new Error(long) }, 'request'));
+    expect(line.length).toBeLessThan(7000);
+    const { path, n, error } = JSON.parse(line);
+    expect([path, n, error.message]).toEqual([`${'x'.repeat(2000)}…`, 1, `${'x'.repeat(2000)}…`]);
+  });
+
   it('writes nothing below its level', () => {
     const lines = logged((log) => {
       log.debug('no');
