@@ -11,6 +11,7 @@ import { createApp } from './app.js';
 import { AppError } from './base/app-error.js';
 import { openBase } from './base/base.js';
 import { isFirstProcess, superviseProcesses } from './base/cluster.js';
+import { openSettings } from './base/config/open-settings.js';
 import { type Config, ConfigError, loadEnvFile, readConfig } from './base/config.js';
 import { createLog, type Log } from './base/log.js';
 import { createCore } from './core/core.js';
@@ -68,6 +69,7 @@ async function serve(config: Config, log: Log): Promise<void> {
     },
     'listening',
   );
+  for (const open of openSettings(config)) log[config.production ? 'warn' : 'info'](open, 'open to visitors');
   await printSetupLink();
 
   async function createFirstAdmin(admin: { email: string; password: string }): Promise<void> {

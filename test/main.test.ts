@@ -15,6 +15,8 @@ describe('the first start of the server', () => {
     const listening = server.lines().filter((line) => line.msg === 'listening');
     expect(listening).toHaveLength(1);
     expect(listening[0]).toMatchObject({ issuer: server.origin, database: 'SQLite', redis: false });
+    const open = server.lines().filter((line) => line.msg === 'open to visitors');
+    expect(open.map(({ setting }) => setting)).toContain('SIGNUP=open');
     const discovery = await fetch(String(listening[0]!.discovery));
     expect(discovery.status).toBe(200);
     expect(await discovery.json()).toMatchObject({ issuer: server.origin });

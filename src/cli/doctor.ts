@@ -5,6 +5,7 @@ import { existsSync, statfsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Command, Option } from 'commander';
+import { openSettings } from '../base/config/open-settings.js';
 import type { Config } from '../base/config.js';
 import { ConfigError } from '../base/config.js';
 import { parseDatabaseUrl } from '../base/db/open.js';
@@ -55,6 +56,7 @@ async function checkSettings({ config: readConfig, open }: Cli): Promise<CheckRe
   const results = [
     checkIssuer(config),
     ...config.warnings.map((text) => warn('settings', text)),
+    ...checkOpenSettings(config),
     checkSecret(config),
     checkDisk(config),
   ];
@@ -83,6 +85,12 @@ function checkIssuer({ production, issuer }: Config): CheckResult {
   if (production && isLoopback(new URL(issuer).hostname))
     return warn('settings', `ISSUER is ${issuer}, which only this machine can reach`);
   return ok('settings', `${production ? 'production' : 'development'}, issuer ${issuer}`);
+}
+
+/** Names the settings that let visitors in, which a public server should have chosen. */
+function checkOpenSettings(config: Config): CheckResult[] {
+  const result = config.production ? warn : ok;
+  return openSettings(config).map(({ setting, allows }) => result('settings', `${setting}: ${allows}`));
 }
 
 function checkSecret({ secret, dataDir }: Config): CheckResult {
