@@ -2,7 +2,8 @@
 import * as oidc from 'openid-client';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { browserFor, discover, isLogin, signIn } from '../support/openid-client.js';
-import { startServer, type TestServer } from '../support/server.js';
+import { registerDynamically } from '../support/registration.js';
+import { PASSWORD, startServer, type TestServer } from '../support/server.js';
 import { stores } from '../support/stores.js';
 
 const GOODBYE = 'https://acme.example/goodbye';
@@ -102,6 +103,32 @@ describe.each(stores)('logout requested by an app, with the server on $name', (s
     expect(page.status).toBe(400);
     expect(page.url.origin).toBe(server.origin);
     expect(await isActive(config, tokens.access_token)).toBe(true);
+  });
+
+  it('redirects a signed-out visitor to a verified app, and shows a link to an unverified one', async () => {
+    const verified = await server.client({ post_logout_redirect_uris: [GOODBYE] });
+    const unverified = await registerDynamically(server, { post_logout_redirect_uris: [GOODBYE] });
+    const open = async (id: string) => {
+      const query = new URLSearchParams({ client_id: id, post_logout_redirect_uri: GOODBYE, state: 'bye' });
+      const browser = browserFor(server);
+      return browser.submit(await browser.open(`/oauth/logout?${query}`)); // a script submits it
+    };
+    expect((await open(verified.id)).url.href).toBe(`${GOODBYE}?state=bye`);
+    const page = await open(unverified.id);
+    expect([page.url.origin, page.status, page.headers.get('location')]).toEqual([server.origin, 200, null]);
+    expect(page.html).toContain('You are signed out');
+    expect(page.html).toContain(`href="${GOODBYE}?state=bye"`);
+    expect(page.html).toContain('It is not verified.');
+  });
+
+  it('redirects to an unverified app after the user has confirmed', async () => {
+    const { email } = await server.account();
+    const unverified = await registerDynamically(server, { post_logout_redirect_uris: [GOODBYE] });
+    const browser = browserFor(server);
+    await browser.signIn(email, PASSWORD);
+    const query = new URLSearchParams({ client_id: unverified.id, post_logout_redirect_uri: GOODBYE });
+    const page = await browser.open(`/oauth/logout?${query}`);
+    expect((await browser.submit(page, { logout: 'yes' })).url.href).toBe(GOODBYE);
   });
 
   it('rejects a confirmation without the CSRF token', async () => {

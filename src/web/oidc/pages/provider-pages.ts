@@ -5,7 +5,7 @@ import { keepOpener } from '../../http/security-headers.js';
 import type { Views } from '../../pages/views.js';
 import { ROUTES } from '../paths.js';
 import type { ProviderError } from '../provider-internals.js';
-import { isUnverified } from '../storage/client-origin.js';
+import { hostOf, isUnverified } from '../storage/client-origin.js';
 import { toClientView } from './client-view.js';
 import type { OidcPages } from './view-models.js';
 
@@ -104,10 +104,12 @@ export function createProviderPages({ views }: { views: Views<OidcPages> }) {
     });
   }
 
-  async function loggedOut(ctx: KoaContextWithOIDC): Promise<void> {
+  /** Shows that the user is signed out, with a link to `appHref` if there is one. */
+  async function loggedOut(ctx: KoaContextWithOIDC, appHref?: string): Promise<void> {
     ctx.body = views.render('oidc/logged-out', {
       client: ctx.oidc.client && toClientView(ctx.oidc.client),
       loginHref: '/login',
+      app: typeof appHref === 'string' ? { href: appHref, host: hostOf(appHref) ?? appHref } : undefined,
     });
   }
 }

@@ -85,6 +85,8 @@ interface LoggedOutPage {
   client?: { name: string };
   /** Default: `/login`. */
   loginHref?: string;
+  /** The page of an unverified app to which the user can continue. */
+  app?: { href: string; host: string } | undefined;
 }
 
 /** An OAuth client as it is shown to a user. */

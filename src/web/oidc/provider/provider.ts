@@ -54,7 +54,7 @@ export type RequestHandler = (req: IncomingMessage, res: ServerResponse) => Prom
 export type Providers = ReturnType<typeof createProviders>;
 
 export function createProviders(deps: Deps) {
-  const { config, core, clock, resolveClient, loginCookie, rateLimiter, log, secrets } = deps;
+  const { config, core, clock, resolveClient, loginCookie, pages, rateLimiter, log, secrets } = deps;
   let version = '';
   let generation: Promise<ProviderGeneration> | undefined;
   let built: { version: string; generation: ProviderGeneration } | undefined;
@@ -123,7 +123,7 @@ export function createProviders(deps: Deps) {
     patchDecisionLookup(internals, { ...core, rateLimiter });
     patchRegistrationSecret(internals);
     patchRevocationContentType(internals);
-    patchRpInitiatedLogout(internals, { sessions: core.sessions, loginCookie });
+    patchRpInitiatedLogout(internals, { sessions: core.sessions, loginCookie, pages });
   }
 }
 
