@@ -8,7 +8,12 @@ const RANGE: [number, number] = [1, 100_000];
 export const accountLimits = defineTopic({
   title: 'Limits of an account',
   settings: {
-    sessions: integer('MAX_SESSIONS', RANGE, 100, 'Active sessions of one account. A further sign-in ends the oldest.'),
+    sessions: integer(
+      'MAX_SESSIONS',
+      RANGE,
+      100,
+      'Active sessions of one account. A further sign-in revokes the least recently used.',
+    ),
     agents: integer('MAX_AGENTS', RANGE, 1000, 'Agents that one account owns.'),
     apiKeys: integer('MAX_API_KEYS', RANGE, 200, 'Active API keys of one account.'),
     organizations: integer('MAX_ORGANIZATIONS', RANGE, 100, 'Organizations that one account owns.'),

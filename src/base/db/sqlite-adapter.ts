@@ -20,7 +20,8 @@ import { checkpoint, openConnection, type SqliteOptions } from './sqlite-driver.
 import { isBusy } from './sqlite-errors.js';
 
 const INFO = { provider: 'sqlite', adapterName: 'signet-sqlite' } as const;
-const LOCK_TIMEOUT_MS = 5000;
+/** Limits the retries while another process has locked the database, counted from the call. */
+const BUSY_TIMEOUT_MS = 5000;
 
 /** The factory for the `adapter` option of PrismaClient. */
 export class PrismaSqlite implements SqlMigrationAwareDriverAdapterFactory {
@@ -78,7 +79,7 @@ class SqliteAdapter implements SqlDriverAdapter {
     if (isolationLevel && isolationLevel !== 'SERIALIZABLE') {
       throw new DriverAdapterError({ kind: 'InvalidIsolationLevel', level: isolationLevel });
     }
-    const deadline = Date.now() + LOCK_TIMEOUT_MS;
+    const deadline = Date.now() + BUSY_TIMEOUT_MS;
     const release = await this.#lock.acquire();
     try {
       await retryWhileBusy(() => this.#writer.exec('BEGIN IMMEDIATE'), deadline);
@@ -101,7 +102,7 @@ class SqliteAdapter implements SqlDriverAdapter {
   }
 
   async #runExclusively<T>(action: () => T): Promise<T> {
-    const deadline = Date.now() + LOCK_TIMEOUT_MS;
+    const deadline = Date.now() + BUSY_TIMEOUT_MS;
     const release = await this.#lock.acquire();
     try {
       return await retryWhileBusy(action, deadline);
@@ -194,7 +195,7 @@ class FifoLock {
 }
 
 /**
- * Retries an action while another process holds the write lock. After the deadline, throws
+ * Retries an action while another process has locked the database. After the deadline, throws
  * SQLITE_BUSY, which Prisma reports as P1008.
  */
 async function retryWhileBusy<T>(action: () => T, deadline: number): Promise<T> {

@@ -15,7 +15,7 @@ interface Deps {
   oneTimeTokens: OneTimeTokens;
 }
 
-/** Each process logs a link when it starts. The links of the last few starts stay valid. */
+/** Each start prints a link. The links of the last few starts stay valid. */
 const MAX_ACTIVE_LINKS = 5;
 
 export function createBootstrap({ transact, audit, accounts, oneTimeTokens }: Deps) {

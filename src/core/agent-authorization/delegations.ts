@@ -1,8 +1,9 @@
 /**
  * Delegation to agents (token exchange, RFC 8693). The subject token must name the agent: as its
  * audience (see core/agents/audiences) or as `may_act`. The agent's token is limited to the scopes
- * of the subject token, the user's consent for the agent, and the agent's capabilities. It expires
- * with the subject token.
+ * of the subject token and the agent's capabilities. It is also limited to the user's consent for
+ * the agent, unless another agent of the same organization delegates to it. It expires with the
+ * subject token.
  */
 
 import { type ActiveAgents, isAgentId } from '../agents/active-agents.js';
@@ -21,7 +22,7 @@ export interface Delegation {
   /** When the subject token expires. */
   expiresAt: Date;
   act: Acting;
-  /** The audiences in the user's grant, including agents, with their scopes. */
+  /** The scopes that the user granted, separated by spaces, by audience. Includes agents. */
   named: Record<string, string>;
 }
 
@@ -40,7 +41,7 @@ interface Deps {
 /** The maximum number of agents in a chain of delegation: users cannot review longer chains. */
 const MAX_ACTORS = 4;
 const TOO_MANY_ACTORS = `a chain of delegation has at most ${MAX_ACTORS} agents`;
-const UNRELATED_AGENT = 'an agent can delegate only within its organization, or to an agent that the user named';
+const UNRELATED_AGENT = 'an agent can delegate only within its organization, or to an agent that the user consented to';
 
 export type Delegations = ReturnType<typeof createDelegations>;
 
@@ -79,8 +80,8 @@ export function createDelegations({ audit, oauthTokens, audiences, activeAgents 
   }
 
   /**
-   * Returns why the acting agent gets no token for this audience. Returns undefined unless the
-   * audience is another agent that could not exchange the token.
+   * Returns the reason for a denial if the audience is an agent that could not exchange the token
+   * further. Otherwise returns undefined.
    */
   async function denialReason(audience: string, { act, named }: Delegation): Promise<string | undefined> {
     const nextAgentId = audiences.agentIn(audience);
@@ -90,9 +91,9 @@ export function createDelegations({ audit, oauthTokens, audiences, activeAgents 
   }
 
   /**
-   * Returns the scopes that the user granted this agent. If the user did not name this agent,
-   * another agent of the same organization can delegate the scopes of its token. Returns undefined
-   * if the delegation is not allowed.
+   * Returns the scopes that the user granted this agent. Without such a grant, returns the scopes
+   * of the subject token if an agent of the same organization delegates it, or no scopes if no
+   * agent does. Otherwise returns undefined.
    */
   async function findAllowedScopes(
     { claims }: ActiveToken,

@@ -51,14 +51,16 @@ interface Deps {
 
 /** Longer lifetimes are treated as unknown. */
 const MAX_LIFETIME_SECONDS = 10 * 365 * DAY_SECONDS;
-/** RFC 6749, appendix A.12. An HTTP library quotes an invalid header value in its error. */
+/**
+ * RFC 6749, appendix A.12. Checked first, because the HTTP library would quote an invalid token in
+ * its error, which is logged.
+ */
 const ACCESS_TOKEN = /^[\x20-\x7e]+$/;
 
 type TokenResponse = Awaited<ReturnType<typeof import('openid-client').authorizationCodeGrant>>;
 
 export type CodeFlow = ReturnType<typeof createCodeFlow>;
 
-/** Creates the flow. It is the same for all providers. */
 /** Creates the flow. It is the same for all providers. */
 export function createCodeFlow({ httpClient, requestJson, clock, log }: Deps) {
   const { configurationOf, refreshConfigurationOf } = createProviderDiscovery({ httpClient, clock });
@@ -94,7 +96,7 @@ export function createCodeFlow({ httpClient, requestJson, clock, log }: Deps) {
   /**
    * Completes the flow with the query of the callback. Throws `AppError` `access_denied` if the
    * user denied the request, `invalid_credentials` if the code is invalid, `upstream_unavailable`,
-   * or `upstream_invalid_response`, also for a response of another issuer.
+   * or `upstream_invalid_response` if the response is invalid or comes from another issuer.
    */
   async function handleCallback(provider: Provider, query: string, binding: BrowserBinding): Promise<ExternalLogin> {
     return withCodeErrorMapping(provider, async (client) => {
@@ -178,7 +180,8 @@ export function createCodeFlow({ httpClient, requestJson, clock, log }: Deps) {
   /**
    * Reads the user's profile with the tokens.
    *
-   * @param requestedScope the granted scope if the response has none (RFC 6749, section 5.1)
+   * @param requestedScope the scope that was granted if the response has none (RFC 6749, section
+   *   5.1)
    */
   async function toExternalLogin(
     provider: Provider,

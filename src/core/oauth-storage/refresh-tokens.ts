@@ -22,8 +22,8 @@ export interface FoundRefreshToken {
   grantId: string;
   payload: Payload;
   /**
-   * `retryable`: consumed within the reuse interval, and its successor is unused. `reused`:
-   * consumed for good, so presenting it is reuse.
+   * `retryable`: consumed within the reuse interval, and no use of its successor is known.
+   * `reused`: consumed and not retryable, so presenting it is reuse.
    */
   state: 'unused' | 'retryable' | 'reused';
 }
@@ -40,7 +40,7 @@ interface Deps {
   ephemeral: EphemeralStore;
   /** Holds the revoked JWT access tokens. */
   revokedJwts: PrismaEphemeralStore;
-  /** The time in which a consumed token can be retried. 0: never. */
+  /** The time in which a request with a consumed token can be a retry. 0: never. */
   reuseIntervalSeconds: number;
 }
 
@@ -55,7 +55,7 @@ export function createRefreshTokens(deps: Deps) {
   /**
    * Stores the first token of a family. Returns false if its grant was revoked.
    *
-   * @param tx the transaction that creates the grant, if it has not been committed
+   * @param tx the open transaction that also creates the grant, if any
    */
   async function save(token: NewRefreshToken, tx?: Queryable): Promise<boolean> {
     if (!tx) return store.save(token);
@@ -133,7 +133,7 @@ export function createRefreshTokens(deps: Deps) {
 
   /**
    * Reports whether a retry has withdrawn the token within the reuse interval. If both responses
-   * arrived, the client can use the withdrawn token, and this does not count as reuse.
+   * arrived, the client may present the withdrawn token: it is rejected, but is not reuse.
    */
   function isJustWithdrawn(token: StoredRefreshToken): boolean {
     return token.consumedAt !== null && token.successorId === null && isWithinReuseInterval(token);

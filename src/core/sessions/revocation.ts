@@ -28,7 +28,7 @@ export type RevocationReason =
 export interface RevokedSession {
   sessionId: string;
   accountId: string;
-  /** The clients that requested back-channel logout. */
+  /** The clients of the session that have a `backchannel_logout_uri`. */
   clientIds: string[];
 }
 
@@ -50,7 +50,7 @@ export function createSessionRevocation(deps: Deps) {
 
   return { revoke, revokeOthers, revokeAll, revokeExcess, onRevoked };
 
-  /** Revokes one session and its access and refresh tokens. */
+  /** Revokes one session and its grants. `signed_out` keeps grants with `offline_access`. */
   async function revoke(id: string, reason: RevocationReason, meta: RequestMeta): Promise<void> {
     await transact((uow) => revokeWhere(uow, { id }, { reason, meta }));
   }
@@ -88,8 +88,8 @@ export function createSessionRevocation(deps: Deps) {
   }
 
   /**
-   * Revokes the oldest sessions of an account beyond `maxSessions`. Call it after a new session was
-   * created, with the account locked.
+   * Revokes the least recently used sessions of an account beyond `maxSessions`. Call it after a
+   * new session was created, with the account locked.
    */
   async function revokeExcess(uow: UnitOfWork, accountId: string, meta: RequestMeta): Promise<void> {
     const excess = await uow.tx.session.findMany({
@@ -103,7 +103,7 @@ export function createSessionRevocation(deps: Deps) {
     await revokeWhere(uow, { id: { in: excess.map(({ id }) => id) } }, { reason: 'too_many_sessions', meta });
   }
 
-  /** The number of statements does not depend on the number of sessions, except for batches. */
+  /** Revokes the active sessions that match, with a few statements for each batch. */
   async function revokeWhere(
     { tx, afterCommit }: UnitOfWork,
     where: Prisma.SessionWhereInput,
@@ -134,7 +134,7 @@ export function createSessionRevocation(deps: Deps) {
     for (const listener of listeners) afterCommit(() => listener(revoked));
   }
 
-  /** Returns the sessions that were not revoked and have not expired, in batches. */
+  /** Returns all active sessions that match. Reads them in batches. */
   async function findActive(where: Prisma.SessionWhereInput, tx: Queryable) {
     const found: (Pick<Session, 'id' | 'accountId'> & { clients: { clientId: string }[] })[] = [];
     for (;;) {

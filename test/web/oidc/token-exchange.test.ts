@@ -183,7 +183,7 @@ describe.each(stores)('token exchange on $name', (store) => {
     const toExternal = { resource: audienceOf(server, external) };
     const subjectToken = await obtainSubjectToken(owner.email, agent);
     const { status, body } = await exchange(agent, subjectToken, toExternal);
-    const reason = 'an agent can delegate only within its organization, or to an agent that the user named';
+    const reason = 'an agent can delegate only within its organization, or to an agent that the user consented to';
     expect([status, body.error, body.error_description]).toEqual([400, 'invalid_target', reason]);
     await expect
       .poll(() => server.core.audit.list({ clientId: agent.client_id, action: 'token.denied' }))

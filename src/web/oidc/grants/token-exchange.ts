@@ -1,7 +1,8 @@
 /**
- * Token exchange (RFC 8693), with which an agent acts for a user. The subject token must name the
- * agent in `may_act`. In the issued token, `sub` is the user and `act.sub` is the agent. There is
- * no refresh token. `core/agent-authorization` decides; this file implements the protocol.
+ * Token exchange (RFC 8693), with which an agent acts for a user. The subject token must have the
+ * agent as its audience or in `may_act`. In the issued token, `sub` is the user and `act.sub` is
+ * the agent. There is no refresh token. `core/agent-authorization` decides; this file implements
+ * the protocol.
  */
 import { errors, type TokenEndpointGrantContext } from 'oidc-provider';
 import {

@@ -1,6 +1,7 @@
 /**
- * Interactions (`/interaction/:uid`). Only this file decides which step an authorization request
- * needs next: a sign-in or consent. Each step redirects back here.
+ * Interactions (`/interaction/:uid`). Shows the page that an authorization request needs next; the
+ * interaction policy decides whether a sign-in or consent is missing. Each step redirects back
+ * here.
  */
 import { errors } from 'oidc-provider';
 import { z } from 'zod';

@@ -44,8 +44,8 @@ export function patchSessionFollowsLogin(
 
   const { persist, save } = Session.prototype;
   /**
-   * Stores a session only if it has changed. The provider stores it with every request to extend
-   * it, but our own session decides how long the user stays signed in.
+   * Stores a session only if it has changed, or to extend it. The provider stores it with every
+   * request to extend it, but our own session decides how long the user stays signed in.
    */
   Session.prototype.save = async function saveChanges(this: StoredSession, ttl) {
     const secondsLeft = (this.exp ?? 0) - Date.now() / 1000;
@@ -55,8 +55,8 @@ export function patchSessionFollowsLogin(
   };
 
   /**
-   * Skips a session that was never stored: the provider would fail on an error page, and no cookie
-   * could refer to it.
+   * Skips a session that was never stored. The provider calls this for error pages too, and would
+   * throw. No cookie refers to such a session.
    */
   Session.prototype.persist = async function persistStored() {
     return this.exp === undefined ? undefined : persist.call(this);
