@@ -132,18 +132,6 @@ export function workloadError({
     : `a client with a spiffe_id must authenticate with ${WORKLOAD_AUTH_METHODS.join(' or ')}`;
 }
 
-/**
- * Reports whether two loopback redirect URIs differ at most in the port (RFC 8252, section 7.3).
- */
-export function sameLoopback(requested: string, registered: string): boolean {
-  const [a, b] = [URL.parse(requested), URL.parse(registered)];
-  if (!a || !b || a.protocol !== 'http:' || a.hostname !== b.hostname || !isLoopback(a.hostname)) return false;
-  return withoutPort(requested) === withoutPort(registered);
-}
-
-/** Removes the port from the text, without normalizing the rest. */
-const withoutPort = (uri: string) => uri.replace(/^(http:\/\/(?:\[[^\]]*\]|[^/:?#@]*))(:\d+)?(?=[/?]|$)/, '$1');
-
 function normalizeGrantTypes(metadata: ClientMetadata, allowed: string[]): string[] {
   const requestedTypes = metadata.grant_types ?? ['authorization_code'];
   if (!Array.isArray(requestedTypes) || requestedTypes.some((grant) => typeof grant !== 'string'))

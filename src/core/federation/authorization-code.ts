@@ -51,10 +51,7 @@ interface Deps {
 
 /** Longer lifetimes are treated as unknown. */
 const MAX_LIFETIME_SECONDS = 10 * 365 * DAY_SECONDS;
-/**
- * RFC 6749, appendix A.12. Checked first, because the HTTP library would quote an invalid token in
- * its error, which is logged.
- */
+/** RFC 6749, appendix A.12. The HTTP library would quote an invalid one in an error. */
 const ACCESS_TOKEN = /^[\x20-\x7e]+$/;
 
 type TokenResponse = Awaited<ReturnType<typeof import('openid-client').authorizationCodeGrant>>;

@@ -77,7 +77,8 @@ export function createEndpoints({ clock, credentials, cookieAuth, rateLimiter, r
   }
 
   /**
-   * Returns the principal after all checks of the endpoint. Undefined if the endpoint needs none.
+   * Returns the principal after all checks of the endpoint. Undefined for a public endpoint, the
+   * shared secret, or a missing optional credential.
    */
   async function authenticate(ctx: Context, endpoint: Endpoint): Promise<Principal | undefined> {
     if (endpoint.accepts.length === 0) {
@@ -127,8 +128,9 @@ export function createEndpoints({ clock, credentials, cookieAuth, rateLimiter, r
   }
 
   /**
-   * Returns the principal of the request's credential, and counts the request. Throws
-   * `csrf_validation_failed` for a change by cookie that fails the CSRF check.
+   * Returns the principal of the request's credential, and consumes one request of its rate limit.
+   * Throws `csrf_validation_failed` if a request that changes state is authenticated by a cookie
+   * and fails the CSRF check.
    */
   async function resolvePrincipal(
     ctx: Context,
@@ -140,8 +142,8 @@ export function createEndpoints({ clock, credentials, cookieAuth, rateLimiter, r
       const principal =
         (presented && (await credentials.resolve(presented.value, presented.presentation))) ??
         (acceptRefreshCookie ? await credentials.refreshTokenPrincipal(cookieAuth.refreshToken?.(ctx)) : undefined) ??
-        // A workload platform can send a certificate with every connection, so a certificate counts
-        // only where workloads are accepted.
+        // A workload platform can send a certificate with every connection, so a certificate is
+        // used only where workloads are accepted.
         (accepts.includes('workload') ? credentials.resolveCertificate(ctx.state.certificates) : undefined);
       if (!principal) {
         await consume(ctx, 'anonymous', address);
@@ -187,6 +189,6 @@ export function createEndpoints({ clock, credentials, cookieAuth, rateLimiter, r
   }
 }
 
-/** Compares hashes in constant time, because only values of equal length can be. */
+/** Compares hashes, because a comparison in constant time needs values of equal length. */
 const hasSharedSecret = (ctx: Context, sharedSecret: string) =>
   constantTimeEqual(sha256(ctx.get('Authorization')), sha256(`Bearer ${sharedSecret}`));

@@ -1,12 +1,12 @@
 // Validation and normalization of client metadata.
 
 import { describe, expect, it } from 'vitest';
+import { sameLoopback } from '../../../src/core/clients/loopback-redirect.js';
 import {
   firstPartyError,
   MetadataError,
   type MetadataRules,
   normalizeMetadata,
-  sameLoopback,
 } from '../../../src/core/clients/metadata.js';
 import { DEVICE_GRANT } from '../../support/device.js';
 

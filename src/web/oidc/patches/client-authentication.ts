@@ -1,7 +1,7 @@
 /** Compares client secrets by hash, and loopback redirect URIs without their port. */
 import type { Client } from 'oidc-provider';
 import type { ActiveAgents } from '../../../core/agents/active-agents.js';
-import { sameLoopback } from '../../../core/clients/metadata.js';
+import { sameLoopback } from '../../../core/clients/loopback-redirect.js';
 import { isSecret } from '../../../core/clients/secrets.js';
 import type { ProviderInternals } from '../provider-internals.js';
 import { agentOf } from '../storage/client-adapter.js';
