@@ -5,7 +5,7 @@ import { systemMeta } from '../../../src/core/request-meta.js';
 import { startServer, type TestServer } from '../../support/server.js';
 import { stores } from '../../support/stores.js';
 
-const MANY = 6000;
+const MANY = 2000;
 
 describe.each(stores)('an account with thousands of sessions on $name', (store) => {
   let server: TestServer;
