@@ -103,13 +103,16 @@ export function createSessionRevocation(deps: Deps) {
     await revokeWhere(uow, { id: { in: excess.map(({ id }) => id) } }, { reason: 'too_many_sessions', meta });
   }
 
-  /** Revokes the active sessions that match, with a few statements for each batch. */
+  /**
+   * Revokes the sessions that match, with a few statements for each batch. Also expired ones: their
+   * apps can still have sessions of their own, which back-channel logout ends.
+   */
   async function revokeWhere(
     { tx, afterCommit }: UnitOfWork,
     where: Prisma.SessionWhereInput,
     { reason, meta, by }: { reason: RevocationReason; meta: RequestMeta; by?: AuditEvent['by'] | undefined },
   ): Promise<void> {
-    const sessions = await findActive(where, tx);
+    const sessions = await findUnrevoked(where, tx);
     if (sessions.length === 0) return;
     const ids = sessions.map(({ id }) => id);
     for (const batch of batchesOf(ids, BATCH_SIZE)) {
@@ -134,13 +137,13 @@ export function createSessionRevocation(deps: Deps) {
     for (const listener of listeners) afterCommit(() => listener(revoked));
   }
 
-  /** Returns all active sessions that match. Reads them in batches. */
-  async function findActive(where: Prisma.SessionWhereInput, tx: Queryable) {
+  /** Returns all sessions that match and were not revoked. Reads them in batches. */
+  async function findUnrevoked(where: Prisma.SessionWhereInput, tx: Queryable) {
     const found: (Pick<Session, 'id' | 'accountId'> & { clients: { clientId: string }[] })[] = [];
     for (;;) {
       const after = found.at(-1)?.id;
       const batch = await tx.session.findMany({
-        where: { AND: [where, { endedAt: null, expiresAt: { gt: clock.now() } }, { id: { gt: after ?? '' } }] },
+        where: { AND: [where, { endedAt: null, id: { gt: after ?? '' } }] },
         select: { id: true, accountId: true, clients: { select: { clientId: true } } },
         orderBy: { id: 'asc' },
         take: BATCH_SIZE,

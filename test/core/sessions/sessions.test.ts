@@ -1,7 +1,7 @@
 // Sessions: expiry, revocation with their grants, and listeners.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { systemMeta } from '../../../src/core/request-meta.js';
-import { suspendAccount } from '../../support/accounts.js';
+import { changeAccount, suspendAccount } from '../../support/accounts.js';
 import { movableClock } from '../../support/movable-clock.js';
 import { startServer, type TestServer } from '../../support/server.js';
 import { revokeAllSessions } from '../../support/sessions.js';
@@ -23,6 +23,19 @@ describe.each(stores)('a session on $name', (store) => {
     return { account, session, token };
   }
   const isOpen = async (token: string) => (await server.core.sessions.findByToken(token)) !== undefined;
+
+  it('reports revoked sessions that have expired, because their apps can still have sessions', async () => {
+    const { account, session } = await open();
+    await server.core.sessions.rememberClient(session.id, 'app');
+    await server.base.db.session.update({
+      where: { id: session.id },
+      data: { expiresAt: new Date(Date.now() - 1000) },
+    });
+    const revoked: unknown[] = [];
+    server.core.sessions.onRevoked((sessions) => revoked.push(...sessions));
+    await changeAccount(server, account.id, { status: 'suspended' });
+    expect(revoked).toEqual([{ sessionId: session.id, accountId: account.id, clientIds: ['app'] }]);
+  });
 
   it('expires without use, is extended by use, and expires after SESSION_MAX', async () => {
     const [idle, used] = [await open(), await open()];
