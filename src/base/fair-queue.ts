@@ -4,7 +4,7 @@
  */
 import { serviceUnavailable } from './app-error.js';
 
-export interface FairQueueOptions {
+interface FairQueueOptions {
   maxConcurrent: number;
   /** The number of waiting jobs of all keys. */
   maxWaiting: number;

@@ -87,7 +87,7 @@ function checkIssuer({ production, issuer }: Config): CheckResult {
   return ok('settings', `${production ? 'production' : 'development'}, issuer ${issuer}`);
 }
 
-/** Names the settings that let visitors in, which a public server should have chosen. */
+/** Names the settings that are open to visitors. They should be a choice in production. */
 function checkOpenSettings(config: Config): CheckResult[] {
   const result = config.production ? warn : ok;
   return openSettings(config).map(({ setting, allows }) => result('settings', `${setting}: ${allows}`));

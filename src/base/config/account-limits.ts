@@ -27,5 +27,3 @@ export const accountLimits = defineTopic({
   },
   resolve: (accountLimits) => ({ accountLimits }),
 });
-
-export type AccountLimitValues = ReturnType<typeof accountLimits.resolve>['accountLimits'];

@@ -3,7 +3,7 @@ import type { Config } from '../config.js';
 
 type Settings = Pick<Config, 'signup' | 'registration' | 'clientDocuments' | 'agentOnboarding'>;
 
-export interface OpenSetting {
+interface OpenSetting {
   /** The variable with its value: `SIGNUP=open`. */
   setting: string;
   /** The things that any visitor can do, as a sentence without a full stop. */

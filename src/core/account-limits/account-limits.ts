@@ -1,11 +1,13 @@
 /** Limits how many objects of each kind one account can have. */
 import { conflict } from '../../base/app-error.js';
 import type { Base } from '../../base/base.js';
-import type { Queryable } from '../../base/db/open.js';
+import type { Account, Queryable } from '../../base/db/open.js';
 
 type Count = (accountId: string, tx: Queryable) => Promise<number>;
 
-export type LimitedKind = 'agents' | 'apiKeys' | 'organizations' | 'projects';
+type LimitedAccount = Pick<Account, 'id' | 'emailVerified'>;
+
+type LimitedKind = 'agents' | 'apiKeys' | 'organizations' | 'projects';
 
 export type AccountLimits = ReturnType<typeof createAccountLimits>;
 
@@ -28,15 +30,13 @@ export function createAccountLimits({ config, clock, log, mailer }: Base) {
   return { requireRoom };
 
   /**
-   * Throws `AppError` `conflict` if the account cannot have another object of this kind. Locks the
-   * account, so that concurrent calls cannot exceed the limit; call it before an organization is
-   * locked. An account with an unverified e-mail address can have fewer objects, if this server
-   * sends mail.
+   * Throws `AppError` `conflict` if the account cannot have another object of this kind. The caller
+   * must lock the account, so that concurrent calls cannot exceed the limit. An account with an
+   * unverified e-mail address can have fewer objects, if this server sends mail.
    */
-  async function requireRoom(kind: LimitedKind, accountId: string, tx: Queryable): Promise<void> {
-    await tx.$executeRaw`UPDATE "Account" SET "status" = "status" WHERE "id" = ${accountId}`;
-    const account = await tx.account.findUnique({ where: { id: accountId }, select: { emailVerified: true } });
-    const isReduced = mailer.canSend && !account?.emailVerified && limits.unverified < limits[kind];
+  async function requireRoom(kind: LimitedKind, account: LimitedAccount, tx: Queryable): Promise<void> {
+    const { id: accountId, emailVerified } = account;
+    const isReduced = mailer.canSend && !emailVerified && limits.unverified < limits[kind];
     const max = isReduced ? limits.unverified : limits[kind];
     const { plural, count } = kinds[kind];
     if ((await count(accountId, tx)) < max) return;

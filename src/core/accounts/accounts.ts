@@ -2,10 +2,11 @@
 import { randomUUID } from 'node:crypto';
 import { AppError, conflict, invalidRequest, isUniqueViolation } from '../../base/app-error.js';
 import type { Clock } from '../../base/clock.js';
-import type { Account, Database, Queryable } from '../../base/db/open.js';
+import type { Account, Database } from '../../base/db/open.js';
 import type { Transact, UnitOfWork } from '../../base/db/transaction.js';
 import type { InvalidationBus } from '../../base/invalidation-bus.js';
 import { createTtlCache } from '../../base/ttl-cache.js';
+import { lockAccount } from '../account-lock.js';
 import type { Audit } from '../audit/audit.js';
 import type { Organizations } from '../organizations/organizations.js';
 import type { RequestMeta } from '../request-meta.js';
@@ -67,7 +68,7 @@ export type Accounts = ReturnType<typeof createAccounts>;
 export function createAccounts({ db, transact, clock, audit, invalidationBus, passwords, organizations }: Deps) {
   const cache = createTtlCache<Account>({ clock });
   invalidationBus.on('accounts', cache.invalidate);
-  const { lockActing } = createActingUserLock({ clock, lock });
+  const { lockActing } = createActingUserLock({ clock });
 
   return {
     create,
@@ -77,7 +78,7 @@ export function createAccounts({ db, transact, clock, audit, invalidationBus, pa
     renewHash,
     find,
     findByEmail,
-    lock,
+    lock: lockAccount,
     lockActing,
     hasAdmin,
     list,
@@ -187,12 +188,6 @@ export function createAccounts({ db, transact, clock, audit, invalidationBus, pa
 
   async function findByEmail(email: string): Promise<Account | null> {
     return db.account.findUnique({ where: { email: normalizeEmail(email) } });
-  }
-
-  /** Locks the account until the transaction ends, and returns its current state. */
-  async function lock(id: string, tx: Queryable): Promise<Account | null> {
-    await tx.$executeRaw`UPDATE "Account" SET "status" = "status" WHERE "id" = ${id}`;
-    return tx.account.findUnique({ where: { id } });
   }
 
   async function hasAdmin(): Promise<boolean> {

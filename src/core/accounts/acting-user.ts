@@ -1,10 +1,11 @@
 /**
  * Rechecks the user in the transaction of every change with a lasting effect: a link, key, agent,
- * consent, factor or password must not be created in a session that was ended meanwhile.
+ * consent, factor or password must not be created in a session that was revoked meanwhile.
  */
 import { conflict, unauthorized } from '../../base/app-error.js';
 import type { Clock } from '../../base/clock.js';
 import type { Account, Queryable } from '../../base/db/open.js';
+import { lockAccount } from '../account-lock.js';
 
 /** A user who acts in a session, or with another credential such as an API key. */
 export interface ActingUser {
@@ -13,22 +14,17 @@ export interface ActingUser {
   session?: { id: string } | undefined;
 }
 
-interface Deps {
-  clock: Clock;
-  lock: (id: string, tx: Queryable) => Promise<Account | null>;
-}
-
-export function createActingUserLock({ clock, lock }: Deps) {
+export function createActingUserLock({ clock }: { clock: Clock }) {
   return { lockActing };
 
   /**
    * Locks the account and the session until the transaction ends, and returns the account. Throws
-   * `AppError` `invalid_token` if the session was ended or has expired, or `conflict` if the
+   * `AppError` `invalid_token` if the session was revoked or has expired, or `conflict` if the
    * account was suspended or deleted, or its password has changed since the request was
    * authenticated.
    */
   async function lockActing({ account, session }: ActingUser, tx: Queryable): Promise<Account> {
-    const current = await lock(account.id, tx);
+    const current = await lockAccount(account.id, tx);
     if (session && !(await lockSession(session.id, tx))) {
       throw unauthorized('invalid_token', 'This session has ended. Sign in again.');
     }

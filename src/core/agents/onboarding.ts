@@ -91,8 +91,7 @@ export function createOnboarding(deps: Deps) {
     try {
       const { key, agent } = await transact(async (uow) => {
         const { tx } = uow;
-        await accounts.lockActing(creator, tx);
-        await accountLimits.requireRoom('agents', creator.account.id, tx);
+        await accountLimits.requireRoom('agents', await accounts.lockActing(creator, tx), tx);
         await organizations.lock(organizationId, tx);
         await organizations.requireMember(actor, organizationId, 'admin', tx);
         if ((await tx.agent.count({ where: { organizationId } })) >= MAX_AGENTS_PER_ORGANIZATION) {

@@ -53,7 +53,7 @@ export function createOwnershipClaims(deps: Deps) {
     return transact(async (uow) => {
       const { tx, afterCommit } = uow;
       const account = await accounts.lockActing(user, tx);
-      for (const kind of ['agents', 'organizations'] as const) await accountLimits.requireRoom(kind, account.id, tx);
+      for (const kind of ['agents', 'organizations'] as const) await accountLimits.requireRoom(kind, account, tx);
       const unclaimed = await tx.agent.findUnique({ where: { claimTokenHash } });
       const { count } = await tx.agent.updateMany({
         where: { claimTokenHash, expiresAt: { gt: clock.now() } },

@@ -80,12 +80,8 @@ export function createApiKeys(deps: Deps) {
    *
    * @param by the user who creates it, if not the owner
    */
-  async function create(
-    { account: owner, session }: ActingUser,
-    input: NewApiKey,
-    meta: RequestMeta,
-    by: ActingUser = { account: owner, session },
-  ): Promise<FreshApiKey> {
+  async function create(user: ActingUser, input: NewApiKey, meta: RequestMeta, by = user): Promise<FreshApiKey> {
+    const { account: owner } = user;
     const name = validName(input.name);
     const { scopes = [] } = input;
     if (scopes.length > MAX_SCOPES)
@@ -103,9 +99,13 @@ export function createApiKeys(deps: Deps) {
     const expiresAt = input.lifeSeconds === null ? null : addSeconds(clock.now(), input.lifeSeconds);
     const record = await transact(async (uow) => {
       const { tx } = uow;
-      const users = by.account.id === owner.id ? [by] : [by, { account: owner }];
-      for (const user of users.sort(byAccountId)) await accounts.lockActing(user, tx);
-      await accountLimits.requireRoom('apiKeys', owner.id, tx);
+      const users = by.account.id === owner.id ? [by] : [by, user].sort(byAccountId);
+      let current = owner;
+      for (const one of users) {
+        const locked = await accounts.lockActing(one, tx);
+        if (locked.id === owner.id) current = locked;
+      }
+      await accountLimits.requireRoom('apiKeys', current, tx);
       const created = await tx.apiKey.create({
         data: {
           ...data,

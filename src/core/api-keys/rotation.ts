@@ -37,7 +37,7 @@ export function createKeyRotation({ transact, clock, audit, accountLimits, inval
     }
     return transact(async (uow) => {
       const { tx, afterCommit } = uow;
-      await accounts.lockActing(user, tx);
+      const account = await accounts.lockActing(user, tx);
       const now = clock.now(); // read after the lock: the key may have expired while this waited
       // Locks the row while the key is active: without a grace period, one of several concurrent
       // rotations succeeds.
@@ -48,7 +48,7 @@ export function createKeyRotation({ transact, clock, audit, accountLimits, inval
       const graceEndsAt = addSeconds(now, graceSeconds);
       if (!old.expiresAt || old.expiresAt > graceEndsAt)
         await tx.apiKey.update({ where: { id }, data: { expiresAt: graceEndsAt } });
-      await accountLimits.requireRoom('apiKeys', accountId, tx);
+      await accountLimits.requireRoom('apiKeys', account, tx);
       const lifeMs = old.expiresAt && old.expiresAt.getTime() - old.createdAt.getTime();
       const { key, data: minted } = mintKey(formatWith(old.format));
       const { name, organizationId, projectId, role, scopes } = old;

@@ -3,7 +3,6 @@
  * also records it, so callers cannot forget to.
  */
 import { isStoreUnavailable } from '../../base/app-error.js';
-import { batchesOf } from '../../base/batches.js';
 import type { Clock } from '../../base/clock.js';
 import { uuidv7 } from '../../base/crypto.js';
 import type { Database, Prisma } from '../../base/db/open.js';
@@ -42,8 +41,6 @@ interface Deps {
 const FLUSH_DELAY_MS = 1000;
 const MAX_BUFFERED_EVENTS = 10_000;
 const MAX_TEXT_LENGTH = 300;
-/** Each row has a dozen parameters, and SQLite allows 32,766 in a statement. */
-const MAX_ROWS_PER_STATEMENT = 500;
 
 export type Audit = ReturnType<typeof createAudit>;
 
@@ -70,9 +67,7 @@ export function createAudit({ db, clock, log }: Deps) {
 
   /** Writes several events of one kind, in the transaction that makes the changes. */
   async function recordAll({ tx }: Pick<UnitOfWork, 'tx'>, action: AuditAction, events: AuditEvent[]): Promise<void> {
-    for (const batch of batchesOf(events, MAX_ROWS_PER_STATEMENT)) {
-      await tx.auditEvent.createMany({ data: batch.map((event) => toRow(action, event)) });
-    }
+    await tx.auditEvent.createMany({ data: events.map((event) => toRow(action, event)) });
   }
 
   /**

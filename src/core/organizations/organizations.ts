@@ -5,6 +5,7 @@ import type { Account, Database, Queryable } from '../../base/db/open.js';
 import type { Transact } from '../../base/db/transaction.js';
 import { isReadable, isStorable } from '../../base/text.js';
 import type { AccountLimits } from '../account-limits/account-limits.js';
+import { lockAccount } from '../account-lock.js';
 import type { Audit } from '../audit/audit.js';
 import type { RequestMeta } from '../request-meta.js';
 import { isAtLeast, minRole, type OrganizationRole } from './roles.js';
@@ -87,7 +88,9 @@ export function createOrganizations({ db, transact, audit, accountLimits }: Deps
     const name = validName(givenName);
     return transact(async (uow) => {
       const { tx } = uow;
-      await accountLimits.requireRoom('organizations', accountId, tx);
+      const account = await lockAccount(accountId, tx);
+      if (!account) throw notFound('There is no such account.');
+      await accountLimits.requireRoom('organizations', account, tx);
       const { id, createdAt } = await insert({ name }, accountId, tx);
       await audit.record(uow, 'organization.created', { by: accountId, accountId, organizationId: id, meta });
       return { id, name, role: 'owner' as const, own: false, createdAt };

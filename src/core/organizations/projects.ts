@@ -5,6 +5,7 @@ import type { Database, Project } from '../../base/db/open.js';
 import type { Transact, UnitOfWork } from '../../base/db/transaction.js';
 import type { InvalidationBus } from '../../base/invalidation-bus.js';
 import type { AccountLimits } from '../account-limits/account-limits.js';
+import { lockAccount } from '../account-lock.js';
 import type { Audit } from '../audit/audit.js';
 import type { RequestMeta } from '../request-meta.js';
 import { type Actor, type Organizations, outOfScope, validName } from './organizations.js';
@@ -38,7 +39,9 @@ export function createProjects(deps: Deps) {
     await organizations.requireMember(actor, organizationId, 'admin');
     const name = validName(givenName);
     return transact(async (uow) => {
-      await accountLimits.requireRoom('projects', actor.accountId, uow.tx);
+      const account = await lockAccount(actor.accountId, uow.tx); // lock order: the account before the organization
+      if (!account) throw notFound('There is no such account.');
+      await accountLimits.requireRoom('projects', account, uow.tx);
       await organizations.lock(organizationId, uow.tx);
       if ((await uow.tx.project.count({ where: { organizationId } })) >= MAX_PROJECTS) {
         throw conflict(`An organization can have at most ${MAX_PROJECTS} projects.`);

@@ -75,10 +75,8 @@ export function addApiKeys({ api, accounts, apiKeys }: Deps): void {
 
   async function create(ctx: Context, input: z.output<typeof NewKey>, principal: SessionPrincipal): Promise<void> {
     const account = await requireOwner(principal, input.user_id);
-    const { authenticated } = principal;
-    const owner = account.id === principal.account.id ? authenticated : { account };
     const values = { name: input.name, format: 'cb', lifeSeconds: null } as const;
-    const { key, record } = await apiKeys.create(owner, values, ctx.state.meta, authenticated);
+    const { key, record } = await apiKeys.create({ account }, values, ctx.state.meta, principal.authenticated);
     ctx.body = { ok: true, key, prefix: displayedPrefix(record), warning: 'Save this key now: it is not shown again.' };
   }
 

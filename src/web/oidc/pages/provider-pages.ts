@@ -109,7 +109,7 @@ export function createProviderPages({ views }: { views: Views<OidcPages> }) {
     ctx.body = views.render('oidc/logged-out', {
       client: ctx.oidc.client && toClientView(ctx.oidc.client),
       loginHref: '/login',
-      app: typeof appHref === 'string' ? { href: appHref, host: hostOf(appHref) ?? appHref } : undefined,
+      app: appHref === undefined ? undefined : { href: appHref, host: hostOf(appHref) ?? appHref },
     });
   }
 }

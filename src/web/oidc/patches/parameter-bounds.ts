@@ -18,7 +18,7 @@ export function patchParameterBounds({ paramsHooks }: ProviderInternals, bounds:
 }
 
 /** Returns which bound the parameters exceed, as an error description; undefined if none. */
-export function boundsError(params: Params, { parameterCharacters, resources, scopes }: Bounds): string | undefined {
+function boundsError(params: Params, { parameterCharacters, resources, scopes }: Bounds): string | undefined {
   for (const name in params) {
     const values = [params[name]].flat();
     if (values.length > resources) return `at most ${resources} ${name} parameters are allowed`;
