@@ -116,6 +116,11 @@ describe('a client with a certificate (RFC 8705)', () => {
     it('is rejected without a certificate, and with a malformed, expired or untrusted one', async () => {
       const client = await createTlsClient({ tls_client_auth_san_dns: 'billing.acme.example' });
       const valid = asHeader(issueCertificate());
+      const forServers = issue(authority, {
+        commonName: 'For servers',
+        isAuthority: true,
+        extendedKeyUsage: [SERVER_AUTH],
+      });
       const invalid = [
         undefined,
         '',
@@ -130,6 +135,7 @@ describe('a client with a certificate (RFC 8705)', () => {
         asHeader(issueCertificate({ from: new Date(Date.now() + HOUR_MS / 2) })),
         asHeader(issueCertificate({ isAuthority: true })),
         asHeader(issueCertificate({ extendedKeyUsage: [SERVER_AUTH] })),
+        asHeader(issueCertificate({}, forServers), forServers),
         asHeader(issueCertificate({ dnsNames: ['billing.acme.example.evil.example'] })),
         asHeader(issueCertificate({ dnsNames: ['evil.example, DNS:billing.acme.example'] })),
       ];

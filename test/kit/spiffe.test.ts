@@ -21,7 +21,9 @@ const bundles = (name: string) => (name === domain.name ? parseSpiffeBundle(doma
 const ID = 'spiffe://example.org/ns/shop/sa/api';
 const HOUR_MS = 3_600_000;
 /** Permits no name: its lists are empty. */
-const NAME_CONSTRAINTS = extension('551d1e', false, tlv(0x30));
+/** Name constraints with one subtree, the domain of a URI: 0 is permitted, 1 is excluded. */
+const nameConstraints = (tag: 0 | 1, domain: string) =>
+  extension('551d1e', false, tlv(0x30, tlv(0xa0 + tag, tlv(0x30, tlv(0x86, Buffer.from(domain))))));
 
 describe('a SPIFFE ID', () => {
   it.each([ID, 'spiffe://example.org', 'spiffe://a.b-c_d.1/X/.hidden/...'])('can be %s', (text) => {
@@ -170,7 +172,8 @@ describe('verifyX509Svid', () => {
     ['the extended key usage serverAuth', { extendedKeyUsage: [SERVER_AUTH] }, 'invalid'],
     ['the extended key usage emailProtection', { extendedKeyUsage: ['2b06010505070304'] }, 'invalid'],
     ['an empty extended key usage', { extendedKeyUsage: [] }, 'invalid'],
-    ['name constraints that are not critical', { extensions: [NAME_CONSTRAINTS] }, 'invalid'],
+    ['name constraints that permit the name', { extensions: [nameConstraints(0, 'example.org')] }, 'invalid'],
+    ['name constraints that exclude another name', { extensions: [nameConstraints(1, 'other.example')] }, 'invalid'],
   ])('checks what an intermediate authority can issue: %s', (_, more, expected) => {
     const intermediate = issue(domain.authority(), { commonName: 'Intermediate', isAuthority: true, ...more });
     expect(verdict(issue(intermediate, { uris: [ID] }), intermediate).kind).toBe(expected);
