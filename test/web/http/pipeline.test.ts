@@ -62,6 +62,11 @@ describe('the request pipeline', () => {
     return postForm(server, path + query, { grant_type: 'client_credentials', token: 'unknown' }, { client });
   }
 
+  it('shortens a long path in the access log', async () => {
+    const { headers } = await sendRequest(server, 'GET', `/${'x'.repeat(12_000)}`);
+    expect((await logLine(headers['x-request-id'])).path).toBe(`/${'x'.repeat(1999)}…`);
+  });
+
   it('has a test for every direct route', () => {
     expect(server.app.directRoutes.map(({ route }) => route).sort()).toEqual([...DIRECT].sort());
   });
