@@ -7,7 +7,6 @@ import { rateLimitKey } from '../../base/ip-address.js';
 import type { Limit, RateLimiter } from '../../base/rate-limiter.js';
 import type { Agent } from '../../core/agents/active-agents.js';
 import type { AgentActor } from '../../core/agents/actor.js';
-import type { FreshAgent } from '../../core/agents/key.js';
 import type { Core } from '../../core/core.js';
 import {
   type AgentPrincipal,
@@ -19,6 +18,7 @@ import {
 import type { Api } from '../endpoints/endpoints.js';
 import { boundedString } from '../endpoints/json-body.js';
 import type { Context } from '../http/context.js';
+import { AgentSchema, AgentWithKeySchema, OnboardedAgentSchema, serialize, serializeWithKey } from './agent-schemas.js';
 import { MessageResponse } from './schemas.js';
 
 interface Deps extends Pick<Core, 'agents' | 'ownershipClaims' | 'organizations' | 'resources'> {
@@ -41,25 +41,6 @@ const NewAgent = z.object({
   organization_id: boundedString().optional().describe("For signed-in users. Default: the user's own organization."),
 });
 const ClaimBody = z.object({ token: boundedString(200) });
-const AgentSchema = z
-  .object({
-    agent_id: z.string(),
-    agent_name: z.string(),
-    company_id: z.string().describe('The id of its organization.'),
-    client_id: z.string().describe("The OAuth client id. The agent's key is the client secret."),
-    capabilities: z.array(z.string()),
-    claimed: z.boolean().describe('Whether a user has claimed the agent.'),
-    expires_at: z.iso.datetime().nullable().describe('When an unclaimed agent expires.'),
-    provisioned_at: z.iso.datetime(),
-  })
-  .meta({ id: 'Agent' });
-const AgentWithKeySchema = AgentSchema.extend({
-  token: z.string().describe('An access token with all capabilities, valid for one week.'),
-  api_key: z.string().describe("The agent's key. Shown once."),
-}).meta({ id: 'FreshAgent' });
-const OnboardedAgentSchema = AgentWithKeySchema.extend({
-  claim_url: z.url().optional().describe('For an unclaimed agent: the page on which a user can claim it.'),
-}).meta({ id: 'OnboardedAgent' });
 const CapabilitySchema = z.object({ name: z.string(), description: z.string() }).meta({ id: 'Capability' });
 
 const ONBOARD_DESCRIPTION = `
@@ -231,20 +212,3 @@ const agentActorOf = (principal: AgentApiPrincipal): AgentActor =>
   principal.kind === 'agent'
     ? { agent: principal.agent }
     : { member: actorOf(principal), user: actingUserOf(principal) };
-
-const serialize = (agent: Agent): z.input<typeof AgentSchema> => ({
-  agent_id: agent.agentId,
-  agent_name: agent.name,
-  company_id: agent.organizationId,
-  client_id: agent.id,
-  capabilities: agent.capabilities,
-  claimed: agent.claimed,
-  expires_at: agent.expiresAt?.toISOString() ?? null,
-  provisioned_at: agent.createdAt.toISOString(),
-});
-
-const serializeWithKey = ({ agent, key, token }: FreshAgent): z.input<typeof AgentWithKeySchema> => ({
-  ...serialize(agent),
-  token,
-  api_key: key,
-});
