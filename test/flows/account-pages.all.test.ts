@@ -147,6 +147,9 @@ describe('the account pages', () => {
     await checkPage('end-agent', 'Delete Mail helper?');
     await page.click('main button[type=submit]');
     await checkPage('agents-ended', 'Agents');
+    await server.base.db.agent.updateMany({ where: { organizationId: northwind.id }, data: { ownerId: null } });
+    await page.reload();
+    await checkPage('agents-without-owner', 'Agents');
     await page.goto(`${server.origin}/account`);
     await checkPage('account-with-agent', 'Mara Lindqvist');
   });

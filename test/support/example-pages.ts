@@ -33,7 +33,7 @@ const agent = {
   organization: 'Northwind Traders & Reporting',
   capabilities: ['read:cap-table', 'write:stakeholders'],
   isOwner: true,
-  isClaimed: true,
+  hasOwner: true,
   canManage: true,
   created: '3 March 2026',
 };
@@ -137,15 +137,14 @@ export const examplePages: Pages = {
     notice: 'The agent was deleted.',
     agents: [
       agent,
-      { ...agent, id: 'agt_2', agentId: 'filer', name: 'Filing', isOwner: false },
+      { ...agent, id: 'agt_2', agentId: 'filer', name: 'Filing', isOwner: false, canManage: false },
       {
         ...agent,
         id: 'agt_3',
         agentId: 'watcher',
         name: 'Watcher',
         isOwner: false,
-        isClaimed: false,
-        canManage: false,
+        hasOwner: false,
       },
     ],
   },

@@ -69,12 +69,13 @@ export function createMembers({ db, transact, audit, invalidationBus, organizati
 
   /**
    * Removes a member, with their keys and invitations. Members can remove themselves; to remove
-   * others, the actor needs at least their role. Throws like `changeRole`.
+   * others, the actor needs at least their role. The member's agents belong to the organization and
+   * stay active. Returns how many agents lose their owner. Throws like `changeRole`.
    */
-  async function remove(actor: Actor, organizationId: string, accountId: string, meta: RequestMeta): Promise<void> {
+  async function remove(actor: Actor, organizationId: string, accountId: string, meta: RequestMeta): Promise<number> {
     const required = actor.accountId === accountId ? 'viewer' : 'admin';
     await organizations.requireMember(actor, organizationId, required); // before the lock, which makes other users wait
-    await transact(async (uow) => {
+    return transact(async (uow) => {
       const { tx } = uow;
       await lockMember(uow, actor, required, organizationId, accountId);
       await rejectPersonal(organizationId, accountId, tx);
@@ -82,10 +83,12 @@ export function createMembers({ db, transact, audit, invalidationBus, organizati
       await tx.apiKey.deleteMany({ where: { accountId, organizationId } });
       await tx.invitation.deleteMany({ where: { organizationId, invitedById: accountId } });
       await requireRemainingOwner(organizationId, tx);
-      const detail = { member: accountId };
+      const agentCount = await tx.agent.count({ where: { organizationId, ownerId: accountId } });
+      const detail = { member: accountId, agents_without_owner: agentCount };
       const event = { by: actor.accountId, accountId: actor.accountId, organizationId, meta, detail };
       await audit.record(uow, 'member.removed', event);
       uow.afterCommit(() => invalidationBus.publish('organizations', organizationId));
+      return agentCount;
     });
   }
 

@@ -48,8 +48,8 @@ export interface AgentView {
   capabilities: string[];
   /** True if the signed-in user has claimed the agent. */
   isOwner: boolean;
-  /** True if any user has claimed the agent. */
-  isClaimed: boolean;
+  /** False after its owner was suspended or removed from the organization. */
+  hasOwner: boolean;
   /** True if the signed-in user can replace its key and delete it. */
   canManage: boolean;
   /** "5 minutes ago" */

@@ -107,7 +107,7 @@ function toAgentView(agent: Agent, accountId: string, memberships: OrganizationO
     // The user may have left the organization in the meantime.
     organization: membership?.name ?? organizationId,
     isOwner: owner?.id === accountId,
-    isClaimed: owner !== undefined,
+    hasOwner: owner !== undefined,
     canManage: membership !== undefined && isAtLeast(membership.role, 'admin'),
     created: describeAge(createdAt, now),
   };

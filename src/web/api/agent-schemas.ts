@@ -11,6 +11,10 @@ export const AgentSchema = z
     client_id: z.string().describe("The OAuth client id. The agent's key is the client secret."),
     capabilities: z.array(z.string()),
     claimed: z.boolean().describe('Whether a user has claimed the agent.'),
+    owner_id: z
+      .uuid()
+      .nullable()
+      .describe('The account that owns the agent. Null if it is unclaimed, or its owner was suspended or removed.'),
     expires_at: z.iso.datetime().nullable().describe('When an unclaimed agent expires.'),
     provisioned_at: z.iso.datetime(),
   })
@@ -31,6 +35,7 @@ export const serialize = (agent: Agent): z.input<typeof AgentSchema> => ({
   client_id: agent.id,
   capabilities: agent.capabilities,
   claimed: agent.claimed,
+  owner_id: agent.owner?.id ?? null,
   expires_at: agent.expiresAt?.toISOString() ?? null,
   provisioned_at: agent.createdAt.toISOString(),
 });

@@ -31,6 +31,11 @@ const MemberSchema = z
     since: z.iso.datetime(),
   })
   .meta({ id: 'Member' });
+const MemberRemovalSchema = MessageResponse.extend({
+  agents_without_owner: z
+    .int()
+    .describe('How many agents of the organization the member owned. They stay active, with their keys.'),
+}).meta({ id: 'MemberRemoval' });
 const ProjectSchema = z
   .object({ id: z.string(), name: z.string(), organization_id: z.string(), created_at: z.iso.datetime() })
   .meta({ id: 'Project' });
@@ -95,7 +100,7 @@ export function addOrganizations({ api, organizations, members, projects }: Deps
       summary: 'Remove a member or leave the organization',
       accepts,
       requireRecentAuthentication: true,
-      response: [200, MessageResponse],
+      response: [200, MemberRemovalSchema],
       errors: [...errors, 'conflict'],
     },
     removeMember,
@@ -177,8 +182,8 @@ export function addOrganizations({ api, organizations, members, projects }: Deps
 
   async function removeMember(ctx: Context, _input: unknown, principal: SessionPrincipal): Promise<void> {
     const { id, account_id: accountId } = ctx.params;
-    await members.remove(actorOf(principal), id, accountId, ctx.state.meta);
-    ctx.body = { ok: true, message: 'The account is no longer a member.' };
+    const agentCount = await members.remove(actorOf(principal), id, accountId, ctx.state.meta);
+    ctx.body = { ok: true, message: 'The account is no longer a member.', agents_without_owner: agentCount };
   }
 
   async function createProject(ctx: Context, input: z.output<typeof NewProject>, principal: SessionPrincipal) {

@@ -53,6 +53,7 @@ describe.each(stores)('an agent on $name', (store) => {
       company_id: expect.stringMatching(/^co_/),
       client_id: expect.stringMatching(/^agt_/),
       claimed: false,
+      owner_id: null,
       claim_url: expect.stringMatching(/^http.*\/account\/agents\/claim\?token=[\w-]{43}$/),
       provisioned_at: expect.any(String),
       expires_at: expect.any(String),
@@ -368,6 +369,41 @@ describe.each(stores)('an agent on $name', (store) => {
     const path = `/agents/${agent.agent_id}/rotate-key?organization_id=${organizationId}`;
     const { json } = await callApi(server, 'POST', path, { token: other.access_token, body: {} });
     expect(await validatedUser(String(json.api_key))).toMatchObject({ id: other.accountId, role: 'viewer' });
+  });
+
+  it('has no owner after its owner is removed, keeps its key, and gets an owner when an admin rotates the key', async () => {
+    const [admin, owner] = [await createSignedInAccount(server), await createSignedInAccount(server)];
+    const organizationId = await personalOrganizationOf(admin.accountId);
+    await addMember(server, organizationId, owner.accountId, 'admin');
+    const ids = ['first', 'second'];
+    const [agent] = await Promise.all(
+      ids.map((id) =>
+        onboard(server, { agent_id: id, capabilities: ['admin'], organization_id: organizationId }, owner.access_token),
+      ),
+    );
+    await onboard(server, { agent_id: 'other', organization_id: organizationId }, admin.access_token);
+    await onboard(server, { agent_id: 'own' }, owner.access_token); // in the owner's own organization
+    const ownerIds = async () => {
+      const { text } = await callApi(server, 'GET', '/agents', { token: admin.access_token });
+      const agents = JSON.parse(text) as { agent_id: string; owner_id: string | null; claimed: boolean }[];
+      expect(agents.every(({ claimed }) => claimed)).toBe(true);
+      return Object.fromEntries(agents.map(({ agent_id: id, owner_id: ownerId }) => [id, ownerId]));
+    };
+    const other = { other: admin.accountId };
+    expect(await ownerIds()).toEqual({ first: owner.accountId, second: owner.accountId, ...other });
+
+    const member = `/organizations/${organizationId}/members/${owner.accountId}`;
+    const removed = await callApi(server, 'DELETE', member, { token: admin.access_token });
+    expect([removed.status, removed.json.agents_without_owner]).toEqual([200, 2]);
+    const [event] = await server.core.audit.list({ accountId: admin.accountId, action: 'member.removed' });
+    expect(event!.detail).toEqual({ member: owner.accountId, agents_without_owner: 2 });
+    expect(await ownerIds()).toEqual({ first: null, second: null, ...other });
+    expect(await statusOf(agent!, agent!.api_key)).toBe(200);
+
+    const path = '/agents/first/rotate-key';
+    expect((await callApi(server, 'POST', path, { token: admin.access_token })).json.owner_id).toBe(admin.accountId);
+    expect(await ownerIds()).toEqual({ first: admin.accountId, second: null, ...other });
+    expect(await statusOf(agent!, agent!.api_key)).toBe(401);
   });
 
   it('is inactive while every manager of its organization is suspended', async () => {
