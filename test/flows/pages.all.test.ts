@@ -7,6 +7,7 @@ import { systemMeta } from '../../src/core/request-meta.js';
 import { launchChromium } from '../support/chromium.js';
 import { DEVICE_GRANT } from '../support/device.js';
 import { linkIn, mailTo } from '../support/mailbox.js';
+import { registerDynamically } from '../support/registration.js';
 import { authorizeUrl, pkce } from '../support/relying-party.js';
 import { postForm } from '../support/request.js';
 import { PASSWORD, startServer, type TestServer } from '../support/server.js';
@@ -142,6 +143,18 @@ describe('the sign-in and OAuth pages', () => {
     await enter(await requestUserCode());
     await page.click('button[name=abort]');
     await checkPage('device-denied', 'The device was not connected');
+  });
+
+  it('show the end of a logout that an unverified app requested', async () => {
+    const home = 'https://reports.northwind-traders.example/signed-out';
+    const { id } = await registerDynamically(server, {
+      client_name: 'Quarterly Numbers & Reporting for Northwind',
+      post_logout_redirect_uris: [home],
+    });
+    const query = new URLSearchParams({ client_id: id, post_logout_redirect_uri: home });
+    await page.goto(`${server.origin}/oauth/logout?${query}`);
+    await page.click('button[type=submit]'); // a script does this
+    await checkPage('logged-out-unverified', 'You are signed out');
   });
 
   it('render the HTML mails', async () => {

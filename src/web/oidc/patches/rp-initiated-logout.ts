@@ -27,7 +27,7 @@ export function patchRpInitiatedLogout(internals: ProviderInternals, { sessions,
     const { client } = ctx.oidc;
     const session = ctx.oidc.session as ProviderSession | undefined;
     if (!session?.accountId) {
-      if (client && isUnverified(client)) await showLink(ctx);
+      if (!client || isUnverified(client)) await showLink(ctx); // no client: deleted in the meantime
     } else if (session.destroyed) {
       await sessions.revoke(session.uid, 'signed_out', metaFrom(ctx));
       loginCookie.clear(ctx);
