@@ -8,7 +8,12 @@ const MIN_HASH_COST = 10;
 export const accounts = defineTopic({
   title: 'Accounts and passwords',
   settings: {
-    signup: oneOf('SIGNUP', ['open', 'closed'], 'open', 'Whether users can create accounts themselves.'),
+    signup: oneOf(
+      'SIGNUP',
+      ['open', 'closed'],
+      'open',
+      'Whether users can create accounts themselves. open: any visitor can have an account.',
+    ),
     bootstrapEmail: optional(
       'BOOTSTRAP_ADMIN_EMAIL',
       'E-mail address of the first administrator, created at start if no administrator exists. Requires BOOTSTRAP_ADMIN_PASSWORD.',

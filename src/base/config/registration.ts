@@ -15,7 +15,7 @@ export const registration = defineTopic({
       'REGISTRATION',
       ['open', 'token', 'closed'],
       'open',
-      'Who can register OAuth clients (RFC 7591).',
+      'Who can register OAuth clients (RFC 7591). open: any visitor can register an app that asks users for access.',
     ),
     registrationToken: secret(
       'REGISTRATION_TOKEN',
@@ -25,7 +25,7 @@ export const registration = defineTopic({
       'CLIENT_ID_METADATA_DOCUMENTS',
       ['auto', 'on', 'off'],
       'auto',
-      'Whether a client_id can be the URL of a client metadata document. auto: only with REGISTRATION=open.',
+      'Whether a client_id can be the URL of a client metadata document: any website can ask users for access. auto: only with REGISTRATION=open.',
     ),
     unusedClientSeconds: duration(
       'UNUSED_CLIENT_TTL',
@@ -57,7 +57,7 @@ export const registration = defineTopic({
       'AGENT_ONBOARDING',
       ['open', 'token', 'closed'],
       'open',
-      'Who can onboard agents. Administrators of an organization can always onboard agents into it.',
+      'Who can onboard agents. open: any visitor can create an agent with an API key. Administrators of an organization can always onboard agents into it.',
     ),
     agentOnboardingToken: secret(
       'AGENT_ONBOARDING_TOKEN',
