@@ -16,12 +16,22 @@ describe('the first start of the server', () => {
     expect(listening).toHaveLength(1);
     expect(listening[0]).toMatchObject({ issuer: server.origin, database: 'SQLite', redis: false });
     const open = server.lines().filter((line) => line.msg === 'open to visitors');
-    expect(open.map(({ setting }) => setting)).toContain('SIGNUP=open');
+    expect(open.map(({ level, setting }) => `${level} ${setting}`)).toContain('info SIGNUP=open');
     const discovery = await fetch(String(listening[0]!.discovery));
     expect(discovery.status).toBe(200);
     expect(await discovery.json()).toMatchObject({ issuer: server.origin });
     expect((await fetch(`${server.origin}/healthz`)).status).toBe(200);
     expect((await fetch(`${server.origin}/readyz`)).status).toBe(200);
+  });
+
+  test('warns in production of what is open to visitors', async () => {
+    const { PORT, DATA_DIR } = settings;
+    const production = { NODE_ENV: 'production', ISSUER: 'https://id.example.com', SECRET: 'x'.repeat(40) };
+    const closed = { REGISTRATION: 'closed', AGENT_ONBOARDING: 'closed' };
+    const server = await startServerProcess({ PORT: PORT!, DATA_DIR: DATA_DIR!, ...production, ...closed });
+    const open = () => server.lines().filter((line) => line.msg === 'open to visitors');
+    await waitUntil('the settings are logged', () => open().length > 0);
+    expect(open()).toMatchObject([{ level: 'warn', setting: 'SIGNUP=open' }]);
   });
 
   test('prints a setup link outside the log, which creates one administrator', async () => {
