@@ -108,16 +108,23 @@ export const upstreamInvalid = (message: string, cause?: unknown) =>
   new AppError(502, 'upstream_invalid_response', message, { cause });
 
 /**
- * Reports whether the error means that a store is unavailable, by the codes of Prisma and of the
- * drivers. A retry can help.
+ * Reports whether the error means that a store is unavailable, by the codes of Prisma, of the
+ * drivers and of `serviceUnavailable`. A retry can help.
  */
 export function isStoreUnavailable(error: unknown): boolean {
   const { code, message, name } = error as { code?: unknown; message?: string; name?: string };
   if (typeof code === 'string' && OUTAGE_CODES.test(code)) return true;
+  if (name === 'ReplyError') return REDIS_REJECTIONS.test(message ?? '');
   return name === 'MaxRetriesPerRequestError' || OUTAGE_MESSAGES.test(message ?? '');
 }
 
-const OUTAGE_CODES = /^(P1\d{3}|P2024|P2028|P2034|ECONNREFUSED|ECONNRESET|ETIMEDOUT|EPIPE|ENOTFOUND)$/;
+const OUTAGE_CODES =
+  /^(P1\d{3}|P2024|P2028|P2034|ECONNREFUSED|ECONNRESET|ETIMEDOUT|EPIPE|ENOTFOUND|temporarily_unavailable)$/;
+/**
+ * Replies of a Redis that rejects commands for now: out of memory, without a disk, loading, a
+ * replica. Redis 6 writes the script and a hyphen before the error of a script.
+ */
+const REDIS_REJECTIONS = /(^|-)(OOM|MISCONF|READONLY|NOREPLICAS|LOADING|MASTERDOWN|CLUSTERDOWN|BUSY) /;
 /** Messages of ioredis and pg for errors without a code. */
 const OUTAGE_MESSAGES =
   /^(Command timed out|Connection is closed|Connection terminated|Query read timeout|Client has encountered a connection error|timeout exceeded when trying to connect|timeout expired)/;

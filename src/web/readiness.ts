@@ -1,4 +1,4 @@
-/** Readiness: whether the stores respond in time. */
+/** Readiness: whether the stores respond in time, and Redis accepts writes. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { serviceUnavailable } from '../base/app-error.js';
 import type { Base } from '../base/base.js';
@@ -8,21 +8,24 @@ const STORE_TIMEOUT_MS = 2000;
 
 export type Readiness = ReturnType<typeof createReadiness>;
 
-export function createReadiness({ db, redis }: Pick<Base, 'db' | 'redis'>) {
+export function createReadiness({ db, redis, config }: Pick<Base, 'db' | 'redis' | 'config'>) {
   return { check };
 
-  /** Throws `AppError` 503 with the name of a store that does not respond in time. */
+  /** Throws `AppError` 503 with the name of a store that cannot be used. */
   async function check(): Promise<void> {
-    await respondsInTime('database', () => db.$queryRaw`SELECT 1`);
-    if (redis) await respondsInTime('Redis', () => redis.ping());
+    await succeedsInTime('The database does not respond.', () => db.$queryRaw`SELECT 1`);
+    if (!redis) return;
+    // A full Redis still responds to PING.
+    const write = () => redis.set(`${config.redisPrefix}readiness`, '', 'PX', STORE_TIMEOUT_MS);
+    await succeedsInTime('Redis does not respond, or rejects writes.', write);
   }
 }
 
-async function respondsInTime(name: string, query: () => Promise<unknown>): Promise<void> {
+async function succeedsInTime(message: string, query: () => Promise<unknown>): Promise<void> {
   const timeout = sleep(STORE_TIMEOUT_MS, undefined, { ref: false }).then(() => Promise.reject(new Error('timeout')));
   try {
     await Promise.race([query(), timeout]);
   } catch (cause) {
-    throw serviceUnavailable(`The ${name} does not respond.`, cause);
+    throw serviceUnavailable(message, cause);
   }
 }

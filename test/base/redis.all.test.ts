@@ -1,9 +1,7 @@
-import { type ChildProcess, spawn } from 'node:child_process';
-import { connect } from 'node:net';
-import { tmpdir } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, inject, test, vi } from 'vitest';
 import { closeRedis, openRedis, type Redis } from '../../src/base/redis.js';
+import { startRedis } from '../support/redis-server.js';
 import { freePort } from '../support/store-servers.js';
 import { openTcpProxy } from '../support/tcp-proxy.js';
 
@@ -35,14 +33,14 @@ describe('a connection to Redis', () => {
   });
 
   test('with a wrong password fails at once', async () => {
-    const { url } = await startRedis('--requirepass', 'right');
+    const { url } = await startServer('--requirepass', 'right');
     await expect(openRedis(url.replace('//', '//:wrong@'), { log })).rejects.toThrow(/cannot be reached: WRONGPASS/);
     const redis = await opened(url.replace('//', '//:right@'));
     expect(await redis.ping()).toBe('PONG');
   });
 
   test('is rejected if keys can be evicted', async () => {
-    const { url } = await startRedis('--maxmemory', '50mb', '--maxmemory-policy', 'allkeys-lru');
+    const { url } = await startServer('--maxmemory', '50mb', '--maxmemory-policy', 'allkeys-lru');
     await expect(openRedis(url, { log })).rejects.toThrow(
       'Redis must not evict keys: set its maxmemory-policy to noeviction (it is allkeys-lru).',
     );
@@ -52,20 +50,20 @@ describe('a connection to Redis', () => {
     ['--maxmemory', '50mb', '--maxmemory-policy', 'noeviction'],
     ['--maxmemory', '0', '--maxmemory-policy', 'allkeys-lru'],
   ])('is accepted with %s %s %s %s', async (...flags) => {
-    const { url } = await startRedis(...flags);
+    const { url } = await startServer(...flags);
     await opened(url);
     expect(log.warn).not.toHaveBeenCalled();
   });
 
   test('warns if the policy cannot be read', async () => {
-    const { url } = await startRedis('--user', 'default', 'on', 'nopass', '~*', '&*', '+@all', '-info');
+    const { url } = await startServer('--user', 'default', 'on', 'nopass', '~*', '&*', '+@all', '-info');
     await opened(url);
     expect(log.warn).toHaveBeenCalledWith(expect.stringContaining('make sure that it is noeviction'));
   });
 
   test('fails a command within about 2 s when the server dies, and works again after a restart', async () => {
     const port = await freePort();
-    const first = await startRedis('--port', String(port));
+    const first = await startServer('--port', String(port));
     const redis = await opened(first.url);
     await first.stop();
     for (let i = 0; i < 2; i++) {
@@ -74,13 +72,13 @@ describe('a connection to Redis', () => {
       expect(performance.now() - started).toBeLessThan(2500);
     }
     expect(log.warn).toHaveBeenCalledTimes(1);
-    await startRedis('--port', String(port));
+    await startServer('--port', String(port));
     await vi.waitFor(async () => expect(await redis.ping()).toBe('PONG'), { timeout: 10_000 });
     expect(log.info).toHaveBeenCalledWith('restored the connection to Redis');
   });
 
   test('fails a command within about 2 s when the server stops responding, and never sends it twice', async () => {
-    const { url } = await startRedis();
+    const { url } = await startServer();
     const proxy = await openTcpProxy(url);
     cleanups.push(proxy.close);
     const redis = await opened(proxy.url);
@@ -102,30 +100,8 @@ async function opened(url: string, keyPrefix = ''): Promise<Redis> {
   return redis;
 }
 
-async function startRedis(...flags: string[]): Promise<{ url: string; stop(): Promise<void> }> {
-  const portFlag = flags.indexOf('--port');
-  const port = portFlag < 0 ? await freePort() : Number(flags[portFlag + 1]);
-  const all = ['--port', String(port), '--bind', '127.0.0.1', '--save', '', ...flags];
-  const server = spawn('redis-server', all, { cwd: tmpdir(), stdio: 'ignore' });
-  const stopServer = () => stop(server);
-  cleanups.push(stopServer);
-  await vi.waitFor(() => connects(port), { timeout: 5000 });
-  return { url: `redis://127.0.0.1:${port}`, stop: stopServer };
-}
-
-async function stop(server: ChildProcess): Promise<void> {
-  if (server.exitCode !== null || server.signalCode !== null) return;
-  const ended = new Promise((resolve) => server.once('exit', resolve));
-  server.kill('SIGKILL');
-  await ended;
-}
-
-function connects(port: number): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const probe = connect(port, '127.0.0.1', () => {
-      probe.destroy();
-      resolve();
-    });
-    probe.once('error', reject);
-  });
+async function startServer(...flags: string[]) {
+  const server = await startRedis(...flags);
+  cleanups.push(server.stop);
+  return server;
 }
