@@ -20,7 +20,6 @@ const domain = makeTrustDomain('example.org');
 const bundles = (name: string) => (name === domain.name ? parseSpiffeBundle(domain.bundle()) : undefined);
 const ID = 'spiffe://example.org/ns/shop/sa/api';
 const HOUR_MS = 3_600_000;
-/** Permits no name: its lists are empty. */
 /** Name constraints with one subtree, the domain of a URI: 0 is permitted, 1 is excluded. */
 const nameConstraints = (tag: 0 | 1, domain: string) =>
   extension('551d1e', false, tlv(0x30, tlv(0xa0 + tag, tlv(0x30, tlv(0x86, Buffer.from(domain))))));
