@@ -159,7 +159,7 @@ async function prepareUserinfo(side: Side) {
 }
 
 async function prepareIntrospection(side: Side) {
-  const form = { requestToken: await accessToken(side) };
+  const form = { token: await accessToken(side) };
   const headers = { authorization: side.authorization };
   return sameInEveryRound(async (worker) => {
     const { status, body } = await sendRequest(side.origin + side.paths.introspection, worker, { headers, form });
