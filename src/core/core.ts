@@ -38,7 +38,7 @@ export async function createCore(base: Base) {
   const accountLimits = createAccountLimits(base);
   const organizations = createOrganizationModule(base, { audit, accountLimits });
   const accounts = createAccountModule(base, { audit, ...organizations });
-  const invitations = createInvitations(base, { audit, ...organizations, ...accounts });
+  const invitations = createInvitations(base, { audit, accountLimits, ...organizations, ...accounts });
   const apiKeys = createApiKeyModule(base, { audit, accountLimits, ...accounts, ...organizations, ...resources });
   const agents = createAgentModule(base, {
     audit,
@@ -52,7 +52,7 @@ export async function createCore(base: Base) {
   const clients = createClientModule(base, { audit, oauthStorage, ...resources, ...agents });
   const consents = createConsents(base, { audit, ...accounts, oauthStorage });
   const sessions = createSessionModule(base, { audit, oauthStorage, ...keys });
-  const identities = createIdentityModule(base, { audit });
+  const identities = createIdentityModule(base, { audit, accountLimits });
   const credentials = createCredentialModule(base, {
     oauthStorage,
     ...keys,

@@ -2,6 +2,7 @@
 // another Signet, whose refresh tokens are single-use.
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { FIRST_PAGE } from '../../src/base/paging.js';
 import { systemMeta } from '../../src/core/request-meta.js';
 import { Browser, formsOf } from '../support/browser.js';
 import {
@@ -118,7 +119,7 @@ describe.each(stores)('a stored provider token on $name', (store) => {
     await signIn();
     const { id } = await linkOf(email);
     const account = (await acme.core.accounts.findByEmail(email))!;
-    const [consent] = await acme.core.consents.list(account.id);
+    const [consent] = (await acme.core.consents.list(account.id, FIRST_PAGE)).items;
     await acme.core.consents.revoke(account.id, consent!.clientId, systemMeta);
     await later(9 * HOUR_MS, async () => {
       const { status, json } = await readToken(id, await accessTokenOf(email));

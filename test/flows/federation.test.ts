@@ -1,5 +1,7 @@
 // Sign-in with external providers ("Continue with …"), in a browser, with each provider.
+
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { FIRST_PAGE } from '../../src/base/paging.js';
 import { enrol } from '../support/authenticator.js';
 import { Browser, formsOf, type Page } from '../support/browser.js';
 import {
@@ -136,7 +138,7 @@ describe.each(['github', 'google', 'linkedin', 'acme'])('sign-in with %s', (id) 
     expect(wrong.status).toBe(401);
     const home = await browser.submit(wrong, { otp: app.code(new Date(), 1) });
     expect(home.url.pathname).toBe('/account');
-    const [login] = await server.core.sessions.list(account.id);
+    const [login] = (await server.core.sessions.list(account.id, FIRST_PAGE)).items;
     expect(login!.amr).toEqual(['fed', 'otp']);
     await server.core.audit.flush();
     const [entry] = await server.core.audit.list({ accountId: account.id, action: 'sign_in.succeeded' });

@@ -1,5 +1,7 @@
 // The setup, use and removal of a second factor on the security page.
+
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { FIRST_PAGE } from '../../src/base/paging.js';
 import { Authenticator, readQrCode } from '../support/authenticator.js';
 import { Browser, type Page } from '../support/browser.js';
 import { movableClock } from '../support/movable-clock.js';
@@ -122,7 +124,7 @@ describe.each(stores)('the security page on $name', (store) => {
       const prompt = await browser.signIn(email, PASSWORD, login);
       const security = await browser.submit(prompt, { otp: app.code(clock.now()) });
       expect(security.url.pathname).toBe(SECURITY);
-      expect(await server.core.sessions.list(id)).toHaveLength(1); // the same session
+      expect((await server.core.sessions.list(id, FIRST_PAGE)).items).toHaveLength(1); // the same session
       await press(browser, security, 'factor/remove');
       expect((await server.core.mfa.status(id)).enrolled).toBe(false);
     });
@@ -144,7 +146,7 @@ describe.each(stores)('the security page on $name', (store) => {
     const changed = await change({ current_password: PASSWORD, password: next });
     expect([changed.url.pathname, changed.html.includes('Your password was saved.')]).toEqual([SECURITY, true]);
     expect((await other.open('/account')).url.pathname).toBe('/login');
-    expect(await server.core.sessions.list(id)).toHaveLength(1);
+    expect((await server.core.sessions.list(id, FIRST_PAGE)).items).toHaveLength(1);
     expect((await new Browser(server.origin).signIn(email, next)).url.pathname).toBe('/account');
   });
 

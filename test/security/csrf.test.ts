@@ -1,6 +1,7 @@
 // Cross-site request forgery (RFC 9700, section 4.7).
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { FIRST_PAGE } from '../../src/base/paging.js';
 import { Browser, formsOf, type Page } from '../support/browser.js';
 import { authorizeDevice, DEVICE_CLIENT } from '../support/device.js';
 import { registerDynamically } from '../support/registration.js';
@@ -76,7 +77,9 @@ describe('cross-site request forgery', () => {
     expect((await forge(action, { ...fields, decision: 'allow' }, { origin: 'https://evil.example' })).status).toBe(
       403,
     );
-    expect((await server.core.consents.list(account.id)).map(({ clientId }) => clientId)).not.toContain(app.id);
+    expect(
+      (await server.core.consents.list(account.id, FIRST_PAGE)).items.map(({ clientId }) => clientId),
+    ).not.toContain(app.id);
   });
 
   it('neither signs out of an app nor connects a device', async () => {

@@ -134,6 +134,7 @@ export const examplePages: Pages = {
   'account/agent-claimed': { name: 'Cap Table Automation' },
   'account/agents': {
     csrfToken,
+    more: '/account/agents?cursor=WyJhZ3RfMiJd',
     notice: 'The agent was deleted.',
     agents: [
       agent,
@@ -257,6 +258,7 @@ export const examplePages: Pages = {
   },
   'account/approvals': {
     csrfToken,
+    more: '/account/approvals?cursor=WyIwMTlhYjJmNCJd',
     email: 'mara.lindqvist@example.com',
     notice: 'Denied. The agent is notified.',
     requests: [
@@ -288,6 +290,7 @@ export const examplePages: Pages = {
     csrfToken,
     notice: 'The key was revoked and no longer works.',
     keys: [apiKey, { ...apiKey, id: 'key_2', name: 'Laptop', scopes: [], lastUsed: undefined, expires: undefined }],
+    more: '/account/keys?cursor=WyJrZXlfMiJd',
     inactiveKeys: [
       {
         name: 'Old laptop',
@@ -340,6 +343,8 @@ export const examplePages: Pages = {
   'account/revoke-key': { csrfToken, key: apiKey },
   'account/home': {
     csrfToken,
+    moreSessions: '/account?sessions=WyIwMTlhYjJmNCJd',
+    moreApps: '/account?apps=WyIwMTlhYjJmNCJd',
     account: {
       name: 'Mara Lindqvist',
       email: 'mara.lindqvist@example.com',

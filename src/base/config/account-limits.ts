@@ -17,6 +17,8 @@ export const accountLimits = defineTopic({
     agents: integer('MAX_AGENTS', RANGE, 1000, 'Agents that one account owns.'),
     apiKeys: integer('MAX_API_KEYS', RANGE, 200, 'Active API keys of one account.'),
     organizations: integer('MAX_ORGANIZATIONS', RANGE, 100, 'Organizations that one account owns.'),
+    identities: integer('MAX_LINKED_IDENTITIES', RANGE, 50, 'External identities that are linked to one account.'),
+    memberships: integer('MAX_MEMBERSHIPS', RANGE, 500, 'Organizations of which one account can become a member.'),
     projects: integer('MAX_PROJECTS', RANGE, 1000, 'Projects in the organizations that one account owns.'),
     unverified: integer(
       'MAX_UNVERIFIED',

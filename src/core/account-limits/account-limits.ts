@@ -7,7 +7,7 @@ type Count = (accountId: string, tx: Queryable) => Promise<number>;
 
 type LimitedAccount = Pick<Account, 'id' | 'emailVerified'>;
 
-type LimitedKind = 'agents' | 'apiKeys' | 'organizations' | 'projects';
+type LimitedKind = 'agents' | 'apiKeys' | 'identities' | 'memberships' | 'organizations' | 'projects';
 
 export type AccountLimits = ReturnType<typeof createAccountLimits>;
 
@@ -16,6 +16,11 @@ export function createAccountLimits({ config, clock, log, mailer }: Base) {
   const kinds: Record<LimitedKind, { plural: string; count: Count }> = {
     agents: { plural: 'agents', count: (ownerId, tx) => tx.agent.count({ where: { ownerId } }) },
     apiKeys: { plural: 'active keys', count: countActiveKeys },
+    identities: {
+      plural: 'linked identities',
+      count: (accountId, tx) => tx.federatedIdentity.count({ where: { accountId } }),
+    },
+    memberships: { plural: 'memberships', count: (accountId, tx) => tx.membership.count({ where: { accountId } }) },
     organizations: {
       plural: 'organizations',
       count: (accountId, tx) => tx.membership.count({ where: { accountId, role: 'owner' } }),

@@ -5,6 +5,7 @@ import type { Clock } from '../../base/clock.js';
 import type { Account, Database } from '../../base/db/open.js';
 import type { Transact, UnitOfWork } from '../../base/db/transaction.js';
 import type { InvalidationBus } from '../../base/invalidation-bus.js';
+import { createPageOrder, type Page, type PageRequest } from '../../base/paging.js';
 import { createTtlCache } from '../../base/ttl-cache.js';
 import { lockAccount } from '../account-lock.js';
 import type { Audit } from '../audit/audit.js';
@@ -63,6 +64,8 @@ interface Deps {
   organizations: Organizations;
 }
 
+const BY_EMAIL = createPageOrder({ key: 'email', direction: 'asc' });
+
 export type Accounts = ReturnType<typeof createAccounts>;
 
 export function createAccounts({ db, transact, clock, audit, invalidationBus, passwords, organizations }: Deps) {
@@ -82,7 +85,7 @@ export function createAccounts({ db, transact, clock, audit, invalidationBus, pa
     lockActing,
     hasAdmin,
     list,
-    page,
+    listByEmail,
     isActive,
   };
 
@@ -199,10 +202,14 @@ export function createAccounts({ db, transact, clock, audit, invalidationBus, pa
     return db.account.findMany({ orderBy: [{ createdAt: 'desc' }, { id: 'asc' }], take: limit });
   }
 
-  /** Returns a page of accounts by e-mail address, after the account with the id `after`. */
-  async function page({ after, limit }: { after?: string | undefined; limit: number }): Promise<Account[]> {
-    const startAfter = after && { cursor: { id: after }, skip: 1 };
-    return db.account.findMany({ ...startAfter, orderBy: { email: 'asc' }, take: limit });
+  /** Returns a page of the accounts, sorted by e-mail address. */
+  async function listByEmail(page: PageRequest): Promise<Page<Account>> {
+    const rows = await db.account.findMany({
+      where: BY_EMAIL.after(page),
+      orderBy: BY_EMAIL.orderBy,
+      take: BY_EMAIL.take(page),
+    });
+    return BY_EMAIL.toPage(rows, page);
   }
 
   function isActive(account: Account | null | undefined): account is Account {

@@ -5,6 +5,7 @@ import type { Base } from '../../base/base.js';
 import { HOUR_SECONDS } from '../../base/clock.js';
 import { uuidv7 } from '../../base/crypto.js';
 import type { Account, Prisma } from '../../base/db/open.js';
+import { createPageOrder, mapPage, type Page, type PageRequest } from '../../base/paging.js';
 import type { Limit } from '../../base/rate-limiter.js';
 import type { Accounts } from '../accounts/accounts.js';
 import { mailAddressOf } from '../accounts/fields.js';
@@ -54,6 +55,8 @@ interface Deps {
 /** Limits the requests of one agent to one user, so that repetition cannot wear the user down. */
 const REQUESTS_BY_AGENT_AND_USER: Limit = { name: 'approval-pair', points: 10, seconds: HOUR_SECONDS };
 
+const BY_AGE = createPageOrder({ date: 'createdAt', key: 'id', direction: 'asc' });
+
 export type Approvals = ReturnType<typeof createApprovals>;
 
 export function createApprovals(base: Base, { audit, accounts, oauthStorage }: Deps) {
@@ -63,7 +66,7 @@ export function createApprovals(base: Base, { audit, accounts, oauthStorage }: D
   const { findApprover, canRequest } = approvers;
   const { decide } = createDecisions(base, { audit, accounts, oauthStorage, approvers });
 
-  return { findApprover, canRequest, request, resultFor, list, decide };
+  return { findApprover, canRequest, request, resultFor, list, countFor, decide };
 
   /**
    * Stores the request and mails the user. Throws `conflict` while an earlier request to the same
@@ -117,13 +120,25 @@ export function createApprovals(base: Base, { audit, accounts, oauthStorage }: D
     return row?.status === 'pending' && isStillOwner(row, row.account) ? { kind: 'open' } : { kind: 'denied' };
   }
 
-  /** Returns the user's open requests, oldest first. */
-  async function list(account: Account): Promise<Approval[]> {
+  /** Returns a page of the user's open requests, oldest first. */
+  async function list(account: Account, page: PageRequest): Promise<Page<Approval>> {
     const rows = await db.approval.findMany({
-      where: { accountId: account.id, status: 'pending', expiresAt: { gt: clock.now() } },
+      where: { ...openFor(account), ...BY_AGE.after(page) },
       include: { agent: true },
-      orderBy: [{ createdAt: 'asc' }, { id: 'asc' }],
+      orderBy: BY_AGE.orderBy,
+      take: BY_AGE.take(page),
     });
-    return rows.filter((row) => isStillOwner(row, account)).map(toApproval);
+    return mapPage(BY_AGE.toPage(rows, page), toApproval);
+  }
+
+  /** Returns the number of the user's open requests. */
+  async function countFor(account: Account): Promise<number> {
+    return db.approval.count({ where: openFor(account) });
+  }
+
+  /** Excludes requests that `isStillOwner` rejects. */
+  function openFor({ id, passwordChangedAt }: Account): Prisma.ApprovalWhereInput {
+    const createdAt = passwordChangedAt && { createdAt: { gte: passwordChangedAt } };
+    return { accountId: id, status: 'pending', expiresAt: { gt: clock.now() }, ...createdAt };
   }
 }

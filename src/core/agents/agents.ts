@@ -10,10 +10,11 @@ import type { Clock } from '../../base/clock.js';
 import type { Database, Queryable } from '../../base/db/open.js';
 import type { Transact } from '../../base/db/transaction.js';
 import type { InvalidationBus } from '../../base/invalidation-bus.js';
+import { createPageOrder, mapPage, type Page, type PageRequest } from '../../base/paging.js';
 import type { Accounts } from '../accounts/accounts.js';
 import { type Audit, SYSTEM } from '../audit/audit.js';
 import type { OAuthStorage } from '../oauth-storage/oauth-storage.js';
-import type { Actor, Organizations } from '../organizations/organizations.js';
+import { type Actor, type Organizations, outOfScope } from '../organizations/organizations.js';
 import { type RequestMeta, systemMeta } from '../request-meta.js';
 import { AGENT_INCLUDE, type Agent, toAgent } from './active-agents.js';
 import { type AgentActor, agentEvent } from './actor.js';
@@ -35,6 +36,7 @@ interface Deps {
 }
 
 const BATCH_SIZE = 500;
+const BY_AGE = createPageOrder({ date: 'createdAt', key: 'id', direction: 'asc' });
 
 export type Agents = ReturnType<typeof createAgents>;
 
@@ -42,19 +44,26 @@ export function createAgents(deps: Deps) {
   const { db, transact, clock, audit, invalidationBus, accounts, organizations, oauthStorage, tokens, onboarding } =
     deps;
 
-  return { onboarding, listFor, findFor, rotateKey, remove, removeAllFor, sweep };
+  return { onboarding, listFor, countFor, findFor, rotateKey, remove, removeAllFor, sweep };
 
   /**
-   * Returns the agents of one organization, or of all organizations that the member can see. The
-   * oldest comes first. Throws as `organizations.requireMember` does.
+   * Returns a page of the agents of one organization, or of all organizations that the member can
+   * see. The oldest comes first. Throws as `organizations.requireMember` does.
    */
-  async function listFor(member: Actor, organizationId?: string): Promise<Agent[]> {
+  async function listFor(member: Actor, page: PageRequest, organizationId?: string): Promise<Page<Agent>> {
+    const where = { organizationId: { in: await accessibleOrganizationIds(member, organizationId) } };
     const rows = await db.agent.findMany({
-      where: { organizationId: { in: await accessibleOrganizationIds(member, organizationId) } },
+      where: { ...where, ...BY_AGE.after(page) },
       include: AGENT_INCLUDE,
-      orderBy: [{ createdAt: 'asc' }, { id: 'asc' }],
+      orderBy: BY_AGE.orderBy,
+      take: BY_AGE.take(page),
     });
-    return rows.map(toAgent);
+    return mapPage(BY_AGE.toPage(rows, page), toAgent);
+  }
+
+  /** Returns the number of agents in the organizations that the member can see. */
+  async function countFor(member: Actor): Promise<number> {
+    return db.agent.count({ where: { organizationId: { in: await accessibleOrganizationIds(member) } } });
   }
 
   /**
@@ -184,10 +193,13 @@ export function createAgents(deps: Deps) {
     else if (actor.agent.id !== agent.id) throw agentNotFound();
   }
 
-  async function accessibleOrganizationIds(member: Actor, organizationId: string | undefined): Promise<string[]> {
-    if (!organizationId) return (await organizations.visibleTo(member)).map(({ id }) => id);
-    await organizations.requireMember(member, organizationId, 'viewer');
-    return [organizationId];
+  async function accessibleOrganizationIds(member: Actor, organizationId?: string): Promise<string[]> {
+    if (organizationId) {
+      await organizations.requireMember(member, organizationId, 'viewer');
+      return [organizationId];
+    }
+    if (member.key?.projectId) throw outOfScope();
+    return (await organizations.accessibleTo(member)).map(({ id }) => id);
   }
 }
 

@@ -5,9 +5,10 @@
 import { forbidden, invalidRequest, notFound } from '../../base/app-error.js';
 import { addSeconds, type Clock } from '../../base/clock.js';
 import { constantTimeEqual, sha256 } from '../../base/crypto.js';
-import type { ApiKey, Database, Queryable } from '../../base/db/open.js';
+import type { ApiKey, Database, Prisma, Queryable } from '../../base/db/open.js';
 import type { Transact } from '../../base/db/transaction.js';
 import type { InvalidationBus } from '../../base/invalidation-bus.js';
+import { createPageOrder, mapPage, type Page, type PageRequest } from '../../base/paging.js';
 import type { AccountLimits } from '../account-limits/account-limits.js';
 import type { Account, Accounts } from '../accounts/accounts.js';
 import type { ActingUser } from '../accounts/acting-user.js';
@@ -64,6 +65,11 @@ interface Deps {
 /** The maximum number of scopes of one key. */
 export const MAX_SCOPES = 50;
 
+const BY_NEWEST = createPageOrder({ date: 'createdAt', key: 'id', direction: 'desc' });
+
+/** Active keys are neither revoked nor expired. */
+type KeyActivity = 'active' | 'inactive';
+
 export type ApiKeys = ReturnType<typeof createApiKeys>;
 
 export function createApiKeys(deps: Deps) {
@@ -71,7 +77,7 @@ export function createApiKeys(deps: Deps) {
   const { accounts, organizations, projects, usage, resources } = deps;
   const { rotate } = createKeyRotation(deps);
 
-  return { create, list, findActive, isActive, ownerOf, revoke, rotate, verify, removeAllFor };
+  return { create, list, countActive, findActive, isActive, ownerOf, revoke, rotate, verify, removeAllFor };
 
   /**
    * Creates a key. Throws `invalid_request` by field, `insufficient_role` if the role is above the
@@ -119,10 +125,26 @@ export function createApiKeys(deps: Deps) {
     return { key, record };
   }
 
-  /** Returns an account's keys, newest first, with the latest use counts. */
-  async function list(accountId: string): Promise<ApiKey[]> {
-    const rows = await db.apiKey.findMany({ where: { accountId }, orderBy: [{ createdAt: 'desc' }, { id: 'desc' }] });
-    return rows.map(usage.withLatest);
+  /** Returns a page of an account's keys, newest first, with the latest use counts. */
+  async function list(accountId: string, page: PageRequest, activity?: KeyActivity): Promise<Page<ApiKey>> {
+    const rows = await db.apiKey.findMany({
+      where: { accountId, ...(activity && byActivity(activity)), ...BY_NEWEST.after(page) },
+      orderBy: BY_NEWEST.orderBy,
+      take: BY_NEWEST.take(page),
+    });
+    return mapPage(BY_NEWEST.toPage(rows, page), usage.withLatest);
+  }
+
+  /** Returns the number of an account's active keys. */
+  async function countActive(accountId: string): Promise<number> {
+    return db.apiKey.count({ where: { accountId, ...byActivity('active') } });
+  }
+
+  function byActivity(activity: KeyActivity): Prisma.ApiKeyWhereInput {
+    const now = clock.now();
+    return activity === 'active'
+      ? { revokedAt: null, OR: [{ expiresAt: null }, { expiresAt: { gt: now } }] }
+      : { OR: [{ revokedAt: { not: null } }, { expiresAt: { lte: now } }] };
   }
 
   /** Returns one of an account's active keys. Throws `not_found`. */

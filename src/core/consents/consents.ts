@@ -5,6 +5,7 @@
 
 import type { Base } from '../../base/base.js';
 import type { Consent, Prisma } from '../../base/db/open.js';
+import { createPageOrder, mapPage, type PageRequest } from '../../base/paging.js';
 import type { Accounts } from '../accounts/accounts.js';
 import type { ActingUser } from '../accounts/acting-user.js';
 import type { Audit } from '../audit/audit.js';
@@ -29,6 +30,8 @@ interface Deps {
 
 /** The access of a client without consent. */
 export const NO_ACCESS: GrantedAccess = { scopes: [], claims: [], resources: {} };
+
+const BY_NEWEST = createPageOrder({ date: 'createdAt', key: 'id', direction: 'desc' });
 
 export type Consents = ReturnType<typeof createConsents>;
 
@@ -83,10 +86,14 @@ export function createConsents(base: Base, { audit, accounts, oauthStorage }: De
     });
   }
 
-  /** Returns the user's consents with their clients, newest first. */
-  async function list(accountId: string) {
-    const rows = await db.consent.findMany({ where: { accountId }, orderBy: [{ createdAt: 'desc' }, { id: 'desc' }] });
-    return rows.map((row) => ({
+  /** Returns a page of the user's consents with their clients, newest first. */
+  async function list(accountId: string, page: PageRequest) {
+    const rows = await db.consent.findMany({
+      where: { accountId, ...BY_NEWEST.after(page) },
+      orderBy: BY_NEWEST.orderBy,
+      take: BY_NEWEST.take(page),
+    });
+    return mapPage(BY_NEWEST.toPage(rows, page), (row) => ({
       clientId: row.clientId,
       since: row.createdAt,
       scopes: flattenScopes(toGrantedAccess(row)),

@@ -8,6 +8,7 @@ import type { Clock } from '../../base/clock.js';
 import type { Account, Database, FederatedIdentity, Queryable } from '../../base/db/open.js';
 import type { Transact } from '../../base/db/transaction.js';
 import { isStorable } from '../../base/text.js';
+import type { AccountLimits } from '../account-limits/account-limits.js';
 import { type Audit, SYSTEM } from '../audit/audit.js';
 import { type RequestMeta, systemMeta } from '../request-meta.js';
 import type { ReceivedTokens, TokenVault } from './token-vault.js';
@@ -30,6 +31,7 @@ interface Deps {
   transact: Transact;
   clock: Clock;
   audit: Audit;
+  accountLimits: AccountLimits;
   tokenVault: Pick<TokenVault, 'store'>;
 }
 
@@ -37,7 +39,7 @@ const MAX_SUBJECT_LENGTH = 255;
 
 export type Identities = ReturnType<typeof createIdentities>;
 
-export function createIdentities({ db, transact, clock, audit, tokenVault }: Deps) {
+export function createIdentities({ db, transact, clock, audit, accountLimits, tokenVault }: Deps) {
   return { find, findOwn, list, isLinked, hasAny, link, linkByAdmin, recordUse, remove, removeAllFor };
 
   /** Returns the account that is linked to an identity. */
@@ -71,7 +73,8 @@ export function createIdentities({ db, transact, clock, audit, tokenVault }: Dep
 
   /**
    * Links an identity to an account in the caller's transaction. The caller must have authenticated
-   * the user. Throws a unique violation if the identity is already linked.
+   * the user and locked the account. Throws a unique violation if the identity is already linked,
+   * or `AppError` `conflict` if the account has too many.
    *
    * @param auditDetail additional details for the audit log
    */
@@ -83,6 +86,7 @@ export function createIdentities({ db, transact, clock, audit, tokenVault }: Dep
     tx: Queryable,
     auditDetail: { cleared?: boolean } = {},
   ): Promise<void> {
+    await accountLimits.requireRoom('identities', account, tx);
     const now = clock.now();
     const data = { accountId: account.id, issuer, subject, email, createdAt: now, lastUsedAt: now };
     const { id } = await tx.federatedIdentity.create({ data });

@@ -7,6 +7,7 @@ import { conflict, forbidden, notFound } from '../../base/app-error.js';
 import type { Base } from '../../base/base.js';
 import { sha256 } from '../../base/crypto.js';
 import type { Account, Invitation, Organization, Queryable } from '../../base/db/open.js';
+import type { AccountLimits } from '../account-limits/account-limits.js';
 import type { Accounts } from '../accounts/accounts.js';
 import type { ActingUser } from '../accounts/acting-user.js';
 import type { Audit, AuditEvent } from '../audit/audit.js';
@@ -22,11 +23,12 @@ export type Obstacle = 'other_address' | 'unverified';
 
 interface Deps {
   audit: Audit;
+  accountLimits: AccountLimits;
   organizations: Organizations;
   accounts: Pick<Accounts, 'lockActing' | 'isActive'>;
 }
 
-export function createAcceptance(base: Base, { audit, organizations, accounts }: Deps) {
+export function createAcceptance(base: Base, { audit, accountLimits, organizations, accounts }: Deps) {
   const { db, transact, clock, invalidationBus } = base;
 
   return { find, obstacleOf, accept };
@@ -52,7 +54,8 @@ export function createAcceptance(base: Base, { audit, organizations, accounts }:
   /**
    * Makes the account a member. Only one of several concurrent calls succeeds. Throws `AppError`
    * `not_found` if the invitation is invalid, `insufficient_role` if there is an obstacle, or
-   * `conflict` if the account is already a member; the invitation then stays valid.
+   * `conflict` if the account is already a member or has too many memberships. The invitation stays
+   * valid after a conflict.
    */
   async function accept(token: string, user: ActingUser, meta: RequestMeta): Promise<OrganizationOfMember> {
     const { account } = user;
@@ -71,6 +74,7 @@ export function createAcceptance(base: Base, { audit, organizations, accounts }:
       if (count !== 1 || !(await canInviterStillSend(invitation, tx))) throw invalidInvitation();
       throwIfObstructed(invitation, current);
       if (await organizations.roleOf({ accountId: account.id }, organizationId, tx)) throw alreadyMember();
+      await accountLimits.requireRoom('memberships', current, tx);
       await tx.membership.create({ data: { accountId: account.id, organizationId, role, createdAt: now } });
       await audit.record(uow, 'invitation.accepted', invitationEvent(invitation, account.id, meta));
       uow.afterCommit(() => invalidationBus.publish('organizations', organizationId));

@@ -8,7 +8,9 @@ import type { Base } from '../../base/base.js';
 import { addSeconds, DAY_SECONDS } from '../../base/clock.js';
 import { randomToken, sha256 } from '../../base/crypto.js';
 import type { Account, Invitation, Queryable } from '../../base/db/open.js';
+import { createPageOrder, type Page, type PageRequest } from '../../base/paging.js';
 import type { Limit } from '../../base/rate-limiter.js';
+import type { AccountLimits } from '../account-limits/account-limits.js';
 import type { Accounts } from '../accounts/accounts.js';
 import type { ActingUser } from '../accounts/acting-user.js';
 import { isEmail, normalizeEmail } from '../accounts/fields.js';
@@ -30,6 +32,7 @@ export type InvitationWithInviter = Invitation & { invitedBy: Account };
 
 interface Deps {
   audit: Audit;
+  accountLimits: AccountLimits;
   organizations: Organizations;
   accounts: Pick<Accounts, 'lockActing' | 'isActive'>;
 }
@@ -44,11 +47,13 @@ const BY_INVITER: Limit = { name: 'invitation-inviter', points: 100, seconds: DA
 const BY_PAIR: Limit = { name: 'invitation-pair', points: 10, seconds: DAY_SECONDS };
 const BY_ADDRESS: Limit = { name: 'invitation-address', points: 30, seconds: DAY_SECONDS };
 
+const BY_NEWEST = createPageOrder({ date: 'createdAt', key: 'id', direction: 'desc' });
+
 export type Invitations = ReturnType<typeof createInvitations>;
 
-export function createInvitations(base: Base, { audit, organizations, accounts }: Deps) {
+export function createInvitations(base: Base, { audit, accountLimits, organizations, accounts }: Deps) {
   const { db, transact, clock, rateLimiter, mailer } = base;
-  const { find, obstacleOf, accept } = createAcceptance(base, { audit, organizations, accounts });
+  const { find, obstacleOf, accept } = createAcceptance(base, { audit, accountLimits, organizations, accounts });
 
   return { create, list, revoke, find, obstacleOf, accept };
 
@@ -103,14 +108,23 @@ export function createInvitations(base: Base, { audit, organizations, accounts }
     });
   }
 
-  /** Returns the open invitations, newest first. Throws like `organizations.requireMember`. */
-  async function list(accountId: string, organizationId: string): Promise<InvitationWithInviter[]> {
+  /**
+   * Returns a page of the open invitations, newest first. Throws like
+   * `organizations.requireMember`.
+   */
+  async function list(
+    accountId: string,
+    organizationId: string,
+    page: PageRequest,
+  ): Promise<Page<InvitationWithInviter>> {
     await organizations.requireMember({ accountId }, organizationId, 'admin');
-    return db.invitation.findMany({
-      where: { organizationId, expiresAt: { gt: clock.now() } },
+    const rows = await db.invitation.findMany({
+      where: { organizationId, expiresAt: { gt: clock.now() }, ...BY_NEWEST.after(page) },
       include: { invitedBy: true },
-      orderBy: [{ createdAt: 'desc' }, { id: 'desc' }],
+      orderBy: BY_NEWEST.orderBy,
+      take: BY_NEWEST.take(page),
     });
+    return BY_NEWEST.toPage(rows, page);
   }
 
   /**

@@ -18,9 +18,10 @@ export function createMemberRemoval({ organizations }: { organizations: Pick<Org
     const memberships = await tx.membership.findMany({ where: { accountId }, orderBy: { organizationId: 'asc' } });
     for (const { organizationId } of memberships) {
       await organizations.lock(organizationId, tx);
-      const others = await tx.membership.findMany({ where: { organizationId, accountId: { not: accountId } } });
-      if (others.length === 0) await tx.organization.deleteMany({ where: { id: organizationId } });
-      else if (!others.some(({ role }) => role === 'owner')) {
+      const others = { organizationId, accountId: { not: accountId } };
+      if ((await tx.membership.count({ where: others })) === 0)
+        await tx.organization.deleteMany({ where: { id: organizationId } });
+      else if ((await tx.membership.count({ where: { ...others, role: 'owner' } })) === 0) {
         throw conflict(
           'This account is the last owner of an organization with other members. Make another member an owner first.',
         );

@@ -4,6 +4,7 @@ import { conflict, forbidden, notFound } from '../../base/app-error.js';
 import type { Account, Database, Queryable } from '../../base/db/open.js';
 import type { Transact, UnitOfWork } from '../../base/db/transaction.js';
 import type { InvalidationBus } from '../../base/invalidation-bus.js';
+import { createPageOrder, mapPage, type Page, type PageRequest } from '../../base/paging.js';
 import type { Audit } from '../audit/audit.js';
 import type { RequestMeta } from '../request-meta.js';
 import type { Actor, Organizations } from './organizations.js';
@@ -23,18 +24,23 @@ interface Deps {
   organizations: Organizations;
 }
 
+const BY_AGE = createPageOrder({ date: 'createdAt', key: 'accountId', direction: 'asc' });
+
 export function createMembers({ db, transact, audit, invalidationBus, organizations }: Deps) {
   return { list, changeRole, remove };
 
-  /** Returns all members, oldest first. Throws like `organizations.requireMember`. */
-  async function list(actor: Actor, organizationId: string): Promise<Member[]> {
+  /** Returns a page of the members, oldest first. Throws like `organizations.requireMember`. */
+  async function list(actor: Actor, organizationId: string, page: PageRequest): Promise<Page<Member>> {
     await organizations.requireMember(actor, organizationId, 'viewer');
     const rows = await db.membership.findMany({
-      where: { organizationId },
+      where: { organizationId, ...BY_AGE.after(page) },
       include: { account: true },
-      orderBy: [{ createdAt: 'asc' }, { accountId: 'asc' }],
+      orderBy: BY_AGE.orderBy,
+      take: BY_AGE.take(page),
     });
-    return rows.map(({ account, role, createdAt }) => ({ account, role: role as OrganizationRole, since: createdAt }));
+    return mapPage(BY_AGE.toPage(rows, page), ({ account, role, createdAt }) => {
+      return { account, role: role as OrganizationRole, since: createdAt };
+    });
   }
 
   /**

@@ -1,8 +1,9 @@
 /** Organizations, whose members have roles. Every account owns a personal organization. */
 import { randomUUID } from 'node:crypto';
 import { forbidden, invalidRequest, notFound } from '../../base/app-error.js';
-import type { Account, Database, Queryable } from '../../base/db/open.js';
+import type { Account, Database, Membership, Organization, Queryable } from '../../base/db/open.js';
 import type { Transact } from '../../base/db/transaction.js';
+import { createPageOrder, mapPage, type Page, type PageRequest } from '../../base/paging.js';
 import { isReadable, isStorable } from '../../base/text.js';
 import type { AccountLimits } from '../account-limits/account-limits.js';
 import { lockAccount } from '../account-lock.js';
@@ -33,7 +34,11 @@ interface Deps {
   accountLimits: AccountLimits;
 }
 
+type MembershipRow = Membership & { organization: Organization };
+
 const MAX_NAME_LENGTH = 100;
+
+const BY_AGE = createPageOrder({ date: 'createdAt', key: 'organizationId', direction: 'asc' });
 
 const newId = () => `co_${randomUUID()}`;
 
@@ -102,11 +107,9 @@ export function createOrganizations({ db, transact, audit, accountLimits }: Deps
     const rows = await db.membership.findMany({
       where: { accountId },
       include: { organization: true },
-      orderBy: [{ createdAt: 'asc' }, { organizationId: 'asc' }],
+      orderBy: BY_AGE.orderBy,
     });
-    const all = rows.map(({ role, organization: { id, name, ownerId, createdAt } }) => {
-      return { id, name, role: role as OrganizationRole, own: ownerId === accountId, createdAt };
-    });
+    const all = rows.map(toOrganization);
     return [...all.filter(({ own }) => own), ...all.filter(({ own }) => !own)];
   }
 
@@ -115,7 +118,7 @@ export function createOrganizations({ db, transact, audit, accountLimits }: Deps
    * Throws `AppError` `invalid_request` if the account has none.
    */
   async function personalOrganizationId(accountId: string): Promise<string> {
-    const personal = (await listFor(accountId)).find((organization) => organization.own);
+    const personal = await db.organization.findUnique({ where: { ownerId: accountId }, select: { id: true } });
     if (!personal) throw invalidRequest('Some values are missing.', { organization_id: 'Specify an organization.' });
     return personal.id;
   }
@@ -126,16 +129,22 @@ export function createOrganizations({ db, transact, audit, accountLimits }: Deps
    */
   async function accessibleTo({ accountId, key }: Actor): Promise<OrganizationOfMember[]> {
     const all = await listFor(accountId);
-    if (!key) return all;
-    return all
-      .filter(({ id }) => id === key.organizationId)
-      .map((organization) => ({ ...organization, role: minRole(organization.role, key.role) }));
+    return all.filter(({ id }) => !key || id === key.organizationId).map((one) => limitToKey(one, key));
   }
 
-  /** Returns the same organizations for the list endpoint. Throws for a key of a project. */
-  async function visibleTo(actor: Actor): Promise<OrganizationOfMember[]> {
-    if (actor.key?.projectId) throw outOfScope();
-    return accessibleTo(actor);
+  /**
+   * Returns a page of the same organizations for the list endpoint, in the order in which the
+   * account joined them. Throws for a key of a project.
+   */
+  async function visibleTo({ accountId, key }: Actor, page: PageRequest): Promise<Page<OrganizationOfMember>> {
+    if (key?.projectId) throw outOfScope();
+    const rows = await db.membership.findMany({
+      where: { accountId, ...(key && { organizationId: key.organizationId }), ...BY_AGE.after(page) },
+      include: { organization: true },
+      orderBy: BY_AGE.orderBy,
+      take: BY_AGE.take(page),
+    });
+    return mapPage(BY_AGE.toPage(rows, page), (row) => limitToKey(toOrganization(row), key));
   }
 
   /** Returns the organization. Throws like `requireMember`. */
@@ -233,3 +242,12 @@ export const isValidName = (name: string) => isStorable(name) && isReadable(name
 /** Returns the error for an API key of another organization or project. */
 export const outOfScope = () =>
   forbidden('project_scope_violation', 'This key is limited to another organization or project.');
+
+function toOrganization({ accountId, role, organization }: MembershipRow): OrganizationOfMember {
+  const { id, name, ownerId, createdAt } = organization;
+  return { id, name, role: role as OrganizationRole, own: ownerId === accountId, createdAt };
+}
+
+/** A key has the lower of its role and its owner's. */
+const limitToKey = (organization: OrganizationOfMember, key: Actor['key']): OrganizationOfMember =>
+  key ? { ...organization, role: minRole(organization.role, key.role) } : organization;

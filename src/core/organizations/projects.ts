@@ -4,6 +4,7 @@ import { conflict, notFound } from '../../base/app-error.js';
 import type { Database, Project } from '../../base/db/open.js';
 import type { Transact, UnitOfWork } from '../../base/db/transaction.js';
 import type { InvalidationBus } from '../../base/invalidation-bus.js';
+import { createPageOrder, type Page, type PageRequest } from '../../base/paging.js';
 import type { AccountLimits } from '../account-limits/account-limits.js';
 import { lockAccount } from '../account-lock.js';
 import type { Audit } from '../audit/audit.js';
@@ -23,6 +24,8 @@ interface Deps {
 }
 
 const MAX_PROJECTS = 1000;
+
+const BY_AGE = createPageOrder({ date: 'createdAt', key: 'id', direction: 'asc' });
 
 export type Projects = ReturnType<typeof createProjects>;
 
@@ -52,20 +55,25 @@ export function createProjects(deps: Deps) {
     });
   }
 
-  /** Returns the actor's projects for the list endpoint. Throws for a key of a project. */
-  async function visibleTo(actor: Actor): Promise<Project[]> {
+  /** Returns a page of the actor's projects for the API. Throws for a key of a project. */
+  async function visibleTo(actor: Actor, page: PageRequest): Promise<Page<Project>> {
     if (actor.key?.projectId) throw outOfScope();
-    return listFor(actor);
+    return listFor(actor, page);
   }
 
-  /** Returns the projects of the actor's organizations. For a key, returns those it can use. */
-  async function listFor({ accountId, key }: Actor): Promise<Project[]> {
+  /**
+   * Returns a page of the projects of the actor's organizations, oldest first. For a key, of those
+   * that it can use.
+   */
+  async function listFor({ accountId, key }: Actor, page: PageRequest): Promise<Page<Project>> {
     const organization = { memberships: { some: { accountId } } };
     const keyLimits = key && { organizationId: key.organizationId, ...(key.projectId && { id: key.projectId }) };
-    return db.project.findMany({
-      where: { organization, ...keyLimits },
-      orderBy: [{ createdAt: 'asc' }, { id: 'asc' }],
+    const rows = await db.project.findMany({
+      where: { organization, ...keyLimits, ...BY_AGE.after(page) },
+      orderBy: BY_AGE.orderBy,
+      take: BY_AGE.take(page),
     });
+    return BY_AGE.toPage(rows, page);
   }
 
   /**

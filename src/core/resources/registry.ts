@@ -23,12 +23,15 @@ interface Deps {
   reservedScopes: readonly string[];
 }
 
+/** APIs are cached as a whole. */
+const MAX_RESOURCES = 1000;
+
 export function createResourceRegistry({ transact, audit, invalidationBus, resources, reservedScopes }: Deps) {
   return { create, update, remove };
 
   /**
    * Registers an API. Throws `AppError` `invalid_request` by field, or `conflict` if the identifier
-   * is taken.
+   * is taken or there are too many.
    */
   async function create(input: ResourceInput, by: AuditActor, meta: RequestMeta): Promise<Resource> {
     validateResource(input, reservedScopes);
@@ -44,6 +47,8 @@ export function createResourceRegistry({ transact, audit, invalidationBus, resou
       clients: { create: unique(clientIds).map((clientId) => ({ clientId })) },
     };
     const { id } = await transact(async (uow) => {
+      if ((await uow.tx.resource.count()) >= MAX_RESOURCES)
+        throw conflict(`There can be at most ${MAX_RESOURCES} APIs.`);
       const row = await uow.tx.resource.create({ data });
       await audit.record(uow, 'resource.created', { by, meta, detail: { resource: identifier } });
       uow.afterCommit(() => invalidationBus.publish('resources', row.id));

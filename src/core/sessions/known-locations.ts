@@ -9,6 +9,8 @@ import type { RequestMeta } from '../request-meta.js';
 import { deviceHash } from './devices.js';
 
 const KNOWN_LOCATION_SECONDS = 90 * DAY_SECONDS;
+/** The latest sessions whose networks are compared. */
+const MAX_COMPARED_SESSIONS = 500;
 
 export type KnownLocations = ReturnType<typeof createKnownLocations>;
 
@@ -35,7 +37,12 @@ export function createKnownLocations({ db, clock }: { db: Database; clock: Clock
     if (await isKnown({ address: meta.address })) return networkKey;
     // IPv4 addresses are their own keys. The key of an IPv6 address is its network.
     if (networkKey === meta.address) return undefined;
-    const sessions = await db.session.findMany({ where, select: { address: true }, distinct: ['address'] });
+    const sessions = await db.session.findMany({
+      where,
+      select: { address: true },
+      orderBy: { createdAt: 'desc' },
+      take: MAX_COMPARED_SESSIONS,
+    });
     return sessions.some(({ address }) => rateLimitKey(address ?? '') === networkKey) ? networkKey : undefined;
   }
 

@@ -5,6 +5,7 @@ import { randomToken, sha256, uuidv7 } from '../../base/crypto.js';
 import type { Account, Database, Queryable, Session } from '../../base/db/open.js';
 import type { Transact } from '../../base/db/transaction.js';
 import type { InvalidationBus } from '../../base/invalidation-bus.js';
+import { createPageOrder, type Page, type PageRequest } from '../../base/paging.js';
 import { createTtlCache } from '../../base/ttl-cache.js';
 import type { Audit } from '../audit/audit.js';
 import type { OAuthStorage } from '../oauth-storage/oauth-storage.js';
@@ -35,6 +36,8 @@ interface Deps {
 /** The shortest interval between two updates of `lastSeenAt`. */
 const USAGE_INTERVAL_SECONDS = HOUR_SECONDS;
 
+const BY_LAST_USE = createPageOrder({ date: 'lastSeenAt', key: 'id', direction: 'desc' });
+
 export type Sessions = ReturnType<typeof createSessions>;
 
 export function createSessions(deps: Deps) {
@@ -53,6 +56,7 @@ export function createSessions(deps: Deps) {
     changed,
     findByToken,
     find,
+    findOwn,
     list,
     rememberClient,
     revoke,
@@ -174,12 +178,23 @@ export function createSessions(deps: Deps) {
     return activeOnly(await db.session.findUnique({ where: { id }, include: { account: true } }));
   }
 
-  /** Returns the active sessions of an account, the last used first. */
-  async function list(accountId: string): Promise<Session[]> {
-    return db.session.findMany({
-      where: { accountId, endedAt: null, expiresAt: { gt: clock.now() } },
-      orderBy: [{ lastSeenAt: 'desc' }, { id: 'desc' }],
+  /** Returns a page of the active sessions of an account, the last used first. */
+  async function list(accountId: string, page: PageRequest): Promise<Page<Session>> {
+    const rows = await db.session.findMany({
+      where: { accountId, ...active(), ...BY_LAST_USE.after(page) },
+      orderBy: BY_LAST_USE.orderBy,
+      take: BY_LAST_USE.take(page),
     });
+    return BY_LAST_USE.toPage(rows, page);
+  }
+
+  /** Returns an active session of an account by its id. */
+  async function findOwn(accountId: string, id: string): Promise<Session | undefined> {
+    return (await db.session.findFirst({ where: { id, accountId, ...active() } })) ?? undefined;
+  }
+
+  function active() {
+    return { endedAt: null, expiresAt: { gt: clock.now() } };
   }
 
   /** Stores a client that takes part in the session, for back-channel logout. */

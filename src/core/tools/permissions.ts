@@ -9,6 +9,7 @@ import { uuidv7 } from '../../base/crypto.js';
 import type { Database, Permission, Prisma, Tool } from '../../base/db/open.js';
 import type { Transact, UnitOfWork } from '../../base/db/transaction.js';
 import type { InvalidationBus } from '../../base/invalidation-bus.js';
+import { createPageOrder, type PageRequest } from '../../base/paging.js';
 import { createTtlCache } from '../../base/ttl-cache.js';
 import type { Accounts } from '../accounts/accounts.js';
 import type { KeyRole } from '../api-keys/api-keys.js';
@@ -24,6 +25,12 @@ export type PermissionInTool = Permission & { tool: Tool };
 /** Identifies a permission by its id, or by account and tool. */
 export type PermissionChoice = { id: string } | { accountId: string; slug: string };
 
+/** Selects the permissions of an account, of a tool, or both. */
+export interface PermissionFilter {
+  accountId?: string | undefined;
+  slug?: string | undefined;
+}
+
 interface Deps {
   db: Database;
   transact: Transact;
@@ -35,7 +42,7 @@ interface Deps {
 }
 
 const NO_LEVEL = 'none';
-const MAX_LISTED_PERMISSIONS = 10_000;
+const BY_AGE = createPageOrder({ key: 'id', direction: 'asc' }); // the ids are ordered by time
 
 export type Permissions = ReturnType<typeof createPermissions>;
 
@@ -86,14 +93,15 @@ export function createPermissions({ db, transact, clock, audit, invalidationBus,
     });
   }
 
-  /** Returns at most 10,000 permissions, oldest first. */
-  async function list({ accountId, slug }: { accountId?: string | undefined; slug?: string | undefined } = {}) {
-    return db.permission.findMany({
-      where: { ...(accountId && { accountId }), ...(slug && { tool: { slug } }) },
+  /** Returns a page of the permissions of an account, in a tool, or of all, oldest first. */
+  async function list({ accountId, slug }: PermissionFilter, page: PageRequest) {
+    const rows = await db.permission.findMany({
+      where: { ...(accountId && { accountId }), ...(slug && { tool: { slug } }), ...BY_AGE.after(page) },
       include: { tool: true },
-      orderBy: { id: 'asc' },
-      take: MAX_LISTED_PERMISSIONS,
+      orderBy: BY_AGE.orderBy,
+      take: BY_AGE.take(page),
     });
+    return BY_AGE.toPage(rows, page);
   }
 
   /**
@@ -112,9 +120,14 @@ export function createPermissions({ db, transact, clock, audit, invalidationBus,
     const account = accountBehind(principal);
     if (!account) return [];
     const grantedLevels = isInstanceAdmin(principal)
-      ? (await tools.list()).map((tool) => ({ tool, level: 'admin' as const }))
-      : (await list({ accountId: account.id })).map(({ tool, level }) => ({ tool, level: level as Level }));
+      ? (await tools.listAll()).map((tool) => ({ tool, level: 'admin' as const }))
+      : (await listAllOf(account.id)).map(({ tool, level }) => ({ tool, level: level as Level }));
     return grantedLevels.map(({ tool, level }) => ({ tool, level: limitToRole(principal, level) }));
+  }
+
+  /** Returns the permissions of an account: at most one for each tool. */
+  function listAllOf(accountId: string) {
+    return db.permission.findMany({ where: { accountId }, include: { tool: true }, orderBy: BY_AGE.orderBy });
   }
 
   async function grantedLevel(accountId: string, tool: Tool): Promise<Level | undefined> {

@@ -8,6 +8,7 @@ import { uuidv7 } from '../../base/crypto.js';
 import type { Database, Tool } from '../../base/db/open.js';
 import type { Transact, UnitOfWork } from '../../base/db/transaction.js';
 import type { InvalidationBus } from '../../base/invalidation-bus.js';
+import { createPageOrder, type Page, type PageRequest } from '../../base/paging.js';
 import { isReadable, isStorable } from '../../base/text.js';
 import { createTtlCache } from '../../base/ttl-cache.js';
 import type { Audit } from '../audit/audit.js';
@@ -32,6 +33,10 @@ interface Deps {
 const SLUG = /^[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?$/;
 const MAX_NAME_LENGTH = 100;
 const MAX_URL_LENGTH = 2048;
+/** Tools are cached as a whole. */
+const MAX_TOOLS = 1000;
+
+const BY_SLUG = createPageOrder({ key: 'slug', direction: 'asc' });
 
 export type Tools = ReturnType<typeof createTools>;
 
@@ -39,7 +44,7 @@ export function createTools({ db, transact, clock, audit, invalidationBus }: Dep
   const cache = createTtlCache<Tool>({ clock });
   invalidationBus.on('tools', () => cache.invalidate());
 
-  return { create, list, find, requireExisting, remove };
+  return { create, list, listAll, find, requireExisting, remove };
 
   /**
    * Registers a tool. Its URL becomes an audience of tokens: see core/resources. Throws `AppError`
@@ -52,6 +57,7 @@ export function createTools({ db, transact, clock, audit, invalidationBus }: Dep
     const now = clock.now();
     const data = { id: uuidv7(now), slug, name, url: url ? audienceOf(url) : null, createdAt: now };
     return transact(async (uow) => {
+      if ((await uow.tx.tool.count()) >= MAX_TOOLS) throw conflict(`There can be at most ${MAX_TOOLS} tools.`);
       const tool = await uow.tx.tool.create({ data });
       await recordChange(uow, 'tool.created', tool, adminId, meta);
       return tool;
@@ -61,9 +67,19 @@ export function createTools({ db, transact, clock, audit, invalidationBus }: Dep
     });
   }
 
+  /** Returns a page of the tools, sorted by slug. */
+  async function list(page: PageRequest): Promise<Page<Tool>> {
+    const rows = await db.tool.findMany({
+      where: BY_SLUG.after(page),
+      orderBy: BY_SLUG.orderBy,
+      take: BY_SLUG.take(page),
+    });
+    return BY_SLUG.toPage(rows, page);
+  }
+
   /** Returns all tools, sorted by slug. */
-  async function list(): Promise<Tool[]> {
-    return db.tool.findMany({ orderBy: { slug: 'asc' } });
+  async function listAll(): Promise<Tool[]> {
+    return db.tool.findMany({ orderBy: BY_SLUG.orderBy });
   }
 
   /** Returns the tool. Caches it for a second, or until a tool changes. */

@@ -14,6 +14,7 @@ import { seeOther } from '../http/see-other.js';
 import type { Csrf } from '../pages/csrf.js';
 import { describeAge, describeDay, describeLastUse } from '../pages/format.js';
 import type { LoginRedirects } from '../pages/login-redirect.js';
+import { nextPageUrl, pageOf } from '../pages/paging.js';
 import type { Views } from '../pages/views.js';
 import { addAgentOwnership } from './agent-ownership.js';
 import { addAgents } from './agents.js';
@@ -109,6 +110,8 @@ export function createAccountRouter(deps: Deps): Router<State> {
 
   async function home(ctx: Context): Promise<void> {
     const { account, session } = sessionOf(ctx);
+    const shownSessions = await sessions.list(account.id, pageOf(ctx, 'sessions'));
+    const shownConsents = await consents.list(account.id, pageOf(ctx, 'apps'));
     ctx.body = views.render('account/home', {
       csrfToken: csrf.tokenFor(ctx),
       account: {
@@ -119,11 +122,13 @@ export function createAccountRouter(deps: Deps): Router<State> {
       },
       isAdmin: account.role === 'admin',
       hasSecondFactor: await mfa.isEnrolled(account.id),
-      sessions: (await sessions.list(account.id)).map((one) => toSessionView(one, session.id, clock.now())),
-      apps: await Promise.all((await consents.list(account.id)).map(toAppView)),
-      keyCount: (await apiKeys.list(account.id)).filter(apiKeys.isActive).length,
-      agentCount: (await agents.listFor({ accountId: account.id })).length,
-      pendingApprovalCount: (await approvals.list(account)).length,
+      sessions: shownSessions.items.map((one) => toSessionView(one, session.id, clock.now())),
+      moreSessions: nextPageUrl(shownSessions, '/account', 'sessions'),
+      apps: await Promise.all(shownConsents.items.map(toAppView)),
+      moreApps: nextPageUrl(shownConsents, '/account', 'apps'),
+      keyCount: await apiKeys.countActive(account.id),
+      agentCount: await agents.countFor({ accountId: account.id }),
+      pendingApprovalCount: await approvals.countFor(account),
       canVerifyEmail: emailVerification.isOffered && !account.emailVerified,
       notice: NOTICES[queryParam(ctx, 'notice') ?? ''],
     });
@@ -133,7 +138,7 @@ export function createAccountRouter(deps: Deps): Router<State> {
     csrf.check(ctx, readForm(ctx, CsrfForm).csrf);
     const { account, session } = sessionOf(ctx);
     // Only sessions of this account, so that a user cannot end the session of another one.
-    const own = (await sessions.list(account.id)).find(({ id }) => id === ctx.params.id);
+    const own = await sessions.findOwn(account.id, ctx.params.id);
     if (own) await sessions.revoke(own.id, own.id === session.id ? 'signed_out' : 'revoked', ctx.state.meta);
     seeOther(ctx, '/account');
   }

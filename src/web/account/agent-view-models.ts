@@ -35,6 +35,8 @@ interface AgentsPage {
   csrfToken: string;
   notice?: string;
   agents: AgentView[];
+  /** The URL of the next part of the list. */
+  more?: string | undefined;
 }
 
 export interface AgentView {

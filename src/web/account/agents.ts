@@ -11,6 +11,7 @@ import type { Context, State } from '../http/context.js';
 import { seeOther } from '../http/see-other.js';
 import type { Csrf } from '../pages/csrf.js';
 import { describeAge } from '../pages/format.js';
+import { nextPageUrl, pageOf } from '../pages/paging.js';
 import type { Views } from '../pages/views.js';
 import type { AgentView } from './agent-view-models.js';
 import { type Guards, sessionOf } from './guards.js';
@@ -46,12 +47,12 @@ export function addAgents(router: Router<State>, deps: Deps): void {
   async function show(ctx: Context): Promise<void> {
     const { id: accountId } = sessionOf(ctx).account;
     const memberships = await organizations.listFor(accountId);
+    const shown = await agents.listFor({ accountId }, pageOf(ctx));
     ctx.body = views.render('account/agents', {
       csrfToken: csrf.tokenFor(ctx),
       notice: NOTICES[queryParam(ctx, 'notice') ?? ''],
-      agents: (await agents.listFor({ accountId })).map((agent) =>
-        toAgentView(agent, accountId, memberships, clock.now()),
-      ),
+      agents: shown.items.map((agent) => toAgentView(agent, accountId, memberships, clock.now())),
+      more: nextPageUrl(shown, AGENTS_PATH),
     });
   }
 

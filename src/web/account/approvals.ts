@@ -10,6 +10,7 @@ import type { Context, State } from '../http/context.js';
 import { seeOther } from '../http/see-other.js';
 import type { Csrf } from '../pages/csrf.js';
 import { describeAge, describeTimeLeft } from '../pages/format.js';
+import { nextPageUrl, pageOf } from '../pages/paging.js';
 import type { Views } from '../pages/views.js';
 import { type Guards, sessionOf } from './guards.js';
 import type { AccountPages, ActionView, ApprovalRequestView } from './view-models.js';
@@ -39,10 +40,12 @@ export function addApprovals(router: Router<State>, { approvals, resources, cloc
 
   async function show(ctx: Context): Promise<void> {
     const { account } = sessionOf(ctx);
+    const shown = await approvals.list(account, pageOf(ctx));
     ctx.body = views.render('account/approvals', {
       csrfToken: csrf.tokenFor(ctx),
       email: account.email,
-      requests: (await approvals.list(account)).map(toRequestView),
+      requests: shown.items.map(toRequestView),
+      more: nextPageUrl(shown, APPROVALS_PATH),
       notice: NOTICES[queryParam(ctx, 'notice') ?? ''],
     });
   }

@@ -1,4 +1,5 @@
 /** View models of API keys, and the organizations and projects that a key can be limited to. */
+import { FIRST_PAGE } from '../../base/paging.js';
 import type { ApiKey, KeyRole } from '../../core/api-keys/api-keys.js';
 import type { Core } from '../../core/core.js';
 import { minRole, type OrganizationRole } from '../../core/organizations/roles.js';
@@ -38,7 +39,7 @@ export async function listOrganizationsAndProjects(
   accountId: string,
   { organizations, projects }: Pick<Core, 'organizations' | 'projects'>,
 ): Promise<OrganizationOrProject[]> {
-  const userProjects = await projects.listFor({ accountId });
+  const { items: userProjects } = await projects.listFor({ accountId }, FIRST_PAGE);
   return (await organizations.listFor(accountId)).flatMap(({ id: organizationId, name, role }) => [
     { organizationId, projectId: null, displayName: name, role },
     ...userProjects

@@ -1,7 +1,9 @@
 /** Lists and revokes a user's API keys. new-keys.ts creates and replaces them. */
+
 import type Router from '@koa/router';
 import { z } from 'zod';
 import type { Clock } from '../../base/clock.js';
+import { FIRST_PAGE } from '../../base/paging.js';
 import type { ApiKey } from '../../core/api-keys/api-keys.js';
 import type { Core } from '../../core/core.js';
 import { parseForm, queryParam, readForm } from '../http/body.js';
@@ -9,6 +11,7 @@ import type { Context, State } from '../http/context.js';
 import { seeOther } from '../http/see-other.js';
 import type { Csrf } from '../pages/csrf.js';
 import { describeAge } from '../pages/format.js';
+import { nextPageUrl, pageOf } from '../pages/paging.js';
 import type { Views } from '../pages/views.js';
 import { type Guards, sessionOf } from './guards.js';
 import { listOrganizationsAndProjects, type OrganizationOrProject, toKeyView } from './key-view-models.js';
@@ -44,14 +47,14 @@ export function addApiKeys(router: Router<State>, deps: Deps): void {
     const { id: accountId } = sessionOf(ctx).account;
     const available = await listOrganizationsAndProjects(accountId, deps);
     const now = clock.now();
-    const keys = await apiKeys.list(accountId);
-    const inactive = keys
-      .filter((key) => !apiKeys.isActive(key))
-      .sort((a, b) => inactiveSince(b).getTime() - inactiveSince(a).getTime());
+    const active = await apiKeys.list(accountId, pageOf(ctx), 'active');
+    const { items: inactive } = await apiKeys.list(accountId, FIRST_PAGE, 'inactive');
+    inactive.sort((a, b) => inactiveSince(b).getTime() - inactiveSince(a).getTime());
     ctx.body = views.render('account/keys', {
       csrfToken: csrf.tokenFor(ctx),
       notice: NOTICES[queryParam(ctx, 'notice') ?? ''],
-      keys: keys.filter(apiKeys.isActive).map((key) => toKeyView(key, available, now)),
+      keys: active.items.map((key) => toKeyView(key, available, now)),
+      more: nextPageUrl(active, KEYS_PATH),
       inactiveKeys: inactive.slice(0, MAX_INACTIVE_SHOWN).map((key) => toInactiveKeyView(key, available, now)),
     });
   }

@@ -25,7 +25,11 @@ interface AccountHomePage {
   isAdmin: boolean;
   hasSecondFactor: boolean;
   sessions: SessionView[];
+  /** The URL of the next part of the sessions. */
+  moreSessions?: string | undefined;
   apps: AppView[];
+  /** The URL of the next part of the apps. */
+  moreApps?: string | undefined;
   /** The number of active API keys. */
   keyCount: number;
   /** The number of agents in the user's organizations. */
@@ -131,6 +135,8 @@ interface ApprovalsPage {
   csrfToken: string;
   email: string;
   requests: ApprovalRequestView[];
+  /** The URL of the next part of the list. */
+  more?: string | undefined;
   notice?: string;
 }
 
@@ -158,6 +164,8 @@ interface KeysPage {
   csrfToken: string;
   notice?: string;
   keys: KeyView[];
+  /** The URL of the next part of the list. */
+  more?: string | undefined;
   /** The keys that were revoked or expired most recently. */
   inactiveKeys: InactiveKeyView[];
 }

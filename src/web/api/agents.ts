@@ -17,6 +17,7 @@ import {
 } from '../../core/credentials/principal.js';
 import type { Api } from '../endpoints/endpoints.js';
 import { boundedString } from '../endpoints/json-body.js';
+import { PageQuery, sendPage } from '../endpoints/paging.js';
 import type { Context } from '../http/context.js';
 import { AgentSchema, AgentWithKeySchema, OnboardedAgentSchema, serialize, serializeWithKey } from './agent-schemas.js';
 import { MessageResponse } from './schemas.js';
@@ -92,7 +93,7 @@ export function addAgents(deps: Deps): void {
     {
       summary: 'List agents',
       accepts: readers,
-      query: OrganizationQuery,
+      query: OrganizationQuery.extend(PageQuery.shape),
       response: [200, z.array(AgentSchema)],
       errors: readErrors,
     },
@@ -161,10 +162,10 @@ export function addAgents(deps: Deps): void {
 
   async function list(
     ctx: Context,
-    query: OrganizationQuery,
+    { organization_id: organizationId, ...page }: OrganizationQuery & PageQuery,
     principal: SessionPrincipal | ApiKeyPrincipal,
   ): Promise<void> {
-    ctx.body = (await agents.listFor(actorOf(principal), query.organization_id)).map(serialize);
+    sendPage(ctx, await agents.listFor(actorOf(principal), page, organizationId), serialize);
   }
 
   async function show(ctx: Context, query: OrganizationQuery, principal: AgentApiPrincipal): Promise<void> {

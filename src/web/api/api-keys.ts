@@ -12,6 +12,7 @@ import type { SessionPrincipal } from '../../core/credentials/principal.js';
 import { durationSeconds } from '../../kit/duration.js';
 import type { Api } from '../endpoints/endpoints.js';
 import { boundedString } from '../endpoints/json-body.js';
+import { PageQuery, sendPage } from '../endpoints/paging.js';
 import type { Context } from '../http/context.js';
 
 interface Deps extends Pick<Core, 'apiKeys'> {
@@ -83,7 +84,11 @@ export function addApiKeys({ api, apiKeys, defaultLifetimeSeconds }: Deps): void
     },
     create,
   );
-  api.get('/api/v1/api-keys', { summary: 'List my API keys', accepts, response: [200, z.array(ApiKeySchema)] }, list);
+  api.get(
+    '/api/v1/api-keys',
+    { summary: 'List my API keys', accepts, query: PageQuery, response: [200, z.array(ApiKeySchema)] },
+    list,
+  );
   api.delete(
     '/api/v1/api-keys/:id',
     {
@@ -130,8 +135,8 @@ export function addApiKeys({ api, apiKeys, defaultLifetimeSeconds }: Deps): void
     ctx.body = serializeWithSecret(created);
   }
 
-  async function list(ctx: Context, _input: unknown, { account }: SessionPrincipal): Promise<void> {
-    ctx.body = (await apiKeys.list(account.id)).map(serialize);
+  async function list(ctx: Context, page: PageQuery, { account }: SessionPrincipal): Promise<void> {
+    sendPage(ctx, await apiKeys.list(account.id, page), serialize);
   }
 
   async function revoke(ctx: Context, _input: unknown, { account }: SessionPrincipal): Promise<void> {

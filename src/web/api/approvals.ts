@@ -7,6 +7,7 @@ import type { Approval } from '../../core/agent-authorization/approval.js';
 import type { Core } from '../../core/core.js';
 import type { SessionPrincipal } from '../../core/credentials/principal.js';
 import type { Api } from '../endpoints/endpoints.js';
+import { PageQuery, sendPage } from '../endpoints/paging.js';
 import type { Context } from '../http/context.js';
 import { MessageResponse } from './schemas.js';
 
@@ -37,7 +38,7 @@ export function addApprovals({ api, approvals }: Deps): void {
   const accepts = ['session'] as const;
   api.get(
     '/api/v1/approvals',
-    { summary: 'List pending approval requests', accepts, response: [200, z.array(ApprovalSchema)] },
+    { summary: 'List pending approval requests', accepts, query: PageQuery, response: [200, z.array(ApprovalSchema)] },
     list,
   );
   api.post(
@@ -54,8 +55,8 @@ export function addApprovals({ api, approvals }: Deps): void {
     decide,
   );
 
-  async function list(ctx: Context, _input: unknown, { account }: SessionPrincipal): Promise<void> {
-    ctx.body = (await approvals.list(account)).map(serialize);
+  async function list(ctx: Context, page: PageQuery, { account }: SessionPrincipal): Promise<void> {
+    sendPage(ctx, await approvals.list(account, page), serialize);
   }
 
   async function decide(ctx: Context, { decision }: z.output<typeof Decision>, { authenticated }: SessionPrincipal) {

@@ -1,11 +1,15 @@
 /**
  * Sign-in with an authorization code of an external provider, linked identities, and their tokens.
  */
+
 import { z } from 'zod';
+import { slicePage } from '../../base/paging.js';
 import type { Core } from '../../core/core.js';
 import type { SessionPrincipal } from '../../core/credentials/principal.js';
+import type { Link } from '../../core/federation/links.js';
 import type { Api } from '../endpoints/endpoints.js';
 import { boundedString } from '../endpoints/json-body.js';
+import { PageQuery, sendPage } from '../endpoints/paging.js';
 import { requireCompleteAuthentication } from '../endpoints/require-complete.js';
 import type { Context } from '../http/context.js';
 import { MessageResponse, TokenResponse, UserSchema, type UserSerializer } from './schemas.js';
@@ -95,7 +99,12 @@ export function addFederation({ api, userSerializer, sessionIssuer, federation, 
   }
   api.get(
     '/api/v1/auth/links',
-    { summary: 'List my linked identities', accepts: ['session'], response: [200, z.array(LinkSchema)] },
+    {
+      summary: 'List my linked identities',
+      accepts: ['session'],
+      query: PageQuery,
+      response: [200, z.array(LinkSchema)],
+    },
     list,
   );
   api.get(
@@ -149,18 +158,11 @@ export function addFederation({ api, userSerializer, sessionIssuer, federation, 
     ctx.body = { ok: true, message: 'The provider was linked.' };
   }
 
-  async function list(ctx: Context, _input: unknown, { account }: SessionPrincipal): Promise<void> {
-    ctx.body = (await links.list(account.id)).map(
-      ({ id, provider, issuer, subject, email, createdAt, lastUsedAt, hasStoredTokens }) => ({
-        id,
-        provider: provider?.id ?? null,
-        issuer,
-        provider_user_id: subject,
-        email,
-        created_at: createdAt.toISOString(),
-        last_used_at: lastUsedAt?.toISOString() ?? null,
-        keeps_token: hasStoredTokens,
-      }),
+  async function list(ctx: Context, page: PageQuery, { account }: SessionPrincipal): Promise<void> {
+    sendPage(
+      ctx,
+      slicePage(await links.list(account.id), page, ({ id }) => id),
+      serializeLink,
     );
   }
 
@@ -188,4 +190,15 @@ const toAuthorizationCode = ({
   code,
   redirectUri,
   codeVerifier,
+});
+
+const serializeLink = (link: Link): z.input<typeof LinkSchema> => ({
+  id: link.id,
+  provider: link.provider?.id ?? null,
+  issuer: link.issuer,
+  provider_user_id: link.subject,
+  email: link.email,
+  created_at: link.createdAt.toISOString(),
+  last_used_at: link.lastUsedAt?.toISOString() ?? null,
+  keeps_token: link.hasStoredTokens,
 });

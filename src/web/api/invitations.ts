@@ -9,6 +9,7 @@ import type { InvitationWithInviter } from '../../core/invitations/invitations.j
 import { ORGANIZATION_ROLES, type OrganizationRole } from '../../core/organizations/roles.js';
 import type { Api } from '../endpoints/endpoints.js';
 import { boundedString } from '../endpoints/json-body.js';
+import { PageQuery, sendPage } from '../endpoints/paging.js';
 import type { Context } from '../http/context.js';
 import { MessageResponse, OrganizationSchema, toOrganization } from './schemas.js';
 
@@ -53,7 +54,7 @@ export function addInvitations({ api, invitations }: Deps): void {
   );
   api.get(
     '/api/v1/organizations/:id/invitations',
-    { summary: 'List invitations', accepts, response: [200, z.array(InvitationSchema)], errors },
+    { summary: 'List invitations', accepts, query: PageQuery, response: [200, z.array(InvitationSchema)], errors },
     list,
   );
   api.delete(
@@ -78,8 +79,8 @@ export function addInvitations({ api, invitations }: Deps): void {
     ctx.body = serialize(await invitations.create(authenticated, ctx.params.id, input, ctx.state.meta));
   }
 
-  async function list(ctx: Context, _input: unknown, { account }: SessionPrincipal): Promise<void> {
-    ctx.body = (await invitations.list(account.id, ctx.params.id)).map(serialize);
+  async function list(ctx: Context, page: PageQuery, { account }: SessionPrincipal): Promise<void> {
+    sendPage(ctx, await invitations.list(account.id, ctx.params.id, page), serialize);
   }
 
   async function revoke(ctx: Context, _input: unknown, { account }: SessionPrincipal): Promise<void> {

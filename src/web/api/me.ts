@@ -1,6 +1,7 @@
 /** The current user: profile, preferences and sessions. */
 import { z } from 'zod';
 import { notFound } from '../../base/app-error.js';
+import { FIRST_PAGE } from '../../base/paging.js';
 import type { Account } from '../../core/accounts/accounts.js';
 import type { Core } from '../../core/core.js';
 import { type AccountPrincipal, actorOf, type SessionPrincipal } from '../../core/credentials/principal.js';
@@ -9,6 +10,7 @@ import type { Session } from '../../core/sessions/sessions.js';
 import { LEVELS } from '../../core/tools/levels.js';
 import type { Api } from '../endpoints/endpoints.js';
 import { boundedString } from '../endpoints/json-body.js';
+import { PageQuery, sendPage } from '../endpoints/paging.js';
 import type { Context } from '../http/context.js';
 import { MessageResponse, toUser, UserSchema } from './schemas.js';
 
@@ -73,7 +75,7 @@ export function addMe({ api, organizations, permissions, profiles, projects, ses
   );
   api.get(
     '/api/v1/auth/sessions',
-    { summary: 'List my sessions', accepts, response: [200, z.array(SessionSchema)] },
+    { summary: 'List my sessions', accepts, query: PageQuery, response: [200, z.array(SessionSchema)] },
     listSessions,
   );
   api.delete(
@@ -91,7 +93,7 @@ export function addMe({ api, organizations, permissions, profiles, projects, ses
     const { account } = principal;
     const memberships = await organizations.accessibleTo(actorOf(principal));
     const levels = await permissions.levelsOf(principal);
-    const accessible = await projects.listFor(actorOf(principal));
+    const { items: accessible } = await projects.listFor(actorOf(principal), FIRST_PAGE);
     ctx.body = {
       ...toUser(account, await organizations.listFor(account.id)),
       organizations: memberships.map(({ id, name, role }) => ({ id, name, role })),
@@ -111,10 +113,11 @@ export function addMe({ api, organizations, permissions, profiles, projects, ses
 
   async function listSessions(
     ctx: Context,
-    _input: unknown,
+    page: PageQuery,
     { account, authenticated }: SessionPrincipal,
   ): Promise<void> {
-    ctx.body = (await sessions.list(account.id)).map((session) => serialize(session, authenticated.session.id));
+    const serializeOne = (session: Session) => serialize(session, authenticated.session.id);
+    sendPage(ctx, await sessions.list(account.id, page), serializeOne);
   }
 
   async function revokeOthers(ctx: Context, _input: unknown, { authenticated }: SessionPrincipal): Promise<void> {
@@ -123,7 +126,7 @@ export function addMe({ api, organizations, permissions, profiles, projects, ses
   }
 
   async function revokeOne(ctx: Context, _input: unknown, { account }: SessionPrincipal): Promise<void> {
-    const own = (await sessions.list(account.id)).find(({ id }) => id === ctx.params.id);
+    const own = await sessions.findOwn(account.id, ctx.params.id);
     if (!own) throw notFound('Session not found.');
     await sessions.revoke(own.id, 'revoked', ctx.state.meta);
     ctx.body = { ok: true, message: 'The session was revoked.' };

@@ -10,6 +10,7 @@ import type { Project } from '../../core/organizations/projects.js';
 import { ORGANIZATION_ROLES } from '../../core/organizations/roles.js';
 import type { Api } from '../endpoints/endpoints.js';
 import { boundedString } from '../endpoints/json-body.js';
+import { PageQuery, sendPage } from '../endpoints/paging.js';
 import type { Context } from '../http/context.js';
 import { MessageResponse, OrganizationSchema, toOrganization } from './schemas.js';
 
@@ -62,6 +63,7 @@ export function addOrganizations({ api, organizations, members, projects }: Deps
     {
       summary: 'List my organizations',
       accepts: readers,
+      query: PageQuery,
       response: [200, z.array(OrganizationSchema)],
       errors: ['project_scope_violation'],
     },
@@ -79,7 +81,13 @@ export function addOrganizations({ api, organizations, members, projects }: Deps
   );
   api.get(
     '/api/v1/organizations/:id/members',
-    { summary: 'List members', accepts: readers, response: [200, z.array(MemberSchema)], errors: readErrors },
+    {
+      summary: 'List members',
+      accepts: readers,
+      query: PageQuery,
+      response: [200, z.array(MemberSchema)],
+      errors: readErrors,
+    },
     listMembers,
   );
   api.patch(
@@ -121,6 +129,7 @@ export function addOrganizations({ api, organizations, members, projects }: Deps
     {
       summary: 'List projects',
       accepts: readers,
+      query: PageQuery,
       response: [200, z.array(ProjectSchema)],
       errors: ['project_scope_violation'],
     },
@@ -158,8 +167,8 @@ export function addOrganizations({ api, organizations, members, projects }: Deps
     ctx.body = toOrganization(await organizations.create(account.id, name, ctx.state.meta));
   }
 
-  async function list(ctx: Context, _input: unknown, principal: ReaderPrincipal): Promise<void> {
-    ctx.body = (await organizations.visibleTo(actorOf(principal))).map(toOrganization);
+  async function list(ctx: Context, page: PageQuery, principal: ReaderPrincipal): Promise<void> {
+    sendPage(ctx, await organizations.visibleTo(actorOf(principal), page), toOrganization);
   }
 
   async function show(ctx: Context, _input: unknown, principal: ReaderPrincipal): Promise<void> {
@@ -170,8 +179,8 @@ export function addOrganizations({ api, organizations, members, projects }: Deps
     ctx.body = toOrganization(await organizations.rename(actorOf(principal), ctx.params.id, name, ctx.state.meta));
   }
 
-  async function listMembers(ctx: Context, _input: unknown, principal: ReaderPrincipal): Promise<void> {
-    ctx.body = (await members.list(actorOf(principal), ctx.params.id)).map(toMember);
+  async function listMembers(ctx: Context, page: PageQuery, principal: ReaderPrincipal): Promise<void> {
+    sendPage(ctx, await members.list(actorOf(principal), ctx.params.id, page), toMember);
   }
 
   async function changeRole(ctx: Context, { role }: z.output<typeof RoleChange>, principal: SessionPrincipal) {
@@ -192,8 +201,8 @@ export function addOrganizations({ api, organizations, members, projects }: Deps
     ctx.body = toProject(await projects.create(actor, organizationId, input.name, ctx.state.meta));
   }
 
-  async function listProjects(ctx: Context, _input: unknown, principal: ReaderPrincipal): Promise<void> {
-    ctx.body = (await projects.visibleTo(actorOf(principal))).map(toProject);
+  async function listProjects(ctx: Context, page: PageQuery, principal: ReaderPrincipal): Promise<void> {
+    sendPage(ctx, await projects.visibleTo(actorOf(principal), page), toProject);
   }
 
   async function showProject(ctx: Context, _input: unknown, principal: ReaderPrincipal): Promise<void> {

@@ -1,5 +1,7 @@
 /** API resources: the APIs for which clients can request tokens (RFC 8707). For administrators. */
+
 import { z } from 'zod';
+import { slicePage } from '../../base/paging.js';
 import type { Core } from '../../core/core.js';
 import type { SessionPrincipal } from '../../core/credentials/principal.js';
 import { serializeResource } from '../../core/resources/representation.js';
@@ -8,6 +10,7 @@ import type { Scope } from '../../core/resources/scope.js';
 import { durationSeconds } from '../../kit/duration.js';
 import type { Api } from '../endpoints/endpoints.js';
 import { boundedString } from '../endpoints/json-body.js';
+import { PageQuery, sendPage } from '../endpoints/paging.js';
 import type { Context } from '../http/context.js';
 import { MessageResponse } from './schemas.js';
 
@@ -70,7 +73,13 @@ export function addResources({ api, resources, resourceRegistry }: Deps): void {
   );
   api.get(
     '/api/v1/resources',
-    { summary: 'List API resources', accepts: ['session'], admin: true, response: [200, z.array(ResourceSchema)] },
+    {
+      summary: 'List API resources',
+      accepts: ['session'],
+      admin: true,
+      query: PageQuery,
+      response: [200, z.array(ResourceSchema)],
+    },
     list,
   );
   api.patch(
@@ -116,8 +125,12 @@ export function addResources({ api, resources, resourceRegistry }: Deps): void {
     ctx.body = serialize(created);
   }
 
-  async function list(ctx: Context): Promise<void> {
-    ctx.body = resources.list().map(serialize);
+  async function list(ctx: Context, page: PageQuery): Promise<void> {
+    sendPage(
+      ctx,
+      slicePage(resources.list(), page, ({ identifier }) => identifier),
+      serialize,
+    );
   }
 
   async function update(

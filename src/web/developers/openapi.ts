@@ -50,6 +50,7 @@ export function describeApi({ issuer, brandName, version, endpoints, cookieNames
 function operation(endpoint: RegisteredEndpoint, schemas: Schemas): Json {
   const { method, path, summary, description, body, form, response } = endpoint;
   const parameters = [...pathParameters(path), ...queryParameters(endpoint.query, schemas)];
+  const isPaged = parameters.some(({ name }) => name === 'cursor');
   const [status, schema] = response;
   return {
     operationId: operationId(method, path),
@@ -62,7 +63,7 @@ function operation(endpoint: RegisteredEndpoint, schemas: Schemas): Json {
     responses: {
       [status]: {
         description: STATUS_CODES[status],
-        headers: headers(...Object.keys(LIMIT_HEADERS)),
+        headers: headers(...Object.keys(LIMIT_HEADERS), ...(isPaged ? ['Link'] : [])),
         content: { 'application/json': { schema: schemas.of(schema) } },
       },
       ...errors(endpoint, schemas),
@@ -150,6 +151,7 @@ function sharedHeaders(): Json {
   ]);
   return {
     ...Object.fromEntries(rateLimiter),
+    Link: { description: 'The URL of the next page, if there is one (RFC 8288).', schema: { type: 'string' } },
     'Retry-After': { description: 'Seconds to wait.', schema: { type: 'integer', minimum: 1 } },
     'WWW-Authenticate': { description: BEARER_CHALLENGE, schema: { type: 'string' } },
   };

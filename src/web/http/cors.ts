@@ -11,7 +11,7 @@ const OAUTH_PREFIX = '/api/v1/oauth/';
 const ALLOWED_METHODS = 'GET, POST, PUT, PATCH, DELETE';
 const ALLOWED_HEADERS = 'Authorization, Content-Type, X-API-Key, X-CSRF-Token, DPoP';
 const EXPOSED_HEADERS =
-  'RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset, Retry-After, WWW-Authenticate, X-Request-Id, DPoP-Nonce';
+  'RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset, Retry-After, Link, WWW-Authenticate, X-Request-Id, DPoP-Nonce';
 const PREFLIGHT_MAX_AGE_SECONDS = '600';
 
 /** Reports whether responses for this path depend on the `Origin` header. */

@@ -10,6 +10,7 @@ import type { Core } from '../../core/core.js';
 import type { SessionPrincipal } from '../../core/credentials/principal.js';
 import type { Api } from '../endpoints/endpoints.js';
 import { boundedString } from '../endpoints/json-body.js';
+import { PageQuery, sendPage } from '../endpoints/paging.js';
 import type { Context } from '../http/context.js';
 import { Ok } from './schemas.js';
 
@@ -42,7 +43,13 @@ export function addApiKeys({ api, accounts, apiKeys }: Deps): void {
   const errors = ['insufficient_role', 'not_found'] as const;
   api.get(
     '/api/keys',
-    { summary: 'List my active keys', accepts, query: UserQuery, response: [200, z.array(ApiKeySchema)], errors },
+    {
+      summary: 'List my active keys',
+      accepts,
+      query: UserQuery.extend(PageQuery.shape),
+      response: [200, z.array(ApiKeySchema)],
+      errors,
+    },
     list,
   );
   api.post(
@@ -68,9 +75,13 @@ export function addApiKeys({ api, accounts, apiKeys }: Deps): void {
     revoke,
   );
 
-  async function list(ctx: Context, { user_id: userId }: z.output<typeof UserQuery>, principal: SessionPrincipal) {
+  async function list(
+    ctx: Context,
+    { user_id: userId, ...page }: z.output<typeof UserQuery> & PageQuery,
+    principal: SessionPrincipal,
+  ): Promise<void> {
     const { id } = await requireOwner(principal, userId);
-    ctx.body = (await apiKeys.list(id)).filter(apiKeys.isActive).map(serialize);
+    sendPage(ctx, await apiKeys.list(id, page, 'active'), serialize);
   }
 
   async function create(ctx: Context, input: z.output<typeof NewKey>, principal: SessionPrincipal): Promise<void> {

@@ -7,6 +7,7 @@ import type { PermissionInTool } from '../../core/tools/permissions.js';
 import type { Tool } from '../../core/tools/tools.js';
 import type { Api } from '../endpoints/endpoints.js';
 import { boundedString } from '../endpoints/json-body.js';
+import { PageQuery, sendPage } from '../endpoints/paging.js';
 import type { Context } from '../http/context.js';
 import { LevelSchema, Ok } from './schemas.js';
 
@@ -35,6 +36,7 @@ const PermissionSelector = z
     tool_slug: boundedString(100).describe('The slug of the tool.'),
   })
   .partial();
+const PermissionQuery = PermissionSelector.pick({ user_id: true, tool_slug: true }).extend(PageQuery.shape);
 const PermissionSchema = z
   .object({
     id: z.string(),
@@ -53,6 +55,7 @@ export function addRegistry({ api, tools, permissions }: Deps): void {
     {
       summary: 'List tools',
       accepts: ['session', 'external', 'api-key'],
+      query: PageQuery,
       response: [200, z.array(ToolSchema)],
     },
     listTools,
@@ -78,7 +81,7 @@ export function addRegistry({ api, tools, permissions }: Deps): void {
     {
       ...adminOnly,
       summary: 'List permissions',
-      query: PermissionSelector.pick({ user_id: true, tool_slug: true }),
+      query: PermissionQuery,
       response: [200, z.array(PermissionSchema)],
     },
     listPermissions,
@@ -113,8 +116,8 @@ export function addRegistry({ api, tools, permissions }: Deps): void {
     revokeById,
   );
 
-  async function listTools(ctx: Context): Promise<void> {
-    ctx.body = (await tools.list()).map(toTool);
+  async function listTools(ctx: Context, page: PageQuery): Promise<void> {
+    sendPage(ctx, await tools.list(page), toTool);
   }
 
   async function createTool(
@@ -132,9 +135,9 @@ export function addRegistry({ api, tools, permissions }: Deps): void {
 
   async function listPermissions(
     ctx: Context,
-    { user_id: accountId, tool_slug: slug }: z.output<typeof PermissionSelector>,
-  ) {
-    ctx.body = (await permissions.list({ accountId, slug })).map(toPermission);
+    { user_id: accountId, tool_slug: slug, ...page }: z.output<typeof PermissionQuery>,
+  ): Promise<void> {
+    sendPage(ctx, await permissions.list({ accountId, slug }, page), toPermission);
   }
 
   async function grant(ctx: Context, input: z.output<typeof NewPermission>, { account }: SessionPrincipal) {

@@ -5,6 +5,7 @@ import type { Core } from '../../core/core.js';
 import type { SessionPrincipal } from '../../core/credentials/principal.js';
 import type { Api } from '../endpoints/endpoints.js';
 import { boundedString } from '../endpoints/json-body.js';
+import { PageQuery, sendPage } from '../endpoints/paging.js';
 import type { Context } from '../http/context.js';
 import { AccountSchema, Ok, serializeAccount } from './schemas.js';
 
@@ -12,18 +13,6 @@ interface Deps extends Pick<Core, 'accounts' | 'userAdministration'> {
   api: Api;
 }
 
-const MAX_PAGE_SIZE = 1000;
-
-const ListQuery = z.object({
-  after: boundedString(100).optional().describe('The id of the last user of the previous page.'),
-  limit: z.coerce
-    .number()
-    .int()
-    .min(1)
-    .max(MAX_PAGE_SIZE)
-    .default(MAX_PAGE_SIZE)
-    .describe('The maximum number of users to return.'),
-});
 const NewUser = z.object({
   email: boundedString(),
   name: boundedString().optional(),
@@ -45,8 +34,7 @@ export function addUsers({ api, accounts, userAdministration }: Deps): void {
     {
       ...adminOnly,
       summary: 'List users, sorted by e-mail address',
-      description: 'To get the next page, set `after` to the id of the last user.',
-      query: ListQuery,
+      query: PageQuery,
       response: [200, z.array(AccountSchema)],
     },
     list,
@@ -79,8 +67,8 @@ export function addUsers({ api, accounts, userAdministration }: Deps): void {
     remove,
   );
 
-  async function list(ctx: Context, query: z.output<typeof ListQuery>): Promise<void> {
-    ctx.body = (await accounts.page(query)).map(serializeAccount);
+  async function list(ctx: Context, page: PageQuery): Promise<void> {
+    sendPage(ctx, await accounts.listByEmail(page), serializeAccount);
   }
 
   async function create(ctx: Context, input: z.output<typeof NewUser>, { account }: SessionPrincipal): Promise<void> {

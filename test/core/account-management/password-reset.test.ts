@@ -1,5 +1,7 @@
 // Password reset and password change, with expired links, concurrent requests and attackers.
+
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { FIRST_PAGE } from '../../../src/base/paging.js';
 import { systemMeta } from '../../../src/core/request-meta.js';
 import { requireCompleteAuthentication } from '../../../src/web/endpoints/require-complete.js';
 import { changeAccount, createAccount, suspendAccount } from '../../support/accounts.js';
@@ -71,7 +73,7 @@ describe.each(stores)('a password reset on $name', (store) => {
     expect(await isActive(server, offline.accessToken)).toBe(true);
 
     await reset(await resetTokenOf(email));
-    expect(await server.core.sessions.list(id)).toEqual([]);
+    expect((await server.core.sessions.list(id, FIRST_PAGE)).items).toEqual([]);
     expect((await browser.open('/account')).url.pathname).toBe('/login');
     for (const { accessToken, refreshToken } of [online, offline]) {
       expect(await isActive(server, accessToken)).toBe(false);
@@ -114,7 +116,7 @@ describe.each(stores)('a password reset on $name', (store) => {
     const pending = Array.from({ length: 20 }, () => sessionIssuer.startBrowserSession(late, undefined, systemMeta));
     const results = await Promise.allSettled([reset(token), ...pending]);
     expect(results[0]!.status).toBe('fulfilled');
-    expect(await sessions.list(id)).toEqual([]);
+    expect((await sessions.list(id, FIRST_PAGE)).items).toEqual([]);
     await expect(sessionIssuer.startBrowserSession(late, undefined, systemMeta)).rejects.toMatchObject({
       code: 'invalid_credentials',
     });
@@ -208,7 +210,9 @@ describe.each(stores)('a password change on $name', (store) => {
     await server.core.passwordReset.requestReset(email, systemMeta);
     const token = tokenIn(await mailTo(server, email, /Choose/));
     await change(current, PASSWORD, NEW_PASSWORD);
-    expect((await server.core.sessions.list(id)).map((session) => session.id)).toEqual([current.session.id]);
+    expect((await server.core.sessions.list(id, FIRST_PAGE)).items.map((session) => session.id)).toEqual([
+      current.session.id,
+    ]);
     expect(await server.core.sessions.find(other.session.id)).toBeUndefined();
     expect(await server.core.sessions.find(current.session.id)).toBeDefined();
     expect(await server.core.passwordReset.isValid(token)).toBe(false);
@@ -226,7 +230,7 @@ describe.each(stores)('a password change on $name', (store) => {
     const stolen = await openTokenFamily(server, client, email, more, attacker);
     await attacker.submit(await attacker.open('/logout'));
     const kept = await openTokenFamily(server, client, email, more);
-    const [session] = await server.core.sessions.list(id);
+    const [session] = (await server.core.sessions.list(id, FIRST_PAGE)).items;
     expect(await isActive(server, stolen.accessToken)).toBe(true);
 
     await change((await server.core.sessions.find(session!.id))!, PASSWORD, NEW_PASSWORD, 6);

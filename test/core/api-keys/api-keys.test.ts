@@ -3,6 +3,7 @@
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { FIRST_PAGE } from '../../../src/base/paging.js';
 import { systemMeta } from '../../../src/core/request-meta.js';
 import { addMember, changeAccount, suspendAccount } from '../../support/accounts.js';
 import { createSignedInAccount } from '../../support/api.js';
@@ -90,7 +91,7 @@ describe.each(stores)('an API key on $name', (store) => {
     const { access_token: token, accountId } = await createSignedInAccount(server);
     await createKey(token);
     await server.base.db.account.update({ where: { id: accountId }, data: { emailVerified: true } });
-    const { id, ...first } = (await server.core.apiKeys.list(accountId))[0]!;
+    const { id, ...first } = (await server.core.apiKeys.list(accountId, FIRST_PAGE)).items[0]!;
     const insertKeys = (count: number, expiresAt: Date | null) =>
       server.base.db.apiKey.createMany({
         data: Array.from({ length: count }, (_, n) => {
@@ -121,7 +122,7 @@ describe.each(stores)('an API key on $name', (store) => {
       systemMeta,
     );
     await expect(created).rejects.toMatchObject({ code: 'conflict' });
-    expect(await server.core.apiKeys.list(accountId)).toEqual([]);
+    expect((await server.core.apiKeys.list(accountId, FIRST_PAGE)).items).toEqual([]);
   });
 
   it('expires after 90 days by default, after a chosen time, or never', async () => {

@@ -1,5 +1,7 @@
 // Consents: extended by each grant, and revoked as a whole.
+
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { FIRST_PAGE } from '../../../src/base/paging.js';
 import { systemMeta } from '../../../src/core/request-meta.js';
 import { Browser } from '../../support/browser.js';
 import { authorizeUrl, isActive, pkce, refresh } from '../../support/relying-party.js';
@@ -90,9 +92,11 @@ describe.each(stores)('a consent on $name', (store) => {
     const page = await browser.open(authorizeUrl(server, client, pkce().challenge));
     const denied = await browser.submit(page, { decision: 'deny' });
     expect(denied.url.searchParams.get('error')).toBe('access_denied');
-    expect(await server.core.consents.list(id)).toEqual([]);
+    expect((await server.core.consents.list(id, FIRST_PAGE)).items).toEqual([]);
     await openTokenFamily(server, client, email, {}, browser);
-    expect((await server.core.consents.list(id)).map(({ clientId }) => clientId)).toEqual([client.id]);
+    expect((await server.core.consents.list(id, FIRST_PAGE)).items.map(({ clientId }) => clientId)).toEqual([
+      client.id,
+    ]);
     await server.core.consents.revoke(id, client.id, systemMeta);
     const actions = (await server.core.audit.list({ accountId: id, clientId: client.id })).map(({ action }) => action);
     expect(actions).toEqual(expect.arrayContaining(['consent.denied', 'consent.granted', 'consent.revoked']));

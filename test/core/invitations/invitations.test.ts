@@ -1,6 +1,7 @@
 // Invitations to organizations: roles, expiry, single use, and limits.
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { FIRST_PAGE } from '../../../src/base/paging.js';
 import type { OrganizationRole } from '../../../src/core/organizations/roles.js';
 import { systemMeta } from '../../../src/core/request-meta.js';
 import { addMember, changeAccount, suspendAccount, verifyEmail } from '../../support/accounts.js';
@@ -153,7 +154,7 @@ describe.each(stores)('an invitation on $name', (store) => {
         status: 404,
       });
       expect(await server.core.invitations.find(token)).toBeUndefined();
-      expect(await server.core.invitations.list(owner.id, id)).toEqual([]);
+      expect((await server.core.invitations.list(owner.id, id, FIRST_PAGE)).items).toEqual([]);
       await server.core.cleanup.sweepAll();
       expect(await server.base.db.invitation.count({ where: { organizationId: id } })).toBe(0);
     });

@@ -2,6 +2,7 @@
 
 import { decodeJwt } from 'jose';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { FIRST_PAGE } from '../../../src/base/paging.js';
 import { requireCompleteAuthentication } from '../../../src/web/endpoints/require-complete.js';
 import { changeAccount, suspendAccount } from '../../support/accounts.js';
 import { Authenticator, enrol } from '../../support/authenticator.js';
@@ -72,14 +73,14 @@ describe.each(stores)('sign-in with a second factor on $name', (store) => {
     const { account, app, recoveryCodes } = await enrol(server, now());
     const browser = browserAt();
     const page = await firstStep(account.email, browser);
-    const before = (await server.core.sessions.list(account.id)).length;
+    const before = (await server.core.sessions.list(account.id, FIRST_PAGE)).items.length;
     const otp = app.code(now(), 1);
     await Promise.all(Array.from({ length: 20 }, () => browser.submit(page, { otp })));
-    expect(await server.core.sessions.list(account.id)).toHaveLength(before + 1);
+    expect((await server.core.sessions.list(account.id, FIRST_PAGE)).items).toHaveLength(before + 1);
     // The challenge is not valid for a second sign-in, even with a valid code.
     const again = await browserWithCookiesOf(browser).submit(page, { otp: recoveryCodes[0]! });
     expect(isSignedIn(again)).toBe(false);
-    expect(await server.core.sessions.list(account.id)).toHaveLength(before + 1);
+    expect((await server.core.sessions.list(account.id, FIRST_PAGE)).items).toHaveLength(before + 1);
   });
 
   /** Returns a browser with the cookies of another one from before its sign-in. */
@@ -117,7 +118,9 @@ describe.each(stores)('sign-in with a second factor on $name', (store) => {
       ]),
     ]);
     if (enrolment.status === 'rejected') throw enrolment.reason;
-    expect((await sessions.list(account.id)).map(({ id }) => id)).toEqual([enrolment.value.login.session.id]);
+    expect((await sessions.list(account.id, FIRST_PAGE)).items.map(({ id }) => id)).toEqual([
+      enrolment.value.login.session.id,
+    ]);
     for (const open of [
       () => sessionIssuer.startBrowserSession(verified[0]!, undefined, meta()),
       () => sessionIssuer.issueTokens(verified[0]!, meta()),

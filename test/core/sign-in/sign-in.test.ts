@@ -1,7 +1,9 @@
 // Sign-in under password guessing and concurrent changes.
+
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { AppError } from '../../../src/base/app-error.js';
+import { FIRST_PAGE } from '../../../src/base/paging.js';
 import { systemMeta } from '../../../src/core/request-meta.js';
 import { changeAccount, suspendAccount } from '../../support/accounts.js';
 import { Browser } from '../../support/browser.js';
@@ -163,7 +165,7 @@ describe.each(stores)('sign-in on $name', (store) => {
     expect((await browserAt().signIn(email, 'a wrong password')).status).toBe(401);
     const page = await browserAt().signIn(email, PASSWORD);
     expect(page.status).toBe(403);
-    expect(await server.core.sessions.list(id)).toEqual([]);
+    expect((await server.core.sessions.list(id, FIRST_PAGE)).items).toEqual([]);
   });
 
   it('rejects an authentication from before a password change or a suspension', async () => {
@@ -182,7 +184,7 @@ describe.each(stores)('sign-in on $name', (store) => {
       ]) {
         await expect(issue()).rejects.toMatchObject({ status: 401, code: 'invalid_credentials' });
       }
-      expect(await server.core.sessions.list(id)).toEqual([]);
+      expect((await server.core.sessions.list(id, FIRST_PAGE)).items).toEqual([]);
     }
   });
 
@@ -210,7 +212,7 @@ describe.each(stores)('sign-in on $name', (store) => {
     const before = browser.cookies.get('signet_login')!;
     const page = await browser.signIn(other.email, PASSWORD);
     expect(page.html).toContain(other.email);
-    expect(await server.core.sessions.list(one.id)).toEqual([]);
+    expect((await server.core.sessions.list(one.id, FIRST_PAGE)).items).toEqual([]);
     const attacker = browserAt();
     attacker.cookies.set('signet_login', before);
     expect((await attacker.open('/account')).url.pathname).toBe('/login');

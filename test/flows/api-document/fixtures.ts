@@ -1,5 +1,7 @@
 // The accounts, organizations, keys, agents and other records that the requests need.
+
 import { randomUUID } from 'node:crypto';
+import { FIRST_PAGE } from '../../../src/base/paging.js';
 import type { Account } from '../../../src/core/accounts/accounts.js';
 import { systemMeta } from '../../../src/core/request-meta.js';
 import { onboard } from '../../support/agents.js';
@@ -195,7 +197,7 @@ export function createFixtures(server: TestServer, contract: ApiContract, github
     const agent = await onboard(server, { agent_id: randomUUID(), capabilities: ['write:equity'] }, accessToken);
     if (!core.resources.find(CAP_TABLE)) await addCapTable(server);
     await requestApproval(server, agent, email);
-    return (await core.approvals.list(await findAccount(email)))[0]!.id;
+    return (await core.approvals.list(await findAccount(email), FIRST_PAGE)).items[0]!.id;
   }
 
   async function createTool(): Promise<string> {

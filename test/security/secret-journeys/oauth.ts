@@ -1,5 +1,6 @@
 // Journeys of OAuth clients: authorization, tokens, devices, proofs, registrations and approvals.
 
+import { FIRST_PAGE } from '../../../src/base/paging.js';
 import { addCapTable, createClaimedAgent, poll, requestApproval } from '../../support/approval-requests.js';
 import { Browser } from '../../support/browser.js';
 import { assertion, dpop, makeKey, tokenWithProof } from '../../support/client-keys.js';
@@ -178,7 +179,9 @@ export async function requestApprovals({ server, secrets, sendJson }: Journey) {
   await poll(server, agent, request); // too early
   await requestApproval(server, agent, agent.ownerEmail); // while the first one is pending
   await requestApproval(server, { ...agent, api_key: secrets.create('wrong agent key') }, agent.ownerEmail);
-  const [pending] = await server.core.approvals.list((await server.core.accounts.find(agent.ownerId))!);
+  const owner = (await server.core.accounts.find(agent.ownerId))!;
+  const { items } = await server.core.approvals.list(owner, FIRST_PAGE);
+  const [pending] = items;
   const token = secrets.keep('access_token', agent.bearer);
   for (let n = 0; n < 2; n += 1) {
     await sendJson(`/api/v1/approvals/${pending!.id}`, { body: { decision: 'approve' }, token });

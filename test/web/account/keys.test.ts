@@ -1,4 +1,5 @@
 import { afterAll, describe, expect, it } from 'vitest';
+import { FIRST_PAGE } from '../../../src/base/paging.js';
 import type { ApiKey } from '../../../src/core/api-keys/api-keys.js';
 import { systemMeta } from '../../../src/core/request-meta.js';
 import { addMember } from '../../support/accounts.js';
@@ -30,7 +31,7 @@ const statusOf = async (key: string) => (await callApi(server, 'GET', '/auth/me'
 /** The lifetime of a key in seconds. */
 const lifetimeOf = ({ createdAt, expiresAt }: ApiKey) =>
   Math.round((expiresAt!.getTime() - createdAt.getTime()) / 1000);
-const keysOf = (accountId: string) => server.core.apiKeys.list(accountId);
+const keysOf = async (accountId: string) => (await server.core.apiKeys.list(accountId, FIRST_PAGE)).items;
 const activeKeysOf = async (accountId: string) => (await keysOf(accountId)).filter(server.core.apiKeys.isActive);
 const errorOf = ({ html }: Page) => /class="field-error" id="(\w+)-error"/.exec(html)?.[1];
 

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { FIRST_PAGE } from '../../../src/base/paging.js';
 import { getMe, refreshSession } from '../../support/api.js';
 import { Authenticator, enrol, readQrCode } from '../../support/authenticator.js';
 import { movableClock } from '../../support/movable-clock.js';
@@ -58,7 +59,7 @@ describe.each(stores)('two-factor authentication over the JSON API on $name', (s
     expect(loggedIn.status).toBe(200);
     expect(await errorOf(logIn(email, { otp: app.code(clock.now(), 1) }))).toBe('invalid_otp');
     expect((await logIn(email, { otp: confirmed.json.recovery_codes[0] }, 'login-json')).status).toBe(200);
-    const sessions = await server.core.sessions.list(loggedIn.json.id!);
+    const sessions = (await server.core.sessions.list(loggedIn.json.id!, FIRST_PAGE)).items;
     expect(sessions.filter(({ amr }) => String(amr) === 'pwd,otp,mfa')).toHaveLength(2);
   });
 
