@@ -10,7 +10,10 @@ import { isStorable } from '../../base/text.js';
 import type { Context, Handler } from './context.js';
 
 const MAX_BODY_BYTES = 64 * 1024;
-/** The fields of a form. Parsing takes quadratic time. */
+/**
+ * The fields of a form, and the parameters of a query. koa-body and Koa parse them in quadratic
+ * time.
+ */
 const MAX_FIELDS = 200;
 
 /**
@@ -109,9 +112,14 @@ export function limitBody({ headers }: IncomingMessage, res: ServerResponse, max
   if (Number(headers['content-length'] ?? 0) > maxBytes) throw tooLarge(res);
 }
 
-/** Koa middleware: rejects URLs with a NUL character, which no store and no header accepts. */
+/**
+ * Koa middleware: rejects URLs with a NUL character, which no store and no header accepts, and URLs
+ * with too many parameters.
+ */
 export const rejectInvalidUrl: Handler = async function rejectInvalidUrl(ctx, next) {
   if (/%00|\0/i.test(ctx.url)) throw forbiddenCharacter();
+  if (ctx.querystring.split('&').length > MAX_FIELDS)
+    throw invalidRequest(`A query can have at most ${MAX_FIELDS} parameters.`);
   await next();
 };
 

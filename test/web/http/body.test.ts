@@ -44,3 +44,25 @@ describe('a form of a page', () => {
     expect([response.status, response.headers.connection]).toEqual([413, 'close']);
   });
 });
+
+describe('a query', () => {
+  let server: TestServer;
+  beforeAll(async () => {
+    server = await startServer();
+  });
+  afterAll(() => server.close());
+
+  const get = (path: string, count: number) => {
+    const query = Array.from({ length: count }, (_, n) => `p${n}=x`).join('&');
+    return sendRequest(server, 'GET', `${path}?${query}`, { accept: 'application/json' });
+  };
+
+  it.each(['/login', '/device', '/oauth/authorize', '/api/v1/agents', '/.well-known/openid-configuration'])(
+    'of %s has at most 200 parameters',
+    async (path) => {
+      const { status, json } = await get(path, 201);
+      expect([status, json.error_description]).toEqual([400, 'A query can have at most 200 parameters.']);
+      expect((await get(path, 200)).text).not.toContain('at most');
+    },
+  );
+});
