@@ -4,6 +4,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DEPRECATED_MEMBERS, DEPRECATED_NAMES } from '../dist/base/config/deprecated-names.js';
 import { describeSettings } from '../dist/base/config/topics.js';
+import { LIMITS } from '../dist/base/limits.js';
 
 const ROOT = join(import.meta.dirname, '..');
 const topics = describeSettings();
@@ -46,7 +47,10 @@ variable and its file is an error.
 
 This page is generated from \`src/base/config\` by \`npm run docs:settings\`.
 `;
-  const sections = topics.map(({ title, settings }) => `## ${title}\n\n${table(settings)}`);
+  const sections = topics.map(({ title, settings }) => {
+    const more = title === 'Rate limits' ? `\n${limitsTable()}` : '';
+    return `## ${title}\n\n${table(settings)}${more}`;
+  });
   const rows = [
     ...Object.entries(DEPRECATED_NAMES),
     ...Object.entries(DEPRECATED_MEMBERS).flatMap(([variable, members]) =>
@@ -71,6 +75,18 @@ This page is generated from \`src/base/config\` by \`npm run docs:settings\`.
     });
     return `| Setting | Default | Description |\n| --- | --- | --- |\n${rows.join('\n')}\n`;
   }
+}
+
+/** Returns the table of the limits that `LIMITS` can change. */
+function limitsTable() {
+  const rows = Object.values(LIMITS).map(({ name, points, seconds, events }) => {
+    return `| ${code(name)} | ${points} in ${formatDuration(seconds)} | ${events} |`;
+  });
+  return `| Limit | Default | Counted events |\n| --- | --- | --- |\n${rows.join('\n')}\n`;
+}
+
+function formatDuration(seconds) {
+  return seconds % 3600 === 0 ? `${seconds / 3600} h` : `${seconds / 60} min`;
 }
 
 /** Returns the description of a setting with its valid values. */

@@ -4,9 +4,11 @@
  */
 
 import { HOUR_SECONDS, MINUTE_SECONDS } from './clock.js';
+import type { Limit } from './limits.js';
 
 /** The state of a rate limit. */
 export interface LimitState {
+  name: string;
   /** Allowed events per window. */
   limit: number;
   remaining: number;
@@ -79,11 +81,10 @@ export const conflict = (message: string, fields?: Record<string, string>) =>
 /** Creates the error for a request body that is too large. */
 export const payloadTooLarge = (message: string) => new AppError(413, 'payload_too_large', message);
 /** Creates the error for an exceeded rate limit. */
-export const rateLimited = (limit: LimitState, code = 'rate_limited') =>
-  new AppError(429, code, `Too many requests. Try again in ${describeWait(limit.resetSeconds)}.`, {
-    retryAfterSeconds: limit.resetSeconds,
-    limit,
-  });
+export function rateLimited(limit: LimitState, { code = 'rate_limited', events = 'requests' }: Partial<Limit> = {}) {
+  const message = `Too many ${events}. Try again in ${describeWait(limit.resetSeconds)}.`;
+  return new AppError(429, code, message, { retryAfterSeconds: limit.resetSeconds, limit });
+}
 
 /** Describes a wait, rounded up: "30 seconds", "15 minutes", "3 hours". */
 function describeWait(seconds: number): string {

@@ -44,7 +44,7 @@ export async function openBase(config: Config, { log, clock = systemClock }: { l
     const { databaseUrl, redisUrl, redisPrefix } = config;
     const invalidationBus = await openInvalidationBus({ db, databaseUrl, redisUrl, redisPrefix, log });
     closers.unshift(() => invalidationBus.close());
-    const rateLimiter = createRateLimiter(rateLimitStore(redis, prepared));
+    const rateLimiter = createRateLimiter(rateLimitStore(redis, prepared), config.limits);
     const fetch = createSafeFetch({
       privateHosts: config.fetchPrivateHosts,
       allowLoopback: isLoopback(new URL(config.issuer).hostname),

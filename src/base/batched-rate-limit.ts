@@ -43,7 +43,7 @@ export function createBatchedRateLimit({
   async function consume(key: string): Promise<LimitState> {
     const reservation = reservationFor(key);
     while (reservation.unused === 0) {
-      if (reservation.isExhausted) throw rateLimited(stateOf(reservation), limit.code);
+      if (reservation.isExhausted) throw rateLimited(stateOf(reservation), limit);
       reservation.pendingBatch ??= reserveBatch(key, reservation).finally(() => {
         reservation.pendingBatch = undefined;
       });
@@ -83,6 +83,6 @@ export function createBatchedRateLimit({
 
   function stateOf({ unused, unreserved, windowEndsAtMs }: Reservation): LimitState {
     const resetSeconds = Math.max(1, Math.ceil((windowEndsAtMs - performance.now()) / SECOND_MS));
-    return { limit: limit.points, remaining: unused + unreserved, resetSeconds };
+    return { name: limit.name, limit: limit.points, remaining: unused + unreserved, resetSeconds };
   }
 }

@@ -9,17 +9,9 @@ import {
 } from 'rate-limiter-flexible';
 import { AppError, type LimitState, rateLimited, serviceUnavailable } from './app-error.js';
 import { SECOND_MS } from './clock.js';
+import type { Limit } from './limits.js';
 
-/** Allows `points` events in `seconds`, and then no event for `blockSeconds`. */
-export interface Limit {
-  name: string;
-  points: number;
-  seconds: number;
-  /** How long events are rejected once the limit is exceeded. Default: the rest of the window. */
-  blockSeconds?: number;
-  /** The code of the error. */
-  code?: string;
-}
+export type { Limit } from './limits.js';
 
 export interface RateLimiter {
   /**
@@ -48,9 +40,12 @@ export type RateLimitStore =
 
 /**
  * Creates a rate limiter. Its functions throw `AppError` `temporarily_unavailable` if the store
- * cannot be reached.
+ * cannot be reached. `changedPoints` replaces the points of limits, by their names.
  */
-export function createRateLimiter(store: RateLimitStore): RateLimiter {
+export function createRateLimiter(
+  store: RateLimitStore,
+  changedPoints: Readonly<Record<string, number>> = {},
+): RateLimiter {
   const limiters = new Map<string, RateLimiterAbstract>();
 
   return {
@@ -72,11 +67,11 @@ export function createRateLimiter(store: RateLimitStore): RateLimiter {
     },
     async throwIfExceeded(limit, key) {
       const state = await queryStore(() => limiterFor(limit).get(key));
-      if (state && state.consumedPoints >= limit.points) throw exceededError(limit, state);
+      if (state && state.consumedPoints >= pointsOf(limit)) throw exceededError(limit, state);
     },
     async isExceeded(limit, key) {
       const state = await queryStore(() => limiterFor(limit).get(key));
-      return state !== null && state.consumedPoints >= limit.points;
+      return state !== null && state.consumedPoints >= pointsOf(limit);
     },
   };
 
@@ -92,22 +87,31 @@ export function createRateLimiter(store: RateLimitStore): RateLimiter {
   function limiterFor(limit: Limit): RateLimiterAbstract {
     let limiter = limiters.get(limit.name);
     if (!limiter) {
-      limiter = createLimiter(limit, store);
+      limiter = createLimiter({ ...limit, points: pointsOf(limit) }, store);
       limiters.set(limit.name, limiter);
     }
     return limiter;
   }
+
+  function pointsOf({ name, points }: Limit): number {
+    return changedPoints[name] ?? points;
+  }
+
+  function exceededError(limit: Limit, state: RateLimiterRes): AppError {
+    return rateLimited(stateOf(limit, state), limit);
+  }
+
+  function stateOf(limit: Limit, { remainingPoints, msBeforeNext }: RateLimiterRes): LimitState {
+    return {
+      name: limit.name,
+      limit: pointsOf(limit),
+      remaining: Math.max(0, remainingPoints),
+      resetSeconds: Math.max(1, Math.ceil(msBeforeNext / SECOND_MS)),
+    };
+  }
 }
 
 const unavailableError = (cause: unknown) => serviceUnavailable('The rate limiter is unavailable.', cause);
-
-const exceededError = (limit: Limit, state: RateLimiterRes) => rateLimited(stateOf(limit, state), limit.code);
-
-const stateOf = ({ points }: Limit, { remainingPoints, msBeforeNext }: RateLimiterRes): LimitState => ({
-  limit: points,
-  remaining: Math.max(0, remainingPoints),
-  resetSeconds: Math.max(1, Math.ceil(msBeforeNext / SECOND_MS)),
-});
 
 async function queryStore<Result>(query: () => Promise<Result>): Promise<Result> {
   try {

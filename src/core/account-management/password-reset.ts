@@ -1,4 +1,5 @@
 /** Resets and changes passwords. Both revoke the other sessions of the account. */
+
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AppError, conflict, invalidRequest, unauthorized } from '../../base/app-error.js';
 import type { Background } from '../../base/background.js';
@@ -6,9 +7,10 @@ import { type Clock, HOUR_SECONDS } from '../../base/clock.js';
 import type { Transact, UnitOfWork } from '../../base/db/transaction.js';
 import type { InvalidationBus } from '../../base/invalidation-bus.js';
 import { rateLimitKey } from '../../base/ip-address.js';
+import { LIMITS } from '../../base/limits.js';
 import type { Log } from '../../base/log.js';
 import type { Mailer } from '../../base/mailer.js';
-import type { Limit, RateLimiter } from '../../base/rate-limiter.js';
+import type { RateLimiter } from '../../base/rate-limiter.js';
 import type { Account, Accounts } from '../accounts/accounts.js';
 import { isEmail, mailAddressOf, normalizeEmail } from '../accounts/fields.js';
 import { invalidLink, type OneTimeTokens } from '../accounts/one-time-tokens.js';
@@ -37,9 +39,9 @@ interface Deps {
   mailer: Mailer;
 }
 
-const RESETS_BY_IP: Limit = { name: 'forgot-address', points: 30, seconds: HOUR_SECONDS };
+const RESETS_BY_IP = LIMITS['forgot-address'];
 /** Limits mails to one account, so that an attacker cannot flood the mailbox. */
-const RESETS_BY_ACCOUNT: Limit = { name: 'forgot-account', points: 3, seconds: HOUR_SECONDS };
+const RESETS_BY_ACCOUNT = LIMITS['forgot-account'];
 /**
  * Delays the lookup until after the response, so that timing does not reveal whether the account
  * exists.

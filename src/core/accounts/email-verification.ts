@@ -4,11 +4,12 @@
  * with the address of the recipient, who would otherwise confirm the stranger's credentials.
  */
 
-import { type Clock, DAY_SECONDS, HOUR_SECONDS } from '../../base/clock.js';
+import { type Clock, DAY_SECONDS } from '../../base/clock.js';
 import type { Transact, UnitOfWork } from '../../base/db/transaction.js';
 import type { InvalidationBus } from '../../base/invalidation-bus.js';
+import { LIMITS } from '../../base/limits.js';
 import type { Mailer } from '../../base/mailer.js';
-import type { Limit, RateLimiter } from '../../base/rate-limiter.js';
+import type { RateLimiter } from '../../base/rate-limiter.js';
 import type { Audit } from '../audit/audit.js';
 import type { RequestMeta } from '../request-meta.js';
 import type { Account, Accounts } from './accounts.js';
@@ -27,7 +28,7 @@ interface Deps {
   mailer: Mailer;
 }
 
-const LINKS_BY_ACCOUNT: Limit = { name: 'verification-account', points: 3, seconds: HOUR_SECONDS };
+const LINKS_BY_ACCOUNT = LIMITS['verification-account'];
 
 export type EmailVerification = ReturnType<typeof createEmailVerification>;
 

@@ -2,11 +2,10 @@
 
 import { conflict, isUniqueViolation } from '../../base/app-error.js';
 import type { Base } from '../../base/base.js';
-import { HOUR_SECONDS } from '../../base/clock.js';
 import { uuidv7 } from '../../base/crypto.js';
 import type { Account, Prisma } from '../../base/db/open.js';
+import { LIMITS } from '../../base/limits.js';
 import { createPageOrder, mapPage, type Page, type PageRequest } from '../../base/paging.js';
-import type { Limit } from '../../base/rate-limiter.js';
 import type { Accounts } from '../accounts/accounts.js';
 import { mailAddressOf } from '../accounts/fields.js';
 import type { Agent } from '../agents/active-agents.js';
@@ -53,7 +52,7 @@ interface Deps {
 }
 
 /** Limits the requests of one agent to one user, so that repetition cannot wear the user down. */
-const REQUESTS_BY_AGENT_AND_USER: Limit = { name: 'approval-pair', points: 10, seconds: HOUR_SECONDS };
+const REQUESTS_BY_AGENT_AND_USER = LIMITS['approval-pair'];
 
 const BY_AGE = createPageOrder({ date: 'createdAt', key: 'id', direction: 'asc' });
 

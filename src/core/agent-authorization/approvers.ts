@@ -1,14 +1,14 @@
 /** Decides which users an agent can ask for an approval. */
+
 import type { Base } from '../../base/base.js';
-import { HOUR_SECONDS } from '../../base/clock.js';
 import type { Prisma, Queryable } from '../../base/db/open.js';
-import type { Limit } from '../../base/rate-limiter.js';
+import { LIMITS } from '../../base/limits.js';
 import { isStorable } from '../../base/text.js';
 import { normalizeEmail } from '../accounts/fields.js';
 import type { Agent } from '../agents/active-agents.js';
 
 /** Limits user lookups, so that an agent cannot enumerate accounts. */
-const LOOKUPS_BY_AGENT: Limit = { name: 'approval-agent', points: 120, seconds: HOUR_SECONDS };
+const LOOKUPS_BY_AGENT = LIMITS['approval-agent'];
 
 export type Approvers = ReturnType<typeof createApprovers>;
 

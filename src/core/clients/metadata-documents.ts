@@ -7,8 +7,9 @@
 import type { Background } from '../../base/background.js';
 import { addSeconds, type Clock, DAY_SECONDS, HOUR_SECONDS, MINUTE_SECONDS } from '../../base/clock.js';
 import { networkKey, rateLimitKey } from '../../base/ip-address.js';
+import { LIMITS } from '../../base/limits.js';
 import type { Log } from '../../base/log.js';
-import type { Limit, RateLimiter } from '../../base/rate-limiter.js';
+import type { RateLimiter } from '../../base/rate-limiter.js';
 import type { SafeFetch } from '../../base/safe-fetch.js';
 import { createTtlCache } from '../../base/ttl-cache.js';
 import type { RequestMeta } from '../request-meta.js';
@@ -40,7 +41,7 @@ const MAX_CACHED_ERRORS = 1000;
 const MAX_FETCHES = 20;
 const MAX_FETCHES_PER_KEY = 4;
 /** Limits new documents per network: each causes an outgoing request and can be stored. */
-const NEW_DOCUMENT_LIMIT: Limit = { name: 'client-document', points: 60, seconds: HOUR_SECONDS };
+const NEW_DOCUMENT_LIMIT = LIMITS['client-document'];
 
 export type MetadataDocuments = ReturnType<typeof createMetadataDocuments>;
 

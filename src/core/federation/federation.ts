@@ -5,9 +5,9 @@
  */
 
 import { AppError, forbidden, invalidRequest, notFound, unauthorized, upstreamInvalid } from '../../base/app-error.js';
-import { HOUR_SECONDS, MINUTE_SECONDS } from '../../base/clock.js';
 import { rateLimitKey } from '../../base/ip-address.js';
-import type { Limit, RateLimiter } from '../../base/rate-limiter.js';
+import { LIMITS } from '../../base/limits.js';
+import type { RateLimiter } from '../../base/rate-limiter.js';
 import type { Account, Accounts } from '../accounts/accounts.js';
 import type { TokenVault } from '../identities/token-vault.js';
 import type { RequestMeta } from '../request-meta.js';
@@ -37,10 +37,9 @@ interface Deps {
   pendingLogins: PendingLogins;
 }
 
-const code = 'auth_rate_limited';
-const STARTS_BY_ADDRESS: Limit = { name: 'federation-begin', points: 1000, seconds: HOUR_SECONDS, code };
+const STARTS_BY_ADDRESS = LIMITS['federation-begin'];
 /** Limits failed callbacks and codes. Successful ones are refunded. */
-const FAILURES_BY_ADDRESS: Limit = { name: 'federation-fail', points: 100, seconds: 15 * MINUTE_SECONDS, code };
+const FAILURES_BY_ADDRESS = LIMITS['federation-fail'];
 
 export function createFederation({ providers, redirectUris, signup, rateLimiter, ...deps }: Deps) {
   const { accounts, tokenVault, provisioning, bruteForce, authentication } = deps;

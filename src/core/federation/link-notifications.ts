@@ -1,9 +1,11 @@
 /** Notifies users by e-mail that an external provider was linked to their account. */
-import { type Clock, DAY_SECONDS } from '../../base/clock.js';
+
+import type { Clock } from '../../base/clock.js';
+import { LIMITS } from '../../base/limits.js';
 import type { Log } from '../../base/log.js';
 import type { MailTemplates } from '../../base/mail/templates.js';
 import type { Mailer } from '../../base/mailer.js';
-import type { Limit, RateLimiter } from '../../base/rate-limiter.js';
+import type { RateLimiter } from '../../base/rate-limiter.js';
 import type { Account } from '../accounts/accounts.js';
 import { mailAddressOf } from '../accounts/fields.js';
 import type { RequestMeta } from '../request-meta.js';
@@ -19,7 +21,7 @@ interface Deps {
 type LinkedBy = MailTemplates['provider-linked']['by'];
 
 /** Prevents repeated linking and unlinking from flooding a mailbox. */
-const BY_ACCOUNT: Limit = { name: 'provider-linked-account', points: 20, seconds: DAY_SECONDS };
+const BY_ACCOUNT = LIMITS['provider-linked-account'];
 
 export type LinkNotifications = ReturnType<typeof createLinkNotifications>;
 

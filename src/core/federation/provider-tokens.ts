@@ -2,12 +2,14 @@
  * Returns stored access tokens of external providers to apps that act for a user there. Refreshes
  * them when they are about to expire. Refresh tokens are only sent to the provider, never to apps.
  */
+
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AppError, notFound, upstreamUnavailable } from '../../base/app-error.js';
 import { addSeconds, type Clock, MINUTE_SECONDS } from '../../base/clock.js';
 import type { FederatedIdentity, StoredTokens as Row } from '../../base/db/open.js';
 import type { Transact } from '../../base/db/transaction.js';
-import type { Limit, RateLimiter } from '../../base/rate-limiter.js';
+import { LIMITS } from '../../base/limits.js';
+import type { RateLimiter } from '../../base/rate-limiter.js';
 import type { Audit, AuditEvent } from '../audit/audit.js';
 import type { Identities } from '../identities/identities.js';
 import type { Lease, StoredToken, TokenVault } from '../identities/token-vault.js';
@@ -37,7 +39,7 @@ interface TokenRequest {
   meta: RequestMeta;
 }
 
-const READS_BY_ACCOUNT: Limit = { name: 'provider-token', points: 120, seconds: MINUTE_SECONDS };
+const READS_BY_ACCOUNT = LIMITS['provider-token'];
 /** A token is refreshed this long before it expires, so that the app can still use it. */
 const REFRESH_BEFORE_EXPIRY_SECONDS = MINUTE_SECONDS;
 /** Callers poll for the result of a refresh that another caller started. */

@@ -8,8 +8,8 @@ import type { Base } from '../../base/base.js';
 import { addSeconds, DAY_SECONDS } from '../../base/clock.js';
 import { randomToken, sha256 } from '../../base/crypto.js';
 import type { Account, Invitation, Queryable } from '../../base/db/open.js';
+import { LIMITS } from '../../base/limits.js';
 import { createPageOrder, type Page, type PageRequest } from '../../base/paging.js';
-import type { Limit } from '../../base/rate-limiter.js';
 import type { AccountLimits } from '../account-limits/account-limits.js';
 import type { Accounts } from '../accounts/accounts.js';
 import type { ActingUser } from '../accounts/acting-user.js';
@@ -39,13 +39,13 @@ interface Deps {
 
 const INVITATION_TTL_SECONDS = 7 * DAY_SECONDS;
 const MAX_OPEN_INVITATIONS = 200;
-const BY_INVITER: Limit = { name: 'invitation-inviter', points: 100, seconds: DAY_SECONDS };
+const BY_INVITER = LIMITS['invitation-inviter'];
 /**
  * `BY_ADDRESS` limits e-mails to one address from all organizations and inviters. `BY_PAIR`
  * prevents one inviter from using up that limit.
  */
-const BY_PAIR: Limit = { name: 'invitation-pair', points: 10, seconds: DAY_SECONDS };
-const BY_ADDRESS: Limit = { name: 'invitation-address', points: 30, seconds: DAY_SECONDS };
+const BY_PAIR = LIMITS['invitation-pair'];
+const BY_ADDRESS = LIMITS['invitation-address'];
 
 const BY_NEWEST = createPageOrder({ date: 'createdAt', key: 'id', direction: 'desc' });
 

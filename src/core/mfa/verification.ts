@@ -1,9 +1,10 @@
 /** Verifies second-factor codes: rate limits, single use, and TOTP or recovery codes. */
 
-import { type Clock, DAY_SECONDS, HOUR_SECONDS, MINUTE_SECONDS } from '../../base/clock.js';
+import type { Clock } from '../../base/clock.js';
 import type { Secrets } from '../../base/crypto.js';
 import type { Account, Database } from '../../base/db/open.js';
 import { rateLimitKey } from '../../base/ip-address.js';
+import { LIMITS } from '../../base/limits.js';
 import type { Limit, RateLimiter } from '../../base/rate-limiter.js';
 import type { RequestMeta } from '../request-meta.js';
 import type { KnownLocations } from '../sessions/known-locations.js';
@@ -19,22 +20,17 @@ interface Deps {
   recoveryCodes: ReturnType<typeof createRecoveryCodes>;
 }
 
-const CODE = 'auth_rate_limited';
 /**
  * Attempts at a TOTP code by a client that knows the password. All unknown locations share these
  * limits, so a distributed attack gets no more attempts. Each known location has its own, so that
  * an attacker cannot lock the owner out there.
  */
-const CODE_ATTEMPTS: Limit[] = [
-  { name: 'otp-minutes', points: 5, seconds: 5 * MINUTE_SECONDS, code: CODE },
-  { name: 'otp-hour', points: 15, seconds: HOUR_SECONDS, code: CODE },
-  { name: 'otp-day', points: 30, seconds: DAY_SECONDS, code: CODE },
-];
+const CODE_ATTEMPTS = [LIMITS['otp-minutes'], LIMITS['otp-hour'], LIMITS['otp-day']];
 /**
  * Attempts at a recovery code, whose 80 bits cannot be guessed. Counted separately and by address,
  * so that an attacker cannot block the owner's recovery codes.
  */
-const RECOVERY_CODE_ATTEMPTS: Limit = { name: 'recovery-code', points: 20, seconds: HOUR_SECONDS, code: CODE };
+const RECOVERY_CODE_ATTEMPTS = LIMITS['recovery-code'];
 /** The purpose for which TOTP secrets are sealed. */
 export const SEALED_FOR = 'totp';
 /** The condition for a second factor that is in use. */

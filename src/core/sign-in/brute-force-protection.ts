@@ -5,9 +5,10 @@
  */
 
 import { AppError } from '../../base/app-error.js';
-import { type Clock, DAY_SECONDS, HOUR_SECONDS, MINUTE_SECONDS, SECOND_MS } from '../../base/clock.js';
+import { type Clock, MINUTE_SECONDS, SECOND_MS } from '../../base/clock.js';
 import { sha256 } from '../../base/crypto.js';
 import { networkKey, networkKeys, rateLimitKey } from '../../base/ip-address.js';
+import { LIMITS } from '../../base/limits.js';
 import type { Limit, RateLimiter } from '../../base/rate-limiter.js';
 import type { Account } from '../accounts/accounts.js';
 import { ANONYMOUS, type Audit } from '../audit/audit.js';
@@ -21,42 +22,35 @@ interface Deps {
   audit: Audit;
 }
 
-const ERROR_CODE = 'auth_rate_limited';
-const HOURLY = { seconds: HOUR_SECONDS, code: ERROR_CODE };
-
-/** Limits in three windows. Longer windows allow fewer attempts per hour. */
-const inWindows = (name: string, [points, ofHours, ofDay]: [number, number, number]): Limit[] => [
-  { name, points, seconds: 15 * MINUTE_SECONDS, code: ERROR_CODE },
-  { name: `${name}-hours`, points: ofHours, seconds: 3 * HOUR_SECONDS, code: ERROR_CODE },
-  { name: `${name}-day`, points: ofDay, seconds: DAY_SECONDS, code: ERROR_CODE },
+/** Returns a limit in three windows. Longer windows allow fewer attempts per hour. */
+const inWindows = (name: 'sign-in-device' | 'sign-in-pair' | 'sign-in-address'): Limit[] => [
+  LIMITS[name],
+  LIMITS[`${name}-hours`],
+  LIMITS[`${name}-day`],
 ];
 
 /** Limits attempts at one account from one browser that has signed in to it before. */
-const BY_DEVICE = inWindows('sign-in-device', [10, 20, 40]);
+const BY_DEVICE = inWindows('sign-in-device');
 /** Limits attempts at one account from one network: by address, /56 and /48. */
-const BY_PAIR: Limit[][] = [
-  inWindows('sign-in-pair', [10, 20, 40]),
-  [{ name: 'sign-in-pair-56', points: 30, ...HOURLY }],
-  [{ name: 'sign-in-pair-48', points: 60, ...HOURLY }],
-];
+const BY_PAIR: Limit[][] = [inWindows('sign-in-pair'), [LIMITS['sign-in-pair-56']], [LIMITS['sign-in-pair-48']]];
 /** Limits attempts at all accounts from one network, which many users can share. */
 const BY_NETWORK: Limit[][] = [
-  inWindows('sign-in-address', [100, 300, 1000]),
-  [{ name: 'sign-in-address-56', points: 600, ...HOURLY }],
-  [{ name: 'sign-in-address-48', points: 1200, ...HOURLY }],
+  inWindows('sign-in-address'),
+  [LIMITS['sign-in-address-56']],
+  [LIMITS['sign-in-address-48']],
 ];
 /**
  * Limits attempts at one account from all addresses together. Above this limit, the account is
  * under attack.
  */
-const BY_ACCOUNT: Limit = { name: 'sign-in-account', points: 100, ...HOURLY };
+const BY_ACCOUNT = LIMITS['sign-in-account'];
 /**
  * Limits attempts from each unknown network while the account is under attack. It is not zero,
  * because the user can be traveling.
  */
-const UNDER_ATTACK: Limit = { name: 'sign-in-under-attack', points: 3, ...HOURLY };
+const UNDER_ATTACK = LIMITS['sign-in-under-attack'];
 /** Limits attempts from all unknown networks together while the account is under attack. */
-const ACCOUNT_CEILING: Limit = { name: 'sign-in-ceiling', points: 100, ...HOURLY };
+const ACCOUNT_CEILING = LIMITS['sign-in-ceiling'];
 const AUDIT_INTERVAL_MS = MINUTE_SECONDS * SECOND_MS;
 const MAX_AUDITED_ADDRESSES = 10_000;
 

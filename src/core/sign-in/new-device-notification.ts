@@ -1,9 +1,11 @@
 /** Notifies users by e-mail of a sign-in from a device that their account has not used before. */
-import { type Clock, DAY_SECONDS } from '../../base/clock.js';
+
+import type { Clock } from '../../base/clock.js';
 import type { Database } from '../../base/db/open.js';
+import { LIMITS } from '../../base/limits.js';
 import type { Log } from '../../base/log.js';
 import type { Mailer } from '../../base/mailer.js';
-import type { Limit, RateLimiter } from '../../base/rate-limiter.js';
+import type { RateLimiter } from '../../base/rate-limiter.js';
 import type { Account } from '../accounts/accounts.js';
 import { mailAddressOf } from '../accounts/fields.js';
 import type { RequestMeta } from '../request-meta.js';
@@ -18,7 +20,7 @@ interface Deps {
 }
 
 /** Limits e-mails per account: a browser without cookies is a new device at each sign-in. */
-const BY_ACCOUNT: Limit = { name: 'new-device-account', points: 5, seconds: DAY_SECONDS };
+const BY_ACCOUNT = LIMITS['new-device-account'];
 
 export type NewDevice = ReturnType<typeof createNewDevice>;
 

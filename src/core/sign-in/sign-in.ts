@@ -4,10 +4,10 @@
  */
 
 import { invalidRequest } from '../../base/app-error.js';
-import { HOUR_SECONDS } from '../../base/clock.js';
 import type { Transact } from '../../base/db/transaction.js';
 import { rateLimitKey } from '../../base/ip-address.js';
-import type { Limit, RateLimiter } from '../../base/rate-limiter.js';
+import { LIMITS } from '../../base/limits.js';
+import type { RateLimiter } from '../../base/rate-limiter.js';
 import type { Account, Accounts, NewAccount } from '../accounts/accounts.js';
 import type { EmailVerification } from '../accounts/email-verification.js';
 import { isEmail, normalizeEmail } from '../accounts/fields.js';
@@ -37,12 +37,7 @@ export interface Credentials {
   otp?: string;
 }
 
-const REGISTER_BY_ADDRESS: Limit = {
-  name: 'register-address',
-  points: 30,
-  seconds: HOUR_SECONDS,
-  code: 'auth_rate_limited',
-};
+const REGISTER_BY_ADDRESS = LIMITS['register-address'];
 
 export type SignIn = ReturnType<typeof createSignIn>;
 

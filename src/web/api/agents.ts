@@ -1,10 +1,11 @@
 /** Agents: onboarding, claiming, key rotation, deletion. Secrets are returned once. */
+
 import { z } from 'zod';
 import { forbidden } from '../../base/app-error.js';
-import { HOUR_SECONDS } from '../../base/clock.js';
 import type { Config } from '../../base/config.js';
 import { rateLimitKey } from '../../base/ip-address.js';
-import type { Limit, RateLimiter } from '../../base/rate-limiter.js';
+import { LIMITS } from '../../base/limits.js';
+import type { RateLimiter } from '../../base/rate-limiter.js';
 import type { Agent } from '../../core/agents/active-agents.js';
 import type { AgentActor } from '../../core/agents/actor.js';
 import type { Core } from '../../core/core.js';
@@ -31,7 +32,7 @@ interface Deps extends Pick<Core, 'agents' | 'ownershipClaims' | 'organizations'
 }
 
 /** Each onboarding creates an organization, so the limit per network is low. */
-const ONBOARDING_LIMIT: Limit = { name: 'agent-onboarding', points: 10, seconds: HOUR_SECONDS };
+const ONBOARDING_LIMIT = LIMITS['agent-onboarding'];
 /** The page on which a user claims an agent. */
 const CLAIM_PATH = '/account/agents/claim';
 

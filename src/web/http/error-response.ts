@@ -30,6 +30,7 @@ export function createErrorResponses({ issuer, log }: { issuer: string; log: Log
   function toAppError(error: unknown, requestId: string): AppError {
     if (error instanceof AppError) {
       if (error.status >= 500) log.error({ error, requestId }, 'a dependency is unavailable');
+      if (error.limit) log.info({ limit: error.limit.name, requestId }, 'a rate limit was exceeded');
       return error;
     }
     const { status, expose } = error as { status?: number; expose?: boolean };

@@ -3,11 +3,11 @@
  * and not requests, because a busy gateway legitimately sends hundreds at once.
  */
 
-import { MINUTE_SECONDS } from '../../base/clock.js';
 import { rateLimitKey } from '../../base/ip-address.js';
-import type { Limit, RateLimiter } from '../../base/rate-limiter.js';
+import { LIMITS } from '../../base/limits.js';
+import type { RateLimiter } from '../../base/rate-limiter.js';
 
-const FAILURE_LIMIT: Limit = { name: 'client-authentication', points: 60, seconds: 5 * MINUTE_SECONDS };
+const FAILURE_LIMIT = LIMITS['client-authentication'];
 
 export type ClientAuthThrottle = ReturnType<typeof createClientAuthThrottle>;
 

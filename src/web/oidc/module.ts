@@ -49,7 +49,7 @@ export async function createOidcModule(base: Base, core: Core, deps: Deps) {
   const wellKnown = createWellKnown({ ...core, issuer, providers });
   const consentPage = createConsentPage({ ...core, ...deps });
   const interactions = createInteractions({ ...core, ...deps, clock, providers, consentPage });
-  const processRateLimiter = createRateLimiter({ kind: 'memory' });
+  const processRateLimiter = createRateLimiter({ kind: 'memory' }, config.limits);
   const clientAuthThrottle = createClientAuthThrottle({ processRateLimiter });
   const endpoints = createProviderEndpoints({ providers, clientAuthThrottle });
   const router = createOidcRouter({

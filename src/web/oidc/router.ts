@@ -1,11 +1,12 @@
 /** The routes of OAuth and OpenID Connect: passed to oidc-provider or served from memory. */
+
 import Router from '@koa/router';
 import type { Next } from 'koa';
 import { AppError, invalidRequest } from '../../base/app-error.js';
-import { HOUR_SECONDS, MINUTE_SECONDS } from '../../base/clock.js';
 import type { Config } from '../../base/config.js';
 import { rateLimitKey } from '../../base/ip-address.js';
-import type { Limit, RateLimiter } from '../../base/rate-limiter.js';
+import { LIMITS } from '../../base/limits.js';
+import type { RateLimiter } from '../../base/rate-limiter.js';
 import { hostCookie } from '../cookies/cookies.js';
 import { parseForm, readText } from '../http/body.js';
 import type { Context, State } from '../http/context.js';
@@ -26,10 +27,10 @@ interface Deps {
   endpoints: ProviderEndpoints;
 }
 
-const REGISTRATION_LIMIT: Limit = { name: 'client-registration', points: 60, seconds: HOUR_SECONDS };
-const USER_CODE_LIMIT: Limit = { name: 'device-user-code', points: 30, seconds: 10 * MINUTE_SECONDS };
+const REGISTRATION_LIMIT = LIMITS['client-registration'];
+const USER_CODE_LIMIT = LIMITS['device-user-code'];
 /** For requests that store an interaction, a pushed authorization request or a device code. */
-const INTERACTION_LIMIT: Limit = { name: 'authorization', points: 600, seconds: MINUTE_SECONDS };
+const INTERACTION_LIMIT = LIMITS.authorization;
 const MAX_URL_LENGTH = 8 * 1024;
 
 export function createOidcRouter({
