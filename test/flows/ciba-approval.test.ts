@@ -121,6 +121,13 @@ describe('an agent with CIBA', () => {
       authorization_details: [ACTION],
     });
     await expect(pollOnce(config, request)).rejects.toMatchObject({ error: 'invalid_grant' });
+
+    const { store, idOf } = server.core.oauthStorage;
+    const requestId = idOf(request.auth_req_id);
+    const remaining = (await store.get('BackchannelAuthenticationRequest', requestId))?.payload ?? {};
+    expect(Object.keys(remaining).sort()).toEqual(['accountId', 'clientId', 'exp', 'iat', 'kind']);
+    const approval = await server.base.db.approval.findUniqueOrThrow({ where: { requestId } });
+    expect(approval.grantPayload).toEqual({});
   });
 
   it('receives access_denied when its owner denies the request in the JSON API', async () => {

@@ -55,6 +55,7 @@ export function createDecisions(base: Base, { audit, accounts, oauthStorage, app
           status: decision === 'approve' ? 'approved' : 'denied',
           pendingKey: null,
           decidedAt: now,
+          grantPayload: {}, // stored as the grant below, if at all
           authTime: session.authTime,
           amr,
         },

@@ -34,8 +34,12 @@ export interface EphemeralStore {
   get(kind: string, id: string): Promise<StoredEntry | undefined>;
   getByUid(kind: string, uid: string): Promise<StoredEntry | undefined>;
   getByUserCode(kind: string, userCode: string): Promise<StoredEntry | undefined>;
-  /** Returns true for only one of several concurrent calls. Returns false if there is no entry. */
-  consume(kind: string, id: string): Promise<boolean>;
+  /**
+   * Returns true for only one of several concurrent calls. Returns false if there is no entry.
+   *
+   * @param remaining replaces the payload of the consumed entry. Default: the payload is kept
+   */
+  consume(kind: string, id: string, remaining?: Payload): Promise<boolean>;
   /** Returns true for the first call with this id until `expiresAt`, and false for the others. */
   useOnce(kind: string, id: string, expiresAt: Date): Promise<boolean>;
   /** Deletes an entry. Redis ignores `tx`. */

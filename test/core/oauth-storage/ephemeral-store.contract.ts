@@ -62,6 +62,25 @@ describe.each(ephemeralImplementations)('EphemeralStore of $name', (implementati
     expect(results.filter(Boolean)).toHaveLength(1);
   });
 
+  it('replaces the payload of a consumed entry, by the first of 20 concurrent calls only', async () => {
+    const [id, userCode] = [randomUUID(), randomUUID()];
+    await store.put('One', id, { kept: 1, dropped: 'x' }, { expiresAt: later(), userCode });
+    const consumers = Array.from({ length: 20 }, (_, n) => n);
+    const results = await Promise.all(consumers.map((n) => store.consume('One', id, { kept: n })));
+    const winner = results.indexOf(true);
+    expect(results.filter(Boolean)).toHaveLength(1);
+    const consumed = { id, payload: { kept: winner }, consumedAt: expect.any(Date) };
+    expect(await store.get('One', id)).toEqual(consumed);
+    expect(await store.getByUserCode('One', userCode)).toEqual(consumed);
+  });
+
+  it('keeps the payload of a consumed entry without a replacement', async () => {
+    const id = randomUUID();
+    await store.put('One', id, { n: 1 }, { expiresAt: later() });
+    expect(await store.consume('One', id)).toBe(true);
+    expect((await store.get('One', id))?.payload).toEqual({ n: 1 });
+  });
+
   it('does not consume an entry that is missing, removed or expired', async () => {
     expect(await store.consume('One', randomUUID())).toBe(false);
     const removed = randomUUID();

@@ -33,8 +33,9 @@ export function createPostgresqlEphemeralStore({ prepared, clock, prisma }: Deps
     return toEntry(rows[0], clock);
   }
 
-  async function consume(kind: string, id: string): Promise<boolean> {
-    return (await prepared.run(CONSUME, [kind, id, clock.now()])).count === 1;
+  async function consume(kind: string, id: string, remaining?: Payload): Promise<boolean> {
+    const json = remaining ? JSON.stringify(remaining) : null;
+    return (await prepared.run(CONSUME, [kind, id, clock.now(), json])).count === 1;
   }
 }
 
@@ -57,6 +58,6 @@ const GET: Statement = {
 const CONSUME: Statement = {
   name: 'consume-artifact',
   text: `
-    UPDATE "OidcArtifact" SET "consumedAt" = $3
+    UPDATE "OidcArtifact" SET "consumedAt" = $3, "payload" = COALESCE($4::jsonb, "payload")
     WHERE "kind" = $1 AND "id" = $2 AND "consumedAt" IS NULL AND "expiresAt" > $3`,
 };

@@ -37,10 +37,10 @@ export function createPrismaEphemeralStore({ db, clock }: { db: Database; clock:
     );
   }
 
-  async function consume(kind: string, id: string): Promise<boolean> {
+  async function consume(kind: string, id: string, remaining?: Payload): Promise<boolean> {
     const { count } = await db.oidcArtifact.updateMany({
       where: { kind, id, consumedAt: null, expiresAt: { gt: clock.now() } },
-      data: { consumedAt: clock.now() },
+      data: { consumedAt: clock.now(), ...(remaining && { payload: remaining as Prisma.InputJsonObject }) },
     });
     return count === 1;
   }

@@ -13,10 +13,12 @@ const PUT_SCRIPT = `
   for i = 2, #KEYS do redis.call('SET', KEYS[i], ARGV[3], 'PXAT', ARGV[2]) end
 `;
 
-/** Consumes an entry if it exists and was not consumed, atomically. */
+/** Consumes an entry if it exists and was not consumed, and replaces its payload, atomically. */
 const CONSUME_SCRIPT = `
   if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
-  return redis.call('HSETNX', KEYS[1], 'consumedAt', ARGV[1])
+  if redis.call('HSETNX', KEYS[1], 'consumedAt', ARGV[1]) == 0 then return 0 end
+  if ARGV[2] then redis.call('HSET', KEYS[1], 'payload', ARGV[2]) end
+  return 1
 `;
 
 interface Deps {
@@ -60,8 +62,9 @@ export function createRedisEphemeralStore({ redis, prefix, clock }: Deps): Ephem
     return id ? get(kind, id) : undefined;
   }
 
-  async function consume(kind: string, id: string): Promise<boolean> {
-    return (await redis.eval(CONSUME_SCRIPT, 1, keyOf(kind, id), clock.now().getTime())) === 1;
+  async function consume(kind: string, id: string, remaining?: Payload): Promise<boolean> {
+    const values = [clock.now().getTime(), ...(remaining ? [JSON.stringify(remaining)] : [])];
+    return (await redis.eval(CONSUME_SCRIPT, 1, keyOf(kind, id), ...values)) === 1;
   }
 
   async function useOnce(kind: string, id: string, expiresAt: Date): Promise<boolean> {
