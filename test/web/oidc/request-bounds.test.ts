@@ -3,6 +3,7 @@
 import { randomUUID } from 'node:crypto';
 import { exportJWK, generateKeyPair, type JWK, SignJWT } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { addSeconds, HOUR_SECONDS } from '../../../src/base/clock.js';
 import { Browser } from '../../support/browser.js';
 import { DEVICE_CLIENT, DEVICE_GRANT } from '../../support/device.js';
 import { openHttpServer } from '../../support/http-server.js';
@@ -114,6 +115,24 @@ describe.each(stores)('stored requests on $name', (store) => {
       statuses.push((await authorize(client, '192.0.2.3', 'x'.repeat(6000))).headers.location);
     expect(statuses[0]).toMatch(/^\/interaction\//);
     expect(statuses.at(-1)).toContain('error=temporarily_unavailable');
+  });
+
+  it('are limited by network for the forms of visitors who are not signed in', async () => {
+    const from = (address: string) => ({ 'x-forwarded-for': address });
+    const statuses = [];
+    for (let n = 0; n < 60; n += 1) {
+      statuses.push((await sendRequest(server, 'GET', '/device', from('192.0.2.4'))).status);
+      statuses.push((await sendRequest(server, 'GET', '/oauth/logout', from('192.0.2.4'))).status);
+    }
+    expect(statuses.filter((status) => status === 200)).toHaveLength(100);
+    expect(statuses.filter((status) => status === 429)).toHaveLength(20);
+    expect((await sendRequest(server, 'GET', '/device', from('192.0.2.5'))).status).toBe(200);
+    const { db, redis } = server.base;
+    const inTwoHours = addSeconds(new Date(), 2 * HOUR_SECONDS);
+    expect(await db.oidcArtifact.count({ where: { kind: 'Session', expiresAt: { gt: inTwoHours } } })).toBe(0);
+    const keys = (await redis?.keys(`${server.config.redisPrefix}Session:*`)) ?? [];
+    expect(keys.length).toBeGreaterThanOrEqual(redis ? 101 : 0);
+    for (const key of keys) expect(await redis!.ttl(key)).toBeLessThanOrEqual(HOUR_SECONDS);
   });
 
   it('are removed when they are used', async () => {

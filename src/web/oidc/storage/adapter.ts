@@ -41,7 +41,7 @@ export function createAdapters(deps: Deps) {
   const { grants } = oauthStorage;
   const ephemeral = createEphemeralAdapters({ oauthStorage, secrets, clock });
   const tokens = createTokenAdapters({ oauthStorage, ephemeral, clock });
-  const { bounded } = createRequestStorage(deps);
+  const { bounded, boundedSession } = createRequestStorage(deps);
   const { redeemedOnce, consumedOnce, removedByUse } = createSingleUse({ oauthStorage, ephemeral });
 
   return { adapterFor, completeRotation: tokens.completeRotation };
@@ -61,6 +61,8 @@ export function createAdapters(deps: Deps) {
         return tokens.clientCredentialsAdapter();
       case 'RefreshToken':
         return tokens.refreshTokenAdapter();
+      case 'Session':
+        return { ...adapter, upsert: boundedSession(adapter.upsert) };
       case 'Interaction':
         return { ...adapter, upsert: bounded(recordingUsage(adapter.upsert)) };
       case 'PushedAuthorizationRequest':

@@ -1,6 +1,6 @@
 /**
  * Bounds what requests without authentication can have stored: interactions, pushed authorization
- * requests and device codes.
+ * requests, device codes, and sessions of oidc-provider for forms.
  */
 import Provider, { type Adapter, errors, type KoaContextWithOIDC } from 'oidc-provider';
 import { AppError } from '../../../base/app-error.js';
@@ -19,11 +19,13 @@ interface Deps {
 type Upsert = Adapter['upsert'];
 
 const KILOBYTE = 1024;
+/** Long enough to fill in the form of the device page or of a logout. */
+const ANONYMOUS_SESSION_SECONDS = HOUR_SECONDS;
 
 export function createRequestStorage({ bounds, rateLimiter }: Deps) {
   const limit: Limit = { name: 'stored-requests', points: bounds.storedKilobytesPerHour, seconds: HOUR_SECONDS };
 
-  return { bounded };
+  return { bounded, boundedSession };
 
   /**
    * Wraps the `upsert` of a request. Throws `invalid_request` if the request is too large, and
@@ -31,13 +33,25 @@ export function createRequestStorage({ bounds, rateLimiter }: Deps) {
    */
   function bounded(upsert: Upsert): Upsert {
     return async function upsertBounded(id, payload, expiresIn) {
-      const bytes = Buffer.byteLength(JSON.stringify(payload));
-      if (bytes > bounds.storedBytes) {
+      if (bytesOf(payload) > bounds.storedBytes) {
         throw new errors.InvalidRequest(`the request is larger than ${bounds.storedBytes} bytes`);
       }
       const { ctx } = Provider;
-      if (ctx && isAnonymous(ctx)) await consume(ctx, Math.ceil(bytes / KILOBYTE));
+      if (ctx && isAnonymous(ctx)) await consume(ctx, kilobytesOf(payload));
       await upsert(id, payload, expiresIn);
+    };
+  }
+
+  /**
+   * Wraps the `upsert` of a session. Each form creates one for its CSRF protection, also for a
+   * visitor who is not signed in. Such a session counts like a request, and expires after an hour.
+   */
+  function boundedSession(upsert: Upsert): Upsert {
+    return async function upsertSession(id, payload, expiresIn) {
+      if (payload.accountId) return upsert(id, payload, expiresIn);
+      const { ctx } = Provider;
+      if (ctx) await consume(ctx, kilobytesOf(payload));
+      await upsert(id, payload, Math.min(expiresIn ?? Infinity, ANONYMOUS_SESSION_SECONDS));
     };
   }
 
@@ -53,6 +67,9 @@ export function createRequestStorage({ bounds, rateLimiter }: Deps) {
     }
   }
 }
+
+const bytesOf = (payload: object) => Buffer.byteLength(JSON.stringify(payload));
+const kilobytesOf = (payload: object) => Math.ceil(bytesOf(payload) / KILOBYTE);
 
 /**
  * Reports whether neither a signed-in user nor an authenticated client of an administrator asks.
