@@ -2,9 +2,10 @@
 import { isHost } from '../host.js';
 import { defineTopic } from './base-config.js';
 import { readScopePreset } from './scope-preset.js';
-import { duration, list, oneOf, optional, parsed, secret } from './setting.js';
+import { duration, integer, list, oneOf, optional, parsed, secret } from './setting.js';
 
 const MIN_TOKEN_LENGTH = 32;
+const UNUSED_CLIENTS_RANGE: [number, number] = [1, 1_000_000];
 /** The syntax of a bearer token in an Authorization header (RFC 6750, section 2.1). */
 const BEARER_TOKEN = /^[\w.~+/-]{32,}=*$/;
 
@@ -39,6 +40,13 @@ export const registration = defineTopic({
       'Time without use after which a dynamically registered client without active grants is deleted. 0s: never.',
       { zero: true },
     ),
+    maxUnusedClientsPerNetwork: integer(
+      'MAX_UNUSED_CLIENTS_PER_NETWORK',
+      UNUSED_CLIENTS_RANGE,
+      500,
+      'Dynamically registered clients of one network (IPv4 address or IPv6 /48) with which no user has signed in. A further registration deletes the oldest of them, if it is older than an hour.',
+    ),
+    maxUnusedClients: integer('MAX_UNUSED_CLIENTS', UNUSED_CLIENTS_RANGE, 20_000, 'The same for the whole instance.'),
     redirectHosts: list(
       'REDIRECT_HOSTS',
       'If set, the only hosts allowed in redirect URIs of registered clients. *.example.com matches all subdomains.',

@@ -53,6 +53,7 @@ function buildClient(agent: Agent): Client {
     updatedAt,
     lastUsedAt: null,
     documentFreshUntil: null,
+    network: null,
     lastAuthorizationAt: null,
   };
 }

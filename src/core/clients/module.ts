@@ -13,6 +13,7 @@ import { createClients } from './clients.js';
 import { createMetadataDocuments } from './metadata-documents.js';
 import { createClientRegistration } from './registration.js';
 import { createUnusedClientCleanup } from './unused-client-cleanup.js';
+import { createUnusedClientLimits } from './unused-client-limits.js';
 import { createClientUsage } from './usage.js';
 
 interface Deps {
@@ -25,7 +26,19 @@ interface Deps {
 export function createClientModule(base: Base, deps: Deps) {
   const { config } = base;
   const clients = createClients(base, deps);
-  const clientRegistration = createClientRegistration(base, deps);
+  const unusedClients = createUnusedClientCleanup({
+    ...base,
+    ...deps,
+    unusedSeconds: config.unusedClientSeconds,
+    idleSeconds: config.idleClientSeconds,
+  });
+  const unusedClientLimits = createUnusedClientLimits({
+    ...base,
+    unusedClients,
+    perNetwork: config.maxUnusedClientsPerNetwork,
+    total: config.maxUnusedClients,
+  });
+  const clientRegistration = createClientRegistration(base, { ...deps, unusedClientLimits });
   return {
     clients,
     clientRegistration,
@@ -38,11 +51,6 @@ export function createClientModule(base: Base, deps: Deps) {
       enabled: config.clientDocuments,
       allowLoopback: !config.production && isLoopback(new URL(config.issuer).hostname),
     }),
-    unusedClients: createUnusedClientCleanup({
-      ...base,
-      ...deps,
-      unusedSeconds: config.unusedClientSeconds,
-      idleSeconds: config.idleClientSeconds,
-    }),
+    unusedClients,
   };
 }

@@ -11,15 +11,17 @@ import type { RequestMeta } from '../request-meta.js';
 import type { Resources } from '../resources/resources.js';
 import { type ClientMetadata, clientName, normalizeMetadata } from './metadata.js';
 import { hashSecret } from './secrets.js';
+import type { UnusedClientLimits } from './unused-client-limits.js';
 
 interface Deps {
   audit: Audit;
   resources: Pick<Resources, 'clientScopes'>;
+  unusedClientLimits: UnusedClientLimits;
 }
 
 export type ClientRegistration = ReturnType<typeof createClientRegistration>;
 
-export function createClientRegistration(base: Base, { audit, resources }: Deps) {
+export function createClientRegistration(base: Base, { audit, resources, unusedClientLimits }: Deps) {
   const { db, transact, clock, invalidationBus } = base;
   const { redirectHosts, requestBounds } = base.config;
 
@@ -41,7 +43,8 @@ export function createClientRegistration(base: Base, { audit, resources }: Deps)
   }
 
   /**
-   * Stores a client that registered or updated itself.
+   * Stores a client that registered or updated itself. Throws as `unusedClientLimits.makeRoom`
+   * does, if the client is new.
    *
    * @param secret the plain client secret. Undefined: the stored one does not change
    */
@@ -56,18 +59,23 @@ export function createClientRegistration(base: Base, { audit, resources }: Deps)
       metadata: metadata as Prisma.InputJsonObject,
       ...(secret && { secretHash: hashSecret(secret) }),
     };
+    const isNew = (await db.client.count({ where: { id } })) === 0;
+    const network = isNew ? await unusedClientLimits.makeRoom(meta) : undefined;
     await transact(async (uow) => {
       const { tx } = uow;
       const { count } = await tx.client.updateMany({ where: { id }, data: columns });
       if (count === 0)
-        await tx.client.create({ data: { id, ...columns, origin: 'registration', createdAt: clock.now() } });
+        await tx.client.create({ data: { id, ...columns, network, origin: 'registration', createdAt: clock.now() } });
       const action = count === 0 ? 'client.registered' : 'client.updated';
       await audit.record(uow, action, { by: clientActor(id), clientId: id, meta });
       invalidateAfterCommit(uow, id);
     });
   }
 
-  /** Stores a client from its metadata document, which is not fetched again before `freshUntil`. */
+  /**
+   * Stores a client from its metadata document, which is not fetched again before `freshUntil`.
+   * Throws as `unusedClientLimits.makeRoom` does, if the client is new.
+   */
   async function saveDescribed(
     id: string,
     metadata: ClientMetadata,
@@ -80,10 +88,11 @@ export function createClientRegistration(base: Base, { audit, resources }: Deps)
       documentFreshUntil: freshUntil,
     };
     const previous = await db.client.findUnique({ where: { id } });
+    const network = previous ? undefined : await unusedClientLimits.makeRoom(meta);
     return transact(async (uow) => {
       const stored = await uow.tx.client.upsert({
         where: { id },
-        create: { id, ...columns, origin: 'document', createdAt: clock.now() },
+        create: { id, ...columns, network, origin: 'document', createdAt: clock.now() },
         update: columns,
       });
       const action = previous ? 'client.updated' : 'client.registered';

@@ -12,10 +12,10 @@ import type { OAuthStorage } from '../oauth-storage/oauth-storage.js';
 import { type RequestMeta, systemMeta } from '../request-meta.js';
 
 /**
- * `unused`: no user ever signed in with it. `idle`: no user has signed in with it for a long time,
- * and it has no active grant.
+ * `unused`: no user ever signed in with it. `limit`: the same, and there are too many such clients.
+ * `idle`: no user has signed in with it for a long time, and it has no active grant.
  */
-export type RemovalReason = 'unused' | 'idle';
+export type RemovalReason = 'unused' | 'limit' | 'idle';
 
 export interface UnusedClient {
   client: Client;
@@ -35,8 +35,12 @@ interface Deps {
   idleSeconds: number;
 }
 
-const CLEANED_ORIGINS = ['registration', 'document'];
+/** Selects clients that no administrator created, and with which no user has signed in. */
+export const NEVER_USED = { origin: { in: ['registration', 'document'] }, lastUsedAt: null };
+
 const CLIENTS_PER_PAGE = 500;
+/** Protects a client between its registration and the first sign-in. */
+const MIN_AGE_SECONDS = HOUR_SECONDS;
 /**
  * Protects clients with a recent authorization. Exceeds both the longest interaction and the
  * interval at which `lastAuthorizationAt` is written.
@@ -55,7 +59,7 @@ export function createUnusedClientCleanup({
   unusedSeconds,
   idleSeconds,
 }: Deps) {
-  return { find, removeUnused };
+  return { find, removeUnused, removeOldest };
 
   /** Returns the clients that `removeUnused` would delete now, oldest first. */
   async function find(): Promise<UnusedClient[]> {
@@ -68,7 +72,7 @@ export function createUnusedClientCleanup({
         take: CLIENTS_PER_PAGE,
         ...(after !== undefined && { cursor: { id: after }, skip: 1 }),
       });
-      unusedClients.push(...(await filterUnused(page)));
+      unusedClients.push(...(await filterUnused(page, reasonFor)));
       if (page.length < CLIENTS_PER_PAGE) break;
       after = page.at(-1)?.id;
     }
@@ -78,24 +82,67 @@ export function createUnusedClientCleanup({
   /** Deletes unused clients with their grants and consents. Returns the deleted clients. */
   async function removeUnused(meta: RequestMeta = systemMeta): Promise<UnusedClient[]> {
     const removed: UnusedClient[] = [];
-    for (const unused of await find()) if (await removeIfUnused(unused, meta)) removed.push(unused);
+    for (const unused of await find()) {
+      if (await removeIfUnused(unused, candidateFilter(), meta)) removed.push(unused);
+    }
     return removed;
   }
 
+  /**
+   * Deletes at most `count` clients that were never used, the oldest first, to make room for new
+   * ones. Deletes those with a recent authorization only if there are no others: an attacker can
+   * start authorizations to keep a client stored. Returns the number of deleted clients.
+   *
+   * @param network the network that registered the clients. Default: all networks
+   */
+  async function removeOldest(count: number, network?: string): Promise<number> {
+    let removed = 0;
+    for (const filter of removableFilters(network)) {
+      const orderBy: Prisma.ClientOrderByWithRelationInput[] = [{ createdAt: 'asc' }, { id: 'asc' }];
+      const oldest = await db.client.findMany({ where: filter, orderBy, take: CLIENTS_PER_PAGE });
+      for (const unused of await filterUnused(oldest, (_client, hasConsent) => (hasConsent ? undefined : 'limit'))) {
+        if (removed >= count) return removed;
+        if (await removeIfUnused(unused, filter, systemMeta)) removed += 1;
+      }
+    }
+    return removed;
+  }
+
+  function removableFilters(network: string | undefined): Prisma.ClientWhereInput[] {
+    const ofNetwork = { ...NEVER_USED, ...(network !== undefined && { network }) };
+    return [
+      { ...ofNetwork, createdAt: olderThan(MIN_AGE_SECONDS), ...withoutRecentAuthorization() },
+      { ...ofNetwork, createdAt: olderThan(AUTHORIZATION_GRACE_SECONDS) },
+    ];
+  }
+
   function candidateFilter(): Prisma.ClientWhereInput {
-    const olderThan = (seconds: number) => ({ lte: addSeconds(clock.now(), -seconds) });
     const [unused, idle] = [olderThan(unusedSeconds), olderThan(idleSeconds)];
     return {
-      origin: { in: CLEANED_ORIGINS },
+      origin: NEVER_USED.origin,
       OR: [
         ...(unusedSeconds > 0 ? [{ lastUsedAt: null, createdAt: unused }] : []),
         ...(idleSeconds > 0 ? [{ lastUsedAt: idle }, { lastUsedAt: null, createdAt: idle }] : []),
       ],
-      AND: { OR: [{ lastAuthorizationAt: null }, { lastAuthorizationAt: olderThan(AUTHORIZATION_GRACE_SECONDS) }] },
+      AND: withoutRecentAuthorization(),
     };
   }
 
-  async function filterUnused(clients: Client[]): Promise<UnusedClient[]> {
+  function withoutRecentAuthorization(): Prisma.ClientWhereInput {
+    return {
+      OR: [{ lastAuthorizationAt: null }, { lastAuthorizationAt: olderThan(AUTHORIZATION_GRACE_SECONDS) }],
+    };
+  }
+
+  function olderThan(seconds: number): { lte: Date } {
+    return { lte: addSeconds(clock.now(), -seconds) };
+  }
+
+  /** Returns the clients without an active grant for which `reasonOf` returns a reason. */
+  async function filterUnused(
+    clients: Client[],
+    reasonOf: (client: Client, hasConsent: boolean) => RemovalReason | undefined,
+  ): Promise<UnusedClient[]> {
     const where = { clientId: { in: clients.map(({ id }) => id) } };
     const grants = await db.grant.findMany({
       where: { ...where, expiresAt: { gt: clock.now() } },
@@ -109,7 +156,7 @@ export function createUnusedClientCleanup({
     return clients
       .filter((client) => !hasGrant(client))
       .flatMap((client) => {
-        const reason = reasonFor(client, hasConsent(client));
+        const reason = reasonOf(client, hasConsent(client));
         return reason ? [{ client, reason }] : [];
       });
   }
@@ -127,15 +174,19 @@ export function createUnusedClientCleanup({
    * Deletes the client unless it is in use again. Returns whether it was deleted. A concurrent
    * sign-in locks the consent or writes the client's row, so it prevents the deletion or fails.
    */
-  async function removeIfUnused({ client: { id, name }, reason }: UnusedClient, meta: RequestMeta): Promise<boolean> {
+  async function removeIfUnused(
+    { client: { id, name }, reason }: UnusedClient,
+    filter: Prisma.ClientWhereInput,
+    meta: RequestMeta,
+  ): Promise<boolean> {
     const clientInUse = new Error('the client is in use');
     try {
       await transact(async (uow) => {
         const { tx, afterCommit } = uow;
         const consents = await tx.consent.deleteMany({ where: { clientId: id } });
-        if (reason === 'unused' && consents.count > 0) throw clientInUse;
+        if (reason !== 'idle' && consents.count > 0) throw clientInUse;
         if ((await tx.grant.count({ where: { clientId: id, expiresAt: { gt: clock.now() } } })) > 0) throw clientInUse;
-        const { count } = await tx.client.deleteMany({ where: { ...candidateFilter(), id } });
+        const { count } = await tx.client.deleteMany({ where: { ...filter, id } });
         if (count === 0) throw clientInUse;
         await oauthStorage.grants.revokeWhere({ clientIds: [id] }, tx);
         const detail = { reason, ...(name && { name }) };

@@ -56,7 +56,7 @@ export function createClientUsage({ db, clock, log }: { db: Database; clock: Clo
     for (const [clientId, atMs] of recordedAtMs) if (atMs <= expiredBeforeMs) recordedAtMs.delete(clientId);
     for (const [id, lastUsedAt] of batch) {
       try {
-        await db.client.updateMany({ where: { id }, data: { lastUsedAt } });
+        await db.client.updateMany({ where: { id }, data: { lastUsedAt, network: null } });
       } catch (error) {
         log.warn({ error }, 'could not record the use of a client');
         recordedAtMs.delete(id);

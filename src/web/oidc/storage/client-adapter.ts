@@ -7,6 +7,7 @@ import type { ClientMetadata } from '../../../core/clients/metadata.js';
 import type { ClientRegistration } from '../../../core/clients/registration.js';
 import { metaFrom } from '../request-meta.js';
 import type { ClientResolver } from './client-resolver.js';
+import { toLimitError } from './limit-errors.js';
 import { toProviderClient } from './spiffe-client.js';
 
 /**
@@ -31,7 +32,10 @@ export function createClientAdapter({
       const { client_secret: secret } = payload;
       // An update contains the hash that `find` returned. Any other value is a new secret.
       const newSecret = secret && secret !== (await clients.find(id))?.secretHash ? secret : undefined;
-      await clientRegistration.saveRegistered(id, metadata, newSecret, metaFrom(Provider.ctx));
+      const { ctx } = Provider;
+      await clientRegistration.saveRegistered(id, metadata, newSecret, metaFrom(ctx)).catch((error) => {
+        throw toLimitError(error, ctx);
+      });
     },
     async find(id) {
       const client = await resolveClient(id);

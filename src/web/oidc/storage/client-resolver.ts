@@ -5,6 +5,7 @@ import type { Client, Clients } from '../../../core/clients/clients.js';
 import { MetadataDocumentError } from '../../../core/clients/metadata-document.js';
 import type { MetadataDocuments } from '../../../core/clients/metadata-documents.js';
 import { metaFrom } from '../request-meta.js';
+import { exceededLimit, toLimitError } from './limit-errors.js';
 
 export type ClientResolver = (id: string) => Promise<Client | undefined>;
 
@@ -28,8 +29,11 @@ export function createClientResolver({ clients, metadataDocuments }: Deps): Clie
     } catch (error) {
       if (error instanceof MetadataDocumentError)
         throw new errors.InvalidClient(`the client's metadata document: ${error.message}`);
-      if (error instanceof AppError && error.status === 429) throw tooManyDocuments(error);
-      throw error;
+      if (error instanceof AppError && error.status === 429) {
+        const description = 'too many new clients from this network; try again later';
+        throw exceededLimit(ctx, { retryAfterSeconds: error.retryAfterSeconds, description, cause: error });
+      }
+      throw toLimitError(error, ctx);
     }
   };
 
@@ -37,9 +41,4 @@ export function createClientResolver({ clients, metadataDocuments }: Deps): Clie
     const client = await clients.find(id);
     return client?.origin === 'document' && !metadataDocuments.enabled ? undefined : client;
   }
-}
-
-function tooManyDocuments(cause: AppError): Error {
-  const error = new errors.OIDCProviderError(429, 'temporarily_unavailable');
-  return Object.assign(error, { error_description: 'too many new clients from this network; try again later', cause });
 }

@@ -10,6 +10,7 @@ import { networkKey } from '../../../base/ip-address.js';
 import type { Limit, RateLimiter } from '../../../base/rate-limiter.js';
 import { metaFrom } from '../request-meta.js';
 import { isUnverified } from './client-origin.js';
+import { exceededLimit } from './limit-errors.js';
 
 interface Deps {
   bounds: Pick<RequestBounds, 'storedBytes' | 'storedKilobytesPerHour'>;
@@ -60,10 +61,8 @@ export function createRequestStorage({ bounds, rateLimiter }: Deps) {
       await rateLimiter.consume(limit, networkKey(metaFrom(ctx).address), kilobytes);
     } catch (error) {
       if (!(error instanceof AppError) || error.status !== 429) throw error;
-      ctx.set('Retry-After', String(error.retryAfterSeconds));
-      const tooMany = new errors.OIDCProviderError(429, 'temporarily_unavailable');
       const description = `this network has started more than ${bounds.storedKilobytesPerHour} kB of requests in an hour`;
-      throw Object.assign(tooMany, { error_description: description, cause: error });
+      throw exceededLimit(ctx, { retryAfterSeconds: error.retryAfterSeconds, description, cause: error });
     }
   }
 }
