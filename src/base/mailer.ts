@@ -48,7 +48,15 @@ export function createMailer({ config, log, clock, retryDelaysMs = RETRY_DELAYS_
   const closing = new AbortController();
   const pending = new Set<Promise<void>>();
 
-  return { canSend: transport !== undefined, outbox, send, waitUntilIdle, close };
+  return {
+    canSend: transport !== undefined,
+    /** Whether messages reach users. Users cannot read the outbox of a development server. */
+    delivers: smtp !== undefined,
+    outbox,
+    send,
+    waitUntilIdle,
+    close,
+  };
 
   /**
    * Sends a message in the background. Call it after the commit, because a message cannot be rolled

@@ -95,7 +95,7 @@ export async function createCore(base: Base) {
     ...signIn,
     ...federation,
   });
-  const cleanup = createCleanup(base, { ...keys, ...agents, ...clients, ...identities });
+  const cleanup = createCleanup(base, { ...keys, ...agents, ...clients, ...identities, ...accountManagement });
 
   return {
     ...{ audit, oauthStorage, invitations, consents, mfa, cleanup },

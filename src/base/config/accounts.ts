@@ -1,7 +1,9 @@
 /** Settings of accounts: sign-up, the first administrator, and the rules for passwords. */
 
+import { DAY_SECONDS } from '../clock.js';
 import { defineTopic } from './base-config.js';
-import { integer, oneOf, optional, secret, string } from './setting.js';
+import { duration, integer, oneOf, optional, secret, string } from './setting.js';
+import { EXPIRED_SESSION_TTL_SECONDS } from './tokens.js';
 
 const MIN_HASH_COST = 10;
 
@@ -19,6 +21,12 @@ export const accounts = defineTopic({
       'E-mail address of the first administrator, created at start if no administrator exists. Requires BOOTSTRAP_ADMIN_PASSWORD.',
     ),
     bootstrapPassword: secret('BOOTSTRAP_ADMIN_PASSWORD', 'Password of the first administrator.'),
+    unverifiedAccountSeconds: duration(
+      'UNVERIFIED_ACCOUNT_TTL',
+      '30d',
+      'Time without a sign-in after which an account is deleted whose user signed up, was sent a link, and never verified the e-mail address. At most 90d. 0s: never.',
+      { zero: true },
+    ),
     passwordHashCost: integer('PASSWORD_HASH_COST', [4, 15], 12, 'bcrypt cost. Below 10 only in tests.'),
     maxWaitingPasswords: integer(
       'MAX_WAITING_PASSWORDS',
@@ -82,6 +90,9 @@ export const accounts = defineTopic({
     values.pwnedPasswords === 'on' &&
       !/^https?:$/.test(URL.parse(values.pwnedPasswordsUrl)?.protocol ?? '') &&
       'PWNED_PASSWORDS_URL is not a URL; allowed: https://…/range/, or http:// for a mirror in your own network',
+    // Later, the sessions are deleted that show when the user signed in.
+    values.unverifiedAccountSeconds > EXPIRED_SESSION_TTL_SECONDS &&
+      `UNVERIFIED_ACCOUNT_TTL must be at most ${EXPIRED_SESSION_TTL_SECONDS / DAY_SECONDS}d`,
     production &&
       values.testAuth === 'true' &&
       'TEST_AUTH creates accounts without authentication, so it cannot be used in production',

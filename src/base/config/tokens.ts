@@ -13,6 +13,12 @@ const COOKIE_NAME = /^[\w-]{1,40}$/;
  */
 export const CONSUMED_TOKEN_TTL_SECONDS = DAY_SECONDS;
 
+/**
+ * The time after which expired sessions are deleted. Until then, users see them in their history,
+ * and their IP addresses count as known.
+ */
+export const EXPIRED_SESSION_TTL_SECONDS = 90 * DAY_SECONDS;
+
 export const tokens = defineTopic({
   title: 'Tokens, sessions and cookies',
   settings: {

@@ -1,4 +1,7 @@
-/** Creates the services of this folder: password reset, user administration and bootstrap. */
+/**
+ * Creates the services of this folder: password reset, user administration, expiry of unverified
+ * accounts, and bootstrap.
+ */
 import type { Base } from '../../base/base.js';
 import type { Accounts } from '../accounts/accounts.js';
 import type { EmailVerification } from '../accounts/email-verification.js';
@@ -13,9 +16,11 @@ import type { Mfa } from '../mfa/mfa.js';
 import type { MemberRemoval } from '../organizations/member-removal.js';
 import type { Sessions } from '../sessions/sessions.js';
 import type { SignIn } from '../sign-in/sign-in.js';
+import { createAccountRemoval } from './account-removal.js';
 import { createBootstrap } from './bootstrap.js';
 import { createPasswordReset } from './password-reset.js';
 import { createUnverifiedAccess } from './unverified-access.js';
+import { createUnverifiedAccounts } from './unverified-accounts.js';
 import { createUserAdministration } from './user-administration.js';
 
 interface Deps {
@@ -37,7 +42,14 @@ interface Deps {
 export function createAccountManagement(base: Base, deps: Deps) {
   const unverifiedAccess = createUnverifiedAccess(deps);
   const passwordReset = createPasswordReset({ ...base, ...deps, unverifiedAccess });
-  const userAdministration = createUserAdministration({ ...base, ...deps });
+  const accountRemoval = createAccountRemoval({ ...base, ...deps });
+  const userAdministration = createUserAdministration({ ...base, ...deps, accountRemoval });
+  const unverifiedAccounts = createUnverifiedAccounts({
+    ...base,
+    ...deps,
+    accountRemoval,
+    ttlSeconds: base.config.unverifiedAccountSeconds,
+  });
   const bootstrap = createBootstrap({ ...base, ...deps });
-  return { passwordReset, userAdministration, bootstrap };
+  return { passwordReset, userAdministration, unverifiedAccounts, bootstrap };
 }

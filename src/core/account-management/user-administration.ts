@@ -23,12 +23,11 @@ import type { OneTimeTokens } from '../accounts/one-time-tokens.js';
 import type { Passwords } from '../accounts/passwords.js';
 import type { Audit } from '../audit/audit.js';
 import type { AuditAction } from '../audit/events.js';
-import type { TokenRevocation } from '../federation/token-revocation.js';
-import type { MemberRemoval } from '../organizations/member-removal.js';
 import type { RequestMeta } from '../request-meta.js';
 import { describeSecurityEvent } from '../sessions/devices.js';
 import type { RevocationReason } from '../sessions/revocation.js';
 import type { Sessions } from '../sessions/sessions.js';
+import type { AccountRemoval } from './account-removal.js';
 
 /** Omitted fields are not changed. */
 export interface AccountChange {
@@ -49,8 +48,7 @@ interface Deps {
   passwords: Passwords;
   oneTimeTokens: OneTimeTokens;
   emailVerification: Pick<EmailVerification, 'begin'>;
-  memberRemoval: MemberRemoval;
-  tokenRevocation: Pick<TokenRevocation, 'revokeAllFor'>;
+  accountRemoval: AccountRemoval;
   sessions: Pick<Sessions, 'revokeAll'>;
   mailer: Mailer;
 }
@@ -68,8 +66,7 @@ export function createUserAdministration(deps: Deps) {
     passwords,
     oneTimeTokens,
     emailVerification,
-    memberRemoval,
-    tokenRevocation,
+    accountRemoval,
     sessions,
     mailer,
   } = deps;
@@ -104,7 +101,11 @@ export function createUserAdministration(deps: Deps) {
       await lockAccountAndAdmins(id, admin.id, tx);
       const updated = await tx.account.update({
         where: { id },
-        data: { ...data, ...(emailChanged && { emailVerified: false, emailVerifiedAt: null }) },
+        data: {
+          ...data,
+          expiresUnverified: false, // an admin knows this account
+          ...(emailChanged && { emailVerified: false, emailVerifiedAt: null }),
+        },
       });
       await requireRemainingAdmin(tx);
       if (emailChanged) {
@@ -135,15 +136,10 @@ export function createUserAdministration(deps: Deps) {
   async function remove(id: string, admin: Account, meta: RequestMeta): Promise<void> {
     await requireExisting(id);
     await transact(async (uow) => {
-      const { tx, afterCommit } = uow;
+      const { tx } = uow;
       await lockAccountAndAdmins(id, admin.id, tx);
-      await sessions.revokeAll(uow, id, { reason: 'account_deleted', meta, by: admin.id });
-      await memberRemoval.removeFromAll(id, tx);
-      await tokenRevocation.revokeAllFor(uow, id);
-      await tx.account.delete({ where: { id } });
+      await accountRemoval.remove(uow, id, { by: admin.id, meta });
       await requireRemainingAdmin(tx);
-      await audit.record(uow, 'account.deleted', { by: admin.id, accountId: id, meta });
-      afterCommit(() => invalidationBus.publish('accounts', id));
     });
   }
 

@@ -50,6 +50,8 @@ export interface AccountOptions {
   status?: AccountStatus | undefined;
   /** Whether the e-mail address is marked as verified. */
   verified?: boolean;
+  /** Whether the account is deleted if its e-mail address is never verified. */
+  expiresUnverified?: boolean;
   /** The id of the admin who creates the account. Default: the new account itself. */
   by?: string;
 }
@@ -127,7 +129,7 @@ export function createAccounts({ db, transact, clock, audit, invalidationBus, pa
     uow: UnitOfWork,
     { email, name, picture, passwordHash, imported }: PreparedAccount,
     meta: RequestMeta,
-    { role = 'viewer', status = 'active', verified = false, by }: AccountOptions = {},
+    { role = 'viewer', status = 'active', verified = false, expiresUnverified = false, by }: AccountOptions = {},
   ): Promise<Account> {
     const id = randomUUID();
     const now = clock.now();
@@ -140,9 +142,11 @@ export function createAccounts({ db, transact, clock, audit, invalidationBus, pa
       status,
       emailVerified: verified,
       emailVerifiedAt: verified ? now : null,
+      expiresUnverified,
       ...(picture && { picture }),
       passwordHash,
       passwordChangedAt: passwordHash === null ? null : now,
+      createdAt: now,
     };
     const account = await uow.tx.account.create({ data }).catch((error) => {
       throw isUniqueViolation(error) ? addressTaken() : error;

@@ -1,10 +1,10 @@
 /**
- * The cleanup job: deletes expired rows and unused clients, and rotates signing keys. It can run in
- * several processes at the same time.
+ * The cleanup job: deletes expired rows, unused clients and unverified accounts, and rotates
+ * signing keys. It can run in several processes at the same time.
  */
 import type { Base } from '../../base/base.js';
-import { addSeconds, DAY_SECONDS, MINUTE_SECONDS, SECOND_MS } from '../../base/clock.js';
-import { CONSUMED_TOKEN_TTL_SECONDS } from '../../base/config/tokens.js';
+import { addSeconds, MINUTE_SECONDS, SECOND_MS } from '../../base/clock.js';
+import { CONSUMED_TOKEN_TTL_SECONDS, EXPIRED_SESSION_TTL_SECONDS } from '../../base/config/tokens.js';
 
 /** The work of other modules, which this job only schedules. */
 interface Deps {
@@ -12,6 +12,7 @@ interface Deps {
   agents: Sweeper;
   tokenVault: Sweeper;
   unusedClients: { removeUnused(): Promise<unknown[]> };
+  unverifiedAccounts: { removeExpired(): Promise<number> };
 }
 
 interface Sweeper {
@@ -20,15 +21,13 @@ interface Sweeper {
 }
 
 const INTERVAL_SECONDS = 5 * MINUTE_SECONDS;
-/**
- * Time after which expired sessions are deleted. Until then, users see them in their history, and
- * their IP addresses count as known.
- */
-const EXPIRED_SESSION_TTL_SECONDS = 90 * DAY_SECONDS;
 
 export type Cleanup = ReturnType<typeof createCleanup>;
 
-export function createCleanup({ db, clock, log }: Base, { keys, agents, tokenVault, unusedClients }: Deps) {
+export function createCleanup(
+  { db, clock, log }: Base,
+  { keys, agents, tokenVault, unusedClients, unverifiedAccounts }: Deps,
+) {
   let timer: NodeJS.Timeout | undefined;
   let currentRun: Promise<unknown> = Promise.resolve();
 
@@ -62,6 +61,8 @@ export function createCleanup({ db, clock, log }: Base, { keys, agents, tokenVau
       await keys.sweep();
       const removedClients = await unusedClients.removeUnused();
       if (removedClients.length > 0) log.info({ count: removedClients.length }, 'unused clients were deleted');
+      const removedAccounts = await unverifiedAccounts.removeExpired();
+      if (removedAccounts > 0) log.info({ count: removedAccounts }, 'unverified accounts were deleted');
     } catch (error) {
       log.error({ error }, 'the cleanup failed; it will run again');
     }

@@ -7,6 +7,7 @@ import { invalidRequest } from '../../base/app-error.js';
 import type { Transact } from '../../base/db/transaction.js';
 import { rateLimitKey } from '../../base/ip-address.js';
 import { LIMITS } from '../../base/limits.js';
+import type { Mailer } from '../../base/mailer.js';
 import type { RateLimiter } from '../../base/rate-limiter.js';
 import type { Account, Accounts, NewAccount } from '../accounts/accounts.js';
 import type { EmailVerification } from '../accounts/email-verification.js';
@@ -28,6 +29,7 @@ interface Deps {
   authentication: Authentication;
   bruteForce: BruteForceProtection;
   rateLimiter: RateLimiter;
+  mailer: Pick<Mailer, 'delivers'>;
 }
 
 export interface Credentials {
@@ -42,7 +44,17 @@ const REGISTER_BY_ADDRESS = LIMITS['register-address'];
 export type SignIn = ReturnType<typeof createSignIn>;
 
 export function createSignIn(deps: Deps) {
-  const { transact, accounts, passwords, emailVerification, sessions, authentication, bruteForce, rateLimiter } = deps;
+  const {
+    transact,
+    accounts,
+    passwords,
+    emailVerification,
+    sessions,
+    authentication,
+    bruteForce,
+    rateLimiter,
+    mailer,
+  } = deps;
 
   return { withPassword, withSecondFactor: authentication.completeChallenge, register, reauthenticate, checkPassword };
 
@@ -112,7 +124,9 @@ export function createSignIn(deps: Deps) {
     await rateLimiter.consume(REGISTER_BY_ADDRESS, rateLimitKey(meta.address));
     const preparedAccount = await accounts.prepare(input, meta);
     const account = await transact(async (uow) => {
-      const newAccount = await accounts.insert(uow, preparedAccount, meta);
+      // Without a link, the user cannot verify the address.
+      const options = { expiresUnverified: mailer.delivers };
+      const newAccount = await accounts.insert(uow, preparedAccount, meta, options);
       await emailVerification.begin(uow, newAccount);
       return newAccount;
     });
