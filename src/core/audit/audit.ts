@@ -72,12 +72,11 @@ export function createAudit({ db, clock, log }: Deps) {
 
   /**
    * Buffers an event for at most a second, for callers that must neither fail nor wait. A crash can
-   * lose the buffer, so use it only for events that change nothing. Repeated events of an anonymous
-   * network are combined, which can take a minute.
+   * lose the buffer, so use it only for events that change nothing. Repeated events of a network
+   * are combined, which can take a minute.
    */
   function recordSoon(action: AuditAction, event: AuditEvent): void {
-    if (event.by === ANONYMOUS) repeatedEvents.record(action, event);
-    else addToBuffer(action, event);
+    repeatedEvents.record(action, event);
   }
 
   function addToBuffer(action: AuditAction, event: AuditEvent): void {

@@ -1,4 +1,4 @@
-// Repeated events of anonymous requests become one row, with their number.
+// Repeated events of requests that change nothing become one row, with their number.
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
@@ -21,7 +21,7 @@ function writtenDetails(events: AuditEvent[]) {
   return { atOnce, later: written.slice(atOnce.length) };
 }
 
-describe('events of anonymous requests', () => {
+describe('events that change nothing', () => {
   it('are written once, with the number of repetitions', () => {
     const { atOnce, later } = writtenDetails(Array.from({ length: 1000 }, () => event('192.0.2.1')));
     expect([atOnce, later]).toEqual([[{ reason: 'wrong_password' }], [{ reason: 'wrong_password', repeated: 999 }]]);
@@ -33,6 +33,20 @@ describe('events of anonymous requests', () => {
     ['two addresses of one IPv6 /48', [event('2001:db8:1:1::1'), event('2001:db8:1:2::1')], 1],
   ])('are combined or not: %s', (_, events, count) => {
     expect(writtenDetails(events).atOnce).toHaveLength(count);
+  });
+
+  it('are combined without details when one network causes many different ones', () => {
+    const { atOnce, later } = writtenDetails([
+      ...Array.from({ length: 1000 }, (_, n) => event('192.0.2.1', `reason-${n}`)),
+      event('192.0.2.2'),
+    ]);
+    expect(atOnce).toHaveLength(32);
+    expect(atOnce.slice(-2)).toEqual([{ combined: true }, { reason: 'wrong_password' }]);
+    expect(later).toEqual([{ combined: true, repeated: 969 }]);
+  });
+
+  it('are written at once if no client caused them', () => {
+    expect(writtenDetails([event(''), event('')]).atOnce).toHaveLength(2);
   });
 
   it('are written again in the next window', async () => {
