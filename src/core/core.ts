@@ -12,6 +12,7 @@ import { createAgentModule } from './agents/module.js';
 import { AGENT_TOKEN_SECONDS } from './agents/tokens.js';
 import { createApiKeyModule } from './api-keys/module.js';
 import { createAudit } from './audit/audit.js';
+import { createAuditExpiry } from './audit/expiry.js';
 import { createClientModule } from './clients/module.js';
 import { createConsents } from './consents/consents.js';
 import { createCredentialModule } from './credentials/module.js';
@@ -32,6 +33,7 @@ export type Core = Awaited<ReturnType<typeof createCore>>;
 
 export async function createCore(base: Base) {
   const audit = createAudit(base);
+  const auditExpiry = createAuditExpiry({ ...base, ttlSeconds: base.config.auditEventSeconds });
   const oauthStorage = createOAuthStorage(base, { audit });
   const resources = await createResourceModule(base, { audit });
   const keys = await createKeyModule(base, { audit, ...resources, agentTokenSeconds: AGENT_TOKEN_SECONDS });
@@ -95,7 +97,10 @@ export async function createCore(base: Base) {
     ...signIn,
     ...federation,
   });
-  const cleanup = createCleanup(base, { ...keys, ...agents, ...clients, ...identities, ...accountManagement });
+  const cleanup = createCleanup(base, {
+    ...{ ...keys, ...agents, ...clients, ...identities, ...accountManagement },
+    auditExpiry,
+  });
 
   return {
     ...{ audit, oauthStorage, invitations, consents, mfa, cleanup },

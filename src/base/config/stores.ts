@@ -1,7 +1,7 @@
 /** Settings of storage: the database, Redis, and the master secret. */
 import { join } from 'node:path';
 import type { ServerConfig } from './server.js';
-import { integer, secret, string } from './setting.js';
+import { duration, integer, secret, string } from './setting.js';
 import { createTopicDefiner, type ResolvedBy } from './topic.js';
 
 export type StoresConfig = ResolvedBy<typeof stores>;
@@ -19,6 +19,9 @@ export const stores = createTopicDefiner<ServerConfig>()({
     databasePool: integer('DATABASE_POOL', [1, 500], 10, 'Number of PostgreSQL connections per process.'),
     redisUrl: secret('REDIS_URL', 'redis://… or rediss://…. If set, short-lived state is stored there.'),
     redisPrefix: string('REDIS_PREFIX', 'signet:', 'Prefix of all Redis keys.'),
+    auditEventSeconds: duration('AUDIT_EVENT_TTL', '400d', 'Age at which audit events are deleted. 0s: never.', {
+      zero: true,
+    }),
     secret: secret(
       'SECRET',
       'Master secret of at least 32 characters. Signing keys and stored secrets are encrypted with it. Default: generated in DATA_DIR.',

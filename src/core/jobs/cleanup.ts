@@ -11,6 +11,7 @@ interface Deps {
   keys: { reload(): Promise<void>; rotateIfDue(): Promise<boolean>; sweep(): Promise<unknown> };
   agents: Sweeper;
   tokenVault: Sweeper;
+  auditExpiry: Sweeper;
   unusedClients: { removeUnused(): Promise<unknown[]> };
   unverifiedAccounts: { removeExpired(): Promise<number> };
 }
@@ -26,7 +27,7 @@ export type Cleanup = ReturnType<typeof createCleanup>;
 
 export function createCleanup(
   { db, clock, log }: Base,
-  { keys, agents, tokenVault, unusedClients, unverifiedAccounts }: Deps,
+  { keys, agents, tokenVault, auditExpiry, unusedClients, unverifiedAccounts }: Deps,
 ) {
   let timer: NodeJS.Timeout | undefined;
   let currentRun: Promise<unknown> = Promise.resolve();
@@ -92,6 +93,7 @@ export function createCleanup(
       rateLimits: rateLimits.count,
       agents: await agents.sweep(),
       tokenVault: await tokenVault.sweep(),
+      auditEvents: await auditExpiry.sweep(),
     };
   }
 }
