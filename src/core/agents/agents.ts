@@ -36,7 +36,11 @@ interface Deps {
 }
 
 const BATCH_SIZE = 500;
+/** Limits the work of one sweep. */
+const MAX_SWEPT_BATCHES = 20;
 const BY_AGE = createPageOrder({ date: 'createdAt', key: 'id', direction: 'asc' });
+
+type ExpiredAgent = Pick<Agent, 'id' | 'agentId' | 'organizationId'>;
 
 export type Agents = ReturnType<typeof createAgents>;
 
@@ -151,26 +155,25 @@ export function createAgents(deps: Deps) {
   async function sweep(): Promise<number> {
     const where = { expiresAt: { lte: clock.now() } };
     const select = { id: true, agentId: true, organizationId: true };
-    const expired = await db.agent.findMany({ where, select, take: BATCH_SIZE });
     let deletedCount = 0;
-    for (const { id, agentId, organizationId } of expired) {
-      const wasDeleted = await transact(async (uow) => {
-        const { count } = await uow.tx.agent.deleteMany({ where: { id, ...where } }); // unless it was claimed concurrently
-        if (count === 0) return false;
-        await organizations.removeEmpty(organizationId, uow.tx);
-        const detail = { agent_id: agentId };
-        await audit.record(uow, 'agent.expired', {
-          by: SYSTEM,
-          clientId: id,
-          organizationId,
-          meta: systemMeta,
-          detail,
-        });
-        return true;
-      });
-      if (wasDeleted) deletedCount += 1;
+    for (let batches = 0; batches < MAX_SWEPT_BATCHES; batches += 1) {
+      const expired = await db.agent.findMany({ where, select, take: BATCH_SIZE });
+      for (const agent of expired) if (await removeIfExpired(agent)) deletedCount += 1;
+      if (expired.length < BATCH_SIZE) break;
     }
     return deletedCount;
+  }
+
+  /** Deletes the agent unless it was claimed concurrently. Returns whether it was deleted. */
+  async function removeIfExpired({ id, agentId, organizationId }: ExpiredAgent): Promise<boolean> {
+    return transact(async (uow) => {
+      const { count } = await uow.tx.agent.deleteMany({ where: { id, expiresAt: { lte: clock.now() } } });
+      if (count === 0) return false;
+      await organizations.removeEmpty(organizationId, uow.tx);
+      const detail = { agent_id: agentId };
+      await audit.record(uow, 'agent.expired', { by: SYSTEM, clientId: id, organizationId, meta: systemMeta, detail });
+      return true;
+    });
   }
 
   /** Deletes agents, their grants and their consents. Returns the number of deleted agents. */
