@@ -25,6 +25,7 @@ import { createStaticFiles } from './web/http/static-files.js';
 import { createOidcModule } from './web/oidc/module.js';
 import { createOutboxPage } from './web/outbox.js';
 import { createCsrf } from './web/pages/csrf.js';
+import { createFormNavigation } from './web/pages/form-navigation.js';
 import { createLoginRedirects } from './web/pages/login-redirect.js';
 import { createViews } from './web/pages/views.js';
 import { createReadiness } from './web/readiness.js';
@@ -40,6 +41,7 @@ export async function createApp(base: Base, core: Core) {
 
   const files = createStaticFiles();
   const views = createViews({ brandName, assetUrl: files.urlOf });
+  const formNavigation = createFormNavigation({ issuer, views });
   const cookies = {
     loginCookie: createLoginCookie({ issuer, sessions: core.sessions }),
     deviceCookie: createDeviceCookie({ issuer }),
@@ -49,6 +51,7 @@ export async function createApp(base: Base, core: Core) {
     ...cookies,
     csrf: createCsrf({ issuer, secrets }),
     loginRedirects: createLoginRedirects({ secrets }),
+    formNavigation,
     views,
     certificates: createClientCertificateReader({ header: config.certificates.header }),
     originCheck: createOriginCheck({ issuer, allowedOrigins: config.corsAllowedOrigins }),
@@ -86,6 +89,7 @@ export async function createApp(base: Base, core: Core) {
   koa.use(createCors({ allowedOrigins: config.corsAllowedOrigins }));
   koa.use(rejectInvalidUrl);
   koa.use(files.serve);
+  koa.use(formNavigation.continueByNavigation);
   koa.use(router.routes());
   koa.use(router.allowedMethods());
   koa.on('error', createResponseErrorLogger(log));

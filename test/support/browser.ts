@@ -1,4 +1,5 @@
-// A browser without scripts: keeps cookies, follows redirects within one origin and submits forms.
+// A browser without scripts: keeps cookies, follows redirects within one origin, also of pages that
+// go on by themselves, and submits forms.
 
 export interface Page {
   url: URL;
@@ -14,6 +15,13 @@ export interface Form {
 
 const MAX_REDIRECTS = 20;
 
+/** Returns where a page goes on by itself, after a form. */
+const refreshTarget = (html: string) =>
+  /<meta http-equiv="refresh" content="0; url=([^"]+)">/
+    .exec(html)?.[1]
+    ?.replaceAll('&amp;', '&')
+    .replaceAll('&#39;', "'");
+
 export class Browser {
   /** name → value and path, for one origin. */
   readonly cookies = new Map<string, { value: string; path: string }>();
@@ -23,7 +31,7 @@ export class Browser {
   };
 
   /** Called for each response, including redirects. */
-  onResponse: (method: string, url: URL, status: number) => void = () => {};
+  onResponse: (method: string, url: URL, status: number, headers: Headers) => void = () => {};
 
   constructor(readonly origin: string) {}
 
@@ -43,12 +51,11 @@ export class Browser {
         redirect: 'manual',
         headers: { ...this.headers, ...init.headers, cookie: this.#cookieHeader(url.pathname) },
       });
-      this.onResponse(method, url, response.status);
+      this.onResponse(method, url, response.status, response.headers);
       this.#keep(response.headers.getSetCookie());
-      const location = response.headers.get('location');
       const html = await response.text();
-      if (response.status < 300 || response.status > 399 || !location)
-        return { url, status: response.status, headers: response.headers, html };
+      const location = response.headers.get('location') ?? refreshTarget(html);
+      if (!location) return { url, status: response.status, headers: response.headers, html };
       const next = new URL(location, url);
       if (next.origin !== this.origin) return { url: next, status: response.status, headers: response.headers, html };
       url = next;

@@ -55,6 +55,7 @@ export const examplePages: Pages = {
     registerHref: '/register',
     discoveryUrl: 'https://id.example.com/.well-known/openid-configuration',
   },
+  continue: { refresh: 'https://app.example.com/callback?code=a&state=b' },
   'docs/api': {
     documentHref: '/api/openapi.json',
     viewerHref: '/assets/swagger-ui.js',

@@ -9,7 +9,7 @@ export async function openHttpServer(handle: (req: IncomingMessage, res: ServerR
     await handle(req, res);
     if (!res.writableEnded) res.end();
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  await new Promise<void>((resolve) => server.listen(0, resolve));
   return {
     origin: `http://localhost:${(server.address() as AddressInfo).port}`,
     async close() {

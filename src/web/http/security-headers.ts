@@ -4,20 +4,12 @@
  */
 import type { ServerResponse } from 'node:http';
 import type { Context, Next } from 'koa';
-import { isLoopback } from '../../kit/loopback.js';
 import { isApiPath } from './api-paths.js';
 
 const HSTS_SECONDS = 31_536_000;
 const CSP = 'Content-Security-Policy';
 const COOP = 'Cross-Origin-Opener-Policy';
 const CORP = 'Cross-Origin-Resource-Policy';
-
-/**
- * Chrome also applies `form-action` to redirects after a form, and sign-in and consent end at a
- * client's redirect URI. So this list allows all redirect URIs except those with a private-use
- * scheme or another loopback address: `allowFormTarget` adds those to the pages that need them.
- */
-const FORM_TARGETS = ["'self'", 'https:', 'http://localhost:*', 'http://127.0.0.1:*'];
 
 const PAGE_POLICY = [
   "default-src 'none'",
@@ -29,7 +21,9 @@ const PAGE_POLICY = [
   'script-src',
   "base-uri 'none'",
   "frame-ancestors 'none'",
-  `form-action ${FORM_TARGETS.join(' ')}`,
+  // Chromium applies this to every redirect after a form. So a form that leads to another site is
+  // answered with a page: pages/form-navigation.ts.
+  "form-action 'self'",
 ].join('; ');
 
 /** Browser features that pages do not use. */
@@ -88,20 +82,13 @@ export function createSecurityHeaders({ issuer }: { issuer: string }) {
   }
 }
 
-/** Allows the forms of this page to redirect to this redirect URI. */
-export function allowFormRedirect(ctx: Context, redirectUri: string): void {
-  allowFormTarget(ctx, formTarget(redirectUri));
-}
-
-/** Adds a source, as `formTarget` returns it, to the page's `form-action`. */
-export function allowFormTarget(ctx: Context, source: string | undefined): void {
-  const policy = ctx.response.get(CSP);
-  if (!source || !policy) return;
-  const directives = policy.split(/;\s*/).map((directive) => {
-    const isMissing = directive.startsWith('form-action ') && !directive.split(' ').includes(source);
-    return isMissing ? `${directive} ${source}` : directive;
-  });
-  ctx.set(CSP, directives.join('; '));
+/** Allows the form of this page to lead to any site, for `response_mode=form_post`. */
+export function allowAnyFormTarget(ctx: {
+  response: { get(name: string): string };
+  set(name: string, value: string): void;
+}): void {
+  const directives = ctx.response.get(CSP).split(/;\s*/);
+  ctx.set(CSP, directives.filter((directive) => !directive.startsWith('form-action ')).join('; '));
 }
 
 /** Allows our own scripts on this page, and their requests to our own origin. No inline scripts. */
@@ -116,20 +103,6 @@ export function allowOwnScripts(ctx: Context): void {
  */
 export function keepOpener(ctx: Context): void {
   ctx.set(COOP, 'unsafe-none');
-}
-
-/**
- * Returns the source that `form-action` needs for this redirect URI. Undefined if the policy allows
- * it already, or if no form can lead there.
- */
-export function formTarget(redirectUri: string): string | undefined {
-  if (!URL.canParse(redirectUri)) return undefined;
-  const { protocol, hostname } = new URL(redirectUri);
-  if (protocol === 'https:' || ['javascript:', 'data:', 'blob:', 'about:', 'file:'].includes(protocol))
-    return undefined;
-  if (protocol !== 'http:') return protocol;
-  // CSP cannot name an IPv6 host, nor an IPv4 host other than 127.0.0.1, so allow the scheme.
-  return isLoopback(hostname) && !['localhost', '127.0.0.1'].includes(hostname) ? 'http:' : undefined;
 }
 
 /** Returns the headers of every API response. They exclude those that only pages need. */

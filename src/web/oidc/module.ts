@@ -5,6 +5,7 @@ import type { Core } from '../../core/core.js';
 import type { LoginCookie } from '../cookies/login-cookie.js';
 import type { ClientCertificateReader } from '../http/client-certificate.js';
 import type { Csrf } from '../pages/csrf.js';
+import type { FormNavigation } from '../pages/form-navigation.js';
 import type { LoginRedirects } from '../pages/login-redirect.js';
 import type { Views } from '../pages/views.js';
 import { createClientAuthThrottle } from './client-auth-throttle.js';
@@ -25,6 +26,7 @@ interface Deps {
   loginCookie: LoginCookie;
   csrf: Csrf;
   loginRedirects: LoginRedirects;
+  formNavigation: FormNavigation;
   certificates: ClientCertificateReader;
 }
 

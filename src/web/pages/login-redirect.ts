@@ -2,7 +2,6 @@
 import { constantTimeEqual, hmacSha256, type Secrets } from '../../base/crypto.js';
 import { queryParam } from '../http/body.js';
 import type { Context } from '../http/context.js';
-import { allowFormTarget } from '../http/security-headers.js';
 
 const DEFAULT_DESTINATION = '/account';
 const MAX_PATH_LENGTH = 2000;
@@ -15,8 +14,6 @@ export interface LoginRedirect {
   returnTo: string;
   /** The app that requested the sign-in. */
   appName?: string;
-  /** The source that `form-action` needs for the app's redirect URI. See `formTarget`. */
-  formTarget?: string | undefined;
   /** The app's `login_hint`. */
   email?: string;
 }
@@ -43,32 +40,26 @@ export function createLoginRedirects({ secrets }: { secrets: Secrets }) {
   /** Returns the URL of a sign-in page with this destination in its query. */
   function urlFor(
     path: '/login' | '/login/otp' | '/register' | `/login/with/${string}`,
-    { returnTo, appName, formTarget, email }: LoginRedirect,
+    { returnTo, appName, email }: LoginRedirect,
   ): string {
     const query = new URLSearchParams({
       ...(returnTo !== DEFAULT_DESTINATION && { return_to: returnTo }),
-      ...(appName && { app: appName, ...(formTarget && { to: formTarget }) }),
-      ...(appName && { proof: sign(secrets.key('login-redirect'), returnTo, appName, formTarget) }),
+      ...(appName && { app: appName, proof: sign(secrets.key('login-redirect'), returnTo, appName) }),
       ...(email && { login_hint: email }),
     });
     return query.size > 0 ? `${path}?${query}` : path;
   }
 
-  /** Returns the destination in the query, and allows the forms of this page to redirect there. */
+  /** Returns the destination in the query. */
   function read(ctx: Context): LoginRedirect {
     const returnTo = safeReturnTo(queryParam(ctx, 'return_to'));
     const appName = queryParam(ctx, 'app');
-    const formTarget = queryParam(ctx, 'to');
     const proof = queryParam(ctx, 'proof') ?? '';
     const isSigned =
-      appName &&
-      secrets.keys('login-redirect').some((key) => constantTimeEqual(sign(key, returnTo, appName, formTarget), proof));
+      appName && secrets.keys('login-redirect').some((key) => constantTimeEqual(sign(key, returnTo, appName), proof));
     const email = queryParam(ctx, 'login_hint')?.slice(0, 254);
-    if (!isSigned) return { returnTo, appName: undefined, email };
-    allowFormTarget(ctx, formTarget);
-    return { returnTo, appName, formTarget, email };
+    return { returnTo, ...(isSigned && { appName }), ...(email !== undefined && { email }) };
   }
 }
 
-const sign = (key: Buffer, returnTo: string, appName: string, formTarget = '') =>
-  hmacSha256(key, `${returnTo}\n${appName}\n${formTarget}`);
+const sign = (key: Buffer, returnTo: string, appName: string) => hmacSha256(key, `${returnTo}\n${appName}`);

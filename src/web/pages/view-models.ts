@@ -3,6 +3,7 @@
 export interface SharedPages {
   home: HomePage;
   error: ErrorPage;
+  continue: ContinuePage;
   'sign-in/invalid-link': InvalidLinkPage;
   outbox: OutboxPage;
 }
@@ -24,6 +25,12 @@ interface ErrorPage {
   code?: string;
   requestId?: string;
   backHref?: string;
+}
+
+/** Goes on to a URL by itself. */
+interface ContinuePage {
+  /** The URL, also for a link. */
+  refresh: string;
 }
 
 /** A link from an e-mail or an agent that was used, was revoked or has expired. */

@@ -6,7 +6,6 @@ import { isForClients } from '../../../core/resources/scope.js';
 import type { AuthenticatedSession } from '../../../core/sessions/sessions.js';
 import { isLoopback } from '../../../kit/loopback.js';
 import type { Context } from '../../http/context.js';
-import { allowFormRedirect } from '../../http/security-headers.js';
 import type { Csrf } from '../../pages/csrf.js';
 import type { LoginRedirects } from '../../pages/login-redirect.js';
 import type { Views } from '../../pages/views.js';
@@ -48,7 +47,6 @@ export function createConsentPage({ resources, audiences, csrf, loginRedirects, 
     const access = await requestedAccess(interaction, client);
     const view = toClientView(client);
     const resourceScopes = new Set(Object.values(access.resources).flat());
-    if (redirectUri) allowFormRedirect(ctx, redirectUri);
     ctx.body = views.render('oidc/consent', {
       action: `/interaction/${uid}`,
       csrfToken: csrf.tokenFor(ctx),
@@ -58,7 +56,7 @@ export function createConsentPage({ resources, audiences, csrf, loginRedirects, 
       isLoopback: isLoopback(URL.parse(redirectUri ?? '')?.hostname ?? ''),
       redirectHost: destinationOf(redirectUri),
       account: { name: account.name ?? undefined, email: account.email },
-      switchHref: loginRedirects.urlFor('/login', loginRedirectFor(uid, params, client)),
+      switchHref: loginRedirects.urlFor('/login', loginRedirectFor(uid, client)),
       scopes: [
         ...access.scopes.filter((scope) => !resourceScopes.has(scope)).flatMap(describeScope),
         ...access.claims.map(describeClaim),

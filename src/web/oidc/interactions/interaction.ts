@@ -1,5 +1,4 @@
 /** Types of oidc-provider's interactions, and the way back to one after a sign-in. */
-import { formTarget } from '../../http/security-headers.js';
 import type { LoginRedirect } from '../../pages/login-redirect.js';
 import type { Providers } from '../provider/provider.js';
 
@@ -8,14 +7,7 @@ export type Interaction = Awaited<ReturnType<Provider['interactionDetails']>>;
 export type Client = NonNullable<Awaited<ReturnType<Provider['Client']['find']>>>;
 
 /** Returns the query of the sign-in page: the user returns to this interaction afterwards. */
-export function loginRedirectFor(
-  uid: string,
-  { redirect_uri: uri }: Interaction['params'],
-  { clientName }: Client,
-): LoginRedirect {
-  return {
-    returnTo: `/interaction/${uid}`,
-    appName: clientName,
-    formTarget: typeof uri === 'string' ? formTarget(uri) : undefined,
-  };
-}
+export const loginRedirectFor = (uid: string, { clientName }: Client): LoginRedirect => ({
+  returnTo: `/interaction/${uid}`,
+  appName: clientName,
+});

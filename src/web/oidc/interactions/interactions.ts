@@ -118,7 +118,7 @@ export function createInteractions({
   function redirectToSignIn(ctx: Context, { uid, params }: Interaction, client: Client): void {
     const email =
       typeof params.login_hint === 'string' && params.login_hint.includes('@') ? params.login_hint : undefined;
-    seeOther(ctx, loginRedirects.urlFor('/login', { ...loginRedirectFor(uid, params, client), email }));
+    seeOther(ctx, loginRedirects.urlFor('/login', { ...loginRedirectFor(uid, client), email }));
   }
 
   /**

@@ -10,10 +10,12 @@ import type { Log } from '../../../base/log.js';
 import type { RateLimiter } from '../../../base/rate-limiter.js';
 import type { Core } from '../../../core/core.js';
 import type { LoginCookie } from '../../cookies/login-cookie.js';
+import type { FormNavigation } from '../../pages/form-navigation.js';
 import { patchDecisionLookup } from '../features/ciba-decision.js';
 import { registerGrants } from '../grants/grants.js';
 import { patchClientAuthentication } from '../patches/client-authentication.js';
 import { patchClientKeys } from '../patches/client-keys.js';
+import { patchFormResponses } from '../patches/form-responses.js';
 import { patchIncrementalScope } from '../patches/incremental-scope.js';
 import { patchJwtIntrospection } from '../patches/jwt-introspection.js';
 import { patchParameterBounds } from '../patches/parameter-bounds.js';
@@ -36,6 +38,7 @@ interface Deps extends Omit<ConfigurationDeps, 'tokenPath' | 'core'> {
   resolveClient: ClientResolver;
   clock: Clock;
   loginCookie: LoginCookie;
+  formNavigation: FormNavigation;
   rateLimiter: RateLimiter;
   log: Log;
 }
@@ -54,7 +57,7 @@ export type RequestHandler = (req: IncomingMessage, res: ServerResponse) => Prom
 export type Providers = ReturnType<typeof createProviders>;
 
 export function createProviders(deps: Deps) {
-  const { config, core, clock, resolveClient, loginCookie, pages, rateLimiter, log, secrets } = deps;
+  const { config, core, clock, resolveClient, loginCookie, formNavigation, pages, rateLimiter, log, secrets } = deps;
   let version = '';
   let generation: Promise<ProviderGeneration> | undefined;
   let built: { version: string; generation: ProviderGeneration } | undefined;
@@ -124,6 +127,7 @@ export function createProviders(deps: Deps) {
     patchRegistrationSecret(internals);
     patchRevocationContentType(internals);
     patchRpInitiatedLogout(internals, { sessions: core.sessions, loginCookie, pages });
+    patchFormResponses(internals, formNavigation); // after the other response hooks
   }
 }
 
