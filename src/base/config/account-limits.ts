@@ -24,7 +24,7 @@ export const accountLimits = defineTopic({
       'MAX_UNVERIFIED',
       RANGE,
       10,
-      'Agents, API keys, organizations and projects, each, of an account whose e-mail address is not verified. Applies if the server sends mail.',
+      'Agents, API keys, linked identities, organizations and projects, each, of an account whose e-mail address is not verified. Applies if the server sends mail.',
     ),
   },
   resolve: (accountLimits) => ({ accountLimits }),

@@ -21,7 +21,7 @@ export const rateLimits = defineTopic({
       'RATE_LIMIT_DEFAULT',
       REQUESTS_RANGE,
       100,
-      'Requests per minute from one address with an invalid credential.',
+      'Requests per minute from one address with an invalid credential, or that refresh a session.',
     ),
     validate: integer(
       'RATE_LIMIT_VALIDATE',

@@ -1,6 +1,7 @@
 /**
- * Rechecks the user in the transaction of every change with a lasting effect: a link, key, agent,
- * consent, factor or password must not be created in a session that was revoked meanwhile.
+ * Rechecks the user in the transaction of a change that gives lasting access: a linked identity,
+ * key, agent, approval, invitation, consent, second factor or password. It must not happen in a
+ * session that was revoked meanwhile.
  */
 import { conflict, unauthorized } from '../../base/app-error.js';
 import type { Clock } from '../../base/clock.js';

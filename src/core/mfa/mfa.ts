@@ -9,6 +9,7 @@ import type { Account, Queryable } from '../../base/db/open.js';
 import type { UnitOfWork } from '../../base/db/transaction.js';
 import { qrCodeSvg } from '../../base/qr-code.js';
 import type { Accounts } from '../accounts/accounts.js';
+import type { ActingUser } from '../accounts/acting-user.js';
 import { type Audit, type AuditEvent, SYSTEM } from '../audit/audit.js';
 import { type RequestMeta, systemMeta } from '../request-meta.js';
 import type { KnownLocations } from '../sessions/known-locations.js';
@@ -137,10 +138,11 @@ export function createMfa(base: Base, { audit, accounts, sessions, knownLocation
 
   /**
    * Removes the second factor and revokes the account's other sessions. Throws `AppError`
-   * `not_found`.
+   * `not_found`, or as `accounts.lockActing` does.
    */
   async function remove({ account, session }: AuthenticatedSession, meta: RequestMeta): Promise<void> {
     await transact(async (uow) => {
+      await accounts.lockActing({ account, session }, uow.tx);
       await erase(uow, account, meta);
       await sessions.revokeAll(uow, account.id, { reason: 'mfa_changed', except: session.id, meta });
     });
@@ -175,14 +177,16 @@ export function createMfa(base: Base, { audit, accounts, sessions, knownLocation
     await tx.recoveryCode.deleteMany({ where: { accountId } });
   }
 
-  /** Replaces the recovery codes and returns the new ones. Throws `AppError` `not_found`. */
-  async function regenerateRecoveryCodes(account: Account, meta: RequestMeta): Promise<string[]> {
-    const accountId = account.id;
+  /**
+   * Replaces the recovery codes and returns the new ones. Throws `AppError` `not_found`, or as
+   * `accounts.lockActing` does.
+   */
+  async function regenerateRecoveryCodes(user: ActingUser, meta: RequestMeta): Promise<string[]> {
+    const accountId = user.account.id;
     return transact(async (uow) => {
       const { tx } = uow;
-      // Changes nothing but locks the row: two concurrent renewals would leave two sets.
-      const { count } = await tx.totpFactor.updateMany({ where: { accountId, ...CONFIRMED }, data: { accountId } });
-      if (count !== 1) throw notEnrolled();
+      await accounts.lockActing(user, tx); // two concurrent renewals would leave two sets
+      if (!(await isEnrolled(accountId, tx))) throw notEnrolled();
       await audit.record(uow, 'mfa.recovery_codes_regenerated', { by: accountId, accountId, meta });
       return recoveryCodes.replace(accountId, tx);
     });

@@ -24,7 +24,7 @@ interface Deps {
   organizations: Organizations;
 }
 
-const BY_AGE = createPageOrder({ date: 'createdAt', key: 'accountId', direction: 'asc' });
+const BY_JOIN_TIME = createPageOrder({ date: 'createdAt', key: 'accountId', direction: 'asc' });
 
 export function createMembers({ db, transact, audit, invalidationBus, organizations }: Deps) {
   return { list, changeRole, remove };
@@ -33,12 +33,12 @@ export function createMembers({ db, transact, audit, invalidationBus, organizati
   async function list(actor: Actor, organizationId: string, page: PageRequest): Promise<Page<Member>> {
     await organizations.requireMember(actor, organizationId, 'viewer');
     const rows = await db.membership.findMany({
-      where: { organizationId, ...BY_AGE.after(page) },
+      where: { organizationId, ...BY_JOIN_TIME.after(page) },
       include: { account: true },
-      orderBy: BY_AGE.orderBy,
-      take: BY_AGE.take(page),
+      orderBy: BY_JOIN_TIME.orderBy,
+      take: BY_JOIN_TIME.take(page),
     });
-    return mapPage(BY_AGE.toPage(rows, page), ({ account, role, createdAt }) => {
+    return mapPage(BY_JOIN_TIME.toPage(rows, page), ({ account, role, createdAt }) => {
       return { account, role: role as OrganizationRole, since: createdAt };
     });
   }

@@ -38,7 +38,7 @@ type MembershipRow = Membership & { organization: Organization };
 
 const MAX_NAME_LENGTH = 100;
 
-const BY_AGE = createPageOrder({ date: 'createdAt', key: 'organizationId', direction: 'asc' });
+const BY_JOIN_TIME = createPageOrder({ date: 'createdAt', key: 'organizationId', direction: 'asc' });
 
 const newId = () => `co_${randomUUID()}`;
 
@@ -107,7 +107,7 @@ export function createOrganizations({ db, transact, audit, accountLimits }: Deps
     const rows = await db.membership.findMany({
       where: { accountId },
       include: { organization: true },
-      orderBy: BY_AGE.orderBy,
+      orderBy: BY_JOIN_TIME.orderBy,
     });
     const all = rows.map(toOrganization);
     return [...all.filter(({ own }) => own), ...all.filter(({ own }) => !own)];
@@ -133,18 +133,18 @@ export function createOrganizations({ db, transact, audit, accountLimits }: Deps
   }
 
   /**
-   * Returns a page of the same organizations for the list endpoint, in the order in which the
-   * account joined them. Throws for a key of a project.
+   * Returns a page of what `accessibleTo` returns, in the order in which the account joined the
+   * organizations. Throws for a key of a project.
    */
   async function visibleTo({ accountId, key }: Actor, page: PageRequest): Promise<Page<OrganizationOfMember>> {
     if (key?.projectId) throw outOfScope();
     const rows = await db.membership.findMany({
-      where: { accountId, ...(key && { organizationId: key.organizationId }), ...BY_AGE.after(page) },
+      where: { accountId, ...(key && { organizationId: key.organizationId }), ...BY_JOIN_TIME.after(page) },
       include: { organization: true },
-      orderBy: BY_AGE.orderBy,
-      take: BY_AGE.take(page),
+      orderBy: BY_JOIN_TIME.orderBy,
+      take: BY_JOIN_TIME.take(page),
     });
-    return mapPage(BY_AGE.toPage(rows, page), (row) => limitToKey(toOrganization(row), key));
+    return mapPage(BY_JOIN_TIME.toPage(rows, page), (row) => limitToKey(toOrganization(row), key));
   }
 
   /** Returns the organization. Throws like `requireMember`. */
@@ -209,7 +209,7 @@ export function createOrganizations({ db, transact, audit, accountLimits }: Deps
   }
 
   /**
-   * Locks the organization, and so its members and projects, until the transaction ends. Throws
+   * Locks the organization until the transaction ends, for changes of its members. Throws
    * `AppError` `not_found`.
    */
   async function lock(id: string, tx: Queryable): Promise<void> {

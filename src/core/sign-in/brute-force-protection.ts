@@ -1,6 +1,6 @@
 /**
  * Limits password guessing by account and network, and audits failed attempts. A browser that has
- * signed in before has counters of its own, so that other users cannot lock it out. While an
+ * signed in before has counters of its own, so that attackers cannot lock it out. While an
  * account is under attack, known addresses are exempt from the limit of the account.
  */
 
@@ -31,7 +31,7 @@ const inWindows = (name: 'sign-in-device' | 'sign-in-pair' | 'sign-in-address'):
 
 /** Limits attempts at one account from one browser that has signed in to it before. */
 const BY_DEVICE = inWindows('sign-in-device');
-/** Limits attempts at one account from one network: by address, /56 and /48. */
+/** Limits attempts at one account from one network: by IPv4 address, or IPv6 /64, /56 and /48. */
 const BY_PAIR: Limit[][] = [inWindows('sign-in-pair'), [LIMITS['sign-in-pair-56']], [LIMITS['sign-in-pair-48']]];
 /** Limits attempts at all accounts from one network, which many users can share. */
 const BY_NETWORK: Limit[][] = [
@@ -40,8 +40,8 @@ const BY_NETWORK: Limit[][] = [
   [LIMITS['sign-in-address-48']],
 ];
 /**
- * Limits attempts at one account from all addresses together. Above this limit, the account is
- * under attack.
+ * Limits attempts at one account from all networks together, except from known devices. Above this
+ * limit, the account is under attack.
  */
 const BY_ACCOUNT = LIMITS['sign-in-account'];
 /**
@@ -83,7 +83,7 @@ export function createBruteForceProtection({ clock, rateLimiter, knownLocations,
   async function consume(email: string, account: Account | null, meta: RequestMeta): Promise<Attempt> {
     const attempt: Attempt = { consumed: [], own: ownCounters(email, meta) };
     try {
-      // A browser that the user knows is not affected by guesses from the same network.
+      // Guesses from the same network do not count against a known device.
       if (account && (await knownLocations.isKnownDevice(account.id, meta))) {
         for (const counter of deviceCounters(email, meta)) await consumeCounter(counter, attempt);
       } else {

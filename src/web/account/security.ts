@@ -142,7 +142,7 @@ export function addSecurity(router: Router<State>, deps: Deps): void {
 
   async function regenerateRecoveryCodes(ctx: Context): Promise<void> {
     csrf.check(ctx, readForm(ctx, CsrfForm).csrf);
-    renderCodes(ctx, await mfa.regenerateRecoveryCodes(sessionOf(ctx).account, ctx.state.meta));
+    renderCodes(ctx, await mfa.regenerateRecoveryCodes(sessionOf(ctx), ctx.state.meta));
   }
 
   function renderCodes(ctx: Context, codes: string[]): void {

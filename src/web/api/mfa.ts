@@ -112,7 +112,7 @@ export function addMfa({ api, mfa, signIn }: Deps): void {
     ctx.body = { ok: true, message: 'The authenticator app and its recovery codes were removed.' };
   }
 
-  async function regenerateRecoveryCodes(ctx: Context, _input: unknown, { account }: SessionPrincipal): Promise<void> {
-    ctx.body = { recovery_codes: await mfa.regenerateRecoveryCodes(account, ctx.state.meta) };
+  async function regenerateRecoveryCodes(ctx: Context, _input: unknown, { authenticated }: SessionPrincipal) {
+    ctx.body = { recovery_codes: await mfa.regenerateRecoveryCodes(authenticated, ctx.state.meta) };
   }
 }

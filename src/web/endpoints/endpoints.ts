@@ -112,8 +112,8 @@ export function createEndpoints({ clock, credentials, cookieAuth, rateLimiter, r
   }
 
   /**
-   * Throws `insufficient_role` unless the principal is an administrator. API keys, agents and apps
-   * never are.
+   * Throws `insufficient_role` unless the principal is the session of an administrator. API keys,
+   * agents and apps are rejected, also those of an administrator.
    */
   function requireAdmin(principal: Principal): void {
     if (principal.kind === 'session' && principal.account.role === 'admin') return;

@@ -56,6 +56,14 @@ describe.each(stores)('a user whose session has ended, on $name', (store) => {
       const { secret } = await server.core.mfa.beginEnrollment(user.account);
       return () => server.core.mfa.confirmEnrollment(user, new TOTP({ secret }).generate(), systemMeta);
     },
+    'remove a second factor': async () => {
+      await enroll();
+      return () => server.core.mfa.remove(user, systemMeta);
+    },
+    'replace the recovery codes': async () => {
+      await enroll();
+      return () => server.core.mfa.regenerateRecoveryCodes(user, systemMeta);
+    },
     'change the password': async () => () =>
       server.core.passwordReset.setFirstPassword(
         { ...user, account: { ...user.account, passwordHash: null } },
@@ -63,6 +71,11 @@ describe.each(stores)('a user whose session has ended, on $name', (store) => {
         systemMeta,
       ),
   };
+
+  async function enroll() {
+    const { secret } = await server.core.mfa.beginEnrollment(user.account);
+    await server.core.mfa.confirmEnrollment(user, new TOTP({ secret }).generate(), systemMeta);
+  }
 
   it.each(Object.keys(operations))('cannot %s', async (name) => {
     const operation = await operations[name]!();
@@ -85,6 +98,7 @@ describe.each(stores)('a user whose session has ended, on $name', (store) => {
       agents: await db.agent.findMany({ where: { ownerId: accountId } }),
       consents: await db.consent.findMany({ where }),
       factors: await db.totpFactor.findMany({ where }),
+      codes: await db.recoveryCode.findMany({ where }),
       links: await db.federatedIdentity.findMany({ where }),
       account: await db.account.findUnique({ where: { id: accountId } }),
     };

@@ -222,7 +222,7 @@ describe.each(stores)('a second factor on $name', (store) => {
   it('has one set of recovery codes after 8 concurrent renewals', async () => {
     const { account, recoveryCodes } = await enrol(server, now());
     const sets = await Promise.all(
-      Array.from({ length: 8 }, () => server.core.mfa.regenerateRecoveryCodes(account, systemMeta)),
+      Array.from({ length: 8 }, () => server.core.mfa.regenerateRecoveryCodes({ account }, systemMeta)),
     );
     expect((await server.core.mfa.status(account.id)).recoveryCodesLeft).toBe(10);
     expect(await verify(account, recoveryCodes[0]!)).toBeUndefined();
@@ -230,7 +230,7 @@ describe.each(stores)('a second factor on $name', (store) => {
     for (const [code] of sets) if (await verify(account, code!)) accepted.push(code);
     expect(accepted).toHaveLength(1);
     const otherAccount = await server.account();
-    await expect(server.core.mfa.regenerateRecoveryCodes(otherAccount, systemMeta)).rejects.toMatchObject({
+    await expect(server.core.mfa.regenerateRecoveryCodes({ account: otherAccount }, systemMeta)).rejects.toMatchObject({
       status: 404,
     });
   });

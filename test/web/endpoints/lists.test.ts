@@ -27,7 +27,7 @@ describe.each(stores)('the lists on $name', (store) => {
   let session: string;
   let paths: string[];
   let rows: Record<string, unknown[]>;
-  /** Stands still, so that several rows have the same time. */
+  /** Advances only with every second row, so that rows have the same time. */
   let time = Date.now();
 
   beforeAll(async () => {
@@ -165,7 +165,7 @@ describe.each(stores)('the lists on $name', (store) => {
     expect(shown).toEqual([...rows['/api/v1/projects']!, created].map((row) => (row as { name: string }).name));
   });
 
-  it('show only rows of the caller, whatever the cursor is', async () => {
+  it('show only rows of the caller, also with a cursor of another account', async () => {
     const { email } = await createAccount(server);
     const { access_token: token } = await logIn(server, email);
     for (const path of paths.filter((one) => one.startsWith('/api/v1/') && !one.includes(organizationId))) {

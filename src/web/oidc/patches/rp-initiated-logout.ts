@@ -1,7 +1,7 @@
 /**
- * RP-initiated logout revokes our session, not only the provider's. It does not redirect a
- * signed-out visitor to a client that no administrator has reviewed: without a question to the
- * user, it would be an open redirector.
+ * RP-initiated logout revokes Signet's session, not only that of oidc-provider. It does not
+ * redirect a signed-out visitor to a client that no administrator has reviewed: without a question
+ * to the user, it would be an open redirector.
  */
 import type { KoaContextWithOIDC } from 'oidc-provider';
 import type { Sessions } from '../../../core/sessions/sessions.js';
@@ -27,7 +27,7 @@ export function patchRpInitiatedLogout(internals: ProviderInternals, { sessions,
     const { client } = ctx.oidc;
     const session = ctx.oidc.session as ProviderSession | undefined;
     if (!session?.accountId) {
-      if (!client || isUnverified(client)) await showLink(ctx); // no client: deleted in the meantime
+      if (!client || isUnverified(client)) await showLink(ctx); // no client: none was named, or it was deleted
     } else if (session.destroyed) {
       await sessions.revoke(session.uid, 'signed_out', metaFrom(ctx));
       loginCookie.clear(ctx);
