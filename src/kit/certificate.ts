@@ -8,6 +8,7 @@ import {
   type CertificateExtensions,
   parseCertificateExtensions,
 } from './certificate-extensions.js';
+import { isBoundedPublicKey } from './verification-cost.js';
 
 const extensionsCache = new WeakMap<X509Certificate, CertificateExtensions | undefined>();
 
@@ -65,7 +66,8 @@ function isValidAt(extensions: CertificateExtensions | undefined, now: Date): bo
 
 function isSignedBy(certificate: X509Certificate, issuer: X509Certificate): boolean {
   try {
-    return certificate.verify(issuer.publicKey);
+    const { publicKey } = issuer;
+    return isBoundedPublicKey(publicKey.asymmetricKeyDetails) && certificate.verify(publicKey);
   } catch {
     return false; // the key has another type than the signature
   }

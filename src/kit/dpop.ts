@@ -4,6 +4,7 @@
  */
 import { base64url, EmbeddedJWK, type JWK, type JWTPayload, jwtVerify } from 'jose';
 import { sha256Base64url } from './bytes.js';
+import { proofBoundsError } from './verification-cost.js';
 
 /** Asymmetric algorithms only: a verifier of symmetric signatures could forge them. */
 export const DPOP_ALGORITHMS = ['ES256', 'RS256', 'PS256', 'Ed25519', 'EdDSA'] as const;
@@ -35,7 +36,6 @@ export interface DpopProof {
 export type DpopVerdict = DpopProof | { kind: 'nonce'; reason: string } | { kind: 'invalid'; reason: string };
 
 const MAX_AGE_SECONDS = 300;
-const MAX_PROOF_LENGTH = 4096;
 const MAX_JTI_LENGTH = 256;
 /**
  * The curve of each algorithm. Not every runtime compares it with the `crv` of the key, and another
@@ -47,7 +47,8 @@ const PRIVATE_MEMBERS = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k', 'priv'];
 
 /** Verifies a proof. Never throws; the reason for a rejection contains nothing from the proof. */
 export async function verifyDpopProof(proof: string, request: DpopRequest): Promise<DpopVerdict> {
-  if (proof.length > MAX_PROOF_LENGTH) return invalid('the proof is too long');
+  const boundsError = proofBoundsError(proof);
+  if (boundsError) return invalid(boundsError);
   // A signature has several encodings. Only the canonical one is accepted, so that a used proof
   // cannot be encoded again to look new.
   const signature = proof.split('.')[2];

@@ -6,6 +6,7 @@ import { calculateJwkThumbprint, exportJWK, generateKeyPair, SignJWT } from 'jos
 import { beforeAll, describe, expect, it } from 'vitest';
 import { type DpopRequest, verifyDpopProof } from '../../src/kit/dpop.js';
 import { type ClientKey, dpop, makeKey } from '../support/client-keys.js';
+import { forgedProof, rsaKey } from '../support/costly-credentials.js';
 
 const TARGET_URL = 'https://api.example/v1/things';
 const TOKEN = 'an access token';
@@ -104,6 +105,15 @@ describe('verifyDpopProof', () => {
     const secret = new TextEncoder().encode('a secret that both sides know, 1');
     const jwk = { kty: 'oct', k: Buffer.from(secret).toString('base64url') };
     expect(await kindOf(await sign({}, { alg: 'HS256', jwk }, secret as never))).toBe('invalid');
+  });
+
+  it.each([
+    ['modulus', 16_384, 17, 'the proof is longer than 4096 characters'],
+    ['modulus', 8200, 17, /^the RSA key of the proof can have at most 8192 bits/],
+    ['exponent', 3072, 3072, /exponent of at most 32 bits$/],
+  ])('does not verify with a key that has a large %s (%i, %i bits)', async (_, bits, exponentBits, reason) => {
+    const verdict = await verifyDpopProof(forgedProof(rsaKey(bits, exponentBits), 'GET', TARGET_URL), REQUEST);
+    expect(verdict).toEqual({ kind: 'invalid', reason: expect.stringMatching(reason) });
   });
 
   it('rejects a proof without a signature, or that is too long', async () => {

@@ -1,5 +1,5 @@
 // Encodes certificates and certificate authorities as DER (RFC 5280), so that tests can create
-// invalid ones too, and bundles of SPIFFE trust domains. All keys are EC P-256.
+// invalid ones too, and bundles of SPIFFE trust domains. New keys are EC P-256.
 import { createPrivateKey, generateKeyPairSync, type KeyObject, randomBytes, sign, X509Certificate } from 'node:crypto';
 import { mkdtempSync, renameSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -32,6 +32,8 @@ export interface CertificateRequest {
   to?: Date;
   /** An existing key, in place of a new one. */
   key?: Pick<Holder, 'privateKey' | 'publicKey'> | undefined;
+  /** Claims to be signed by an RSA key, with this as the signature. */
+  rsaSignature?: Buffer;
 }
 
 export const KEY_USE = { digitalSignature: 0, keyCertSign: 5, cRLSign: 6 };
@@ -48,19 +50,21 @@ export function issue(issuer: Holder | undefined, request: CertificateRequest = 
   const { privateKey, publicKey } = request.key ?? generateKeyPairSync('ec', { namedCurve: 'P-256' });
   const { from = new Date(Date.now() - HOUR_MS), to = new Date(Date.now() + HOUR_MS) } = request;
   const subject = nameOf(request);
+  const signer = issuer?.privateKey ?? privateKey;
+  const algorithm = request.rsaSignature || signer.asymmetricKeyType === 'rsa' ? RSA : ECDSA;
   const signed = tlv(
     0x30,
     tlv(0xa0, tlv(0x02, Buffer.from([2]))),
     tlv(0x02, Buffer.concat([Buffer.from([1]), randomBytes(8)])),
-    ECDSA,
+    algorithm,
     issuer?.subject ?? subject,
     tlv(0x30, time(from), time(to)),
     subject,
     publicKey.export({ type: 'spki', format: 'der' }),
     tlv(0xa3, tlv(0x30, ...extensionsOf(request))),
   );
-  const signature = sign('sha256', signed, issuer?.privateKey ?? privateKey);
-  const certificate = new X509Certificate(tlv(0x30, signed, ECDSA, bits(signature)));
+  const signature = request.rsaSignature ?? sign('sha256', signed, signer);
+  const certificate = new X509Certificate(tlv(0x30, signed, algorithm, bits(signature)));
   return { certificate, privateKey, publicKey, subject, pem: certificate.toString() };
 }
 
@@ -106,6 +110,7 @@ const object = (hex: string) => tlv(0x06, Buffer.from(hex, 'hex'));
 const bits = (bytes: Buffer) => tlv(0x03, Buffer.from([0]), bytes);
 const keyBits = (uses: number[]) => bits(Buffer.from([uses.reduce((all, use) => all | (0x80 >> use), 0)]));
 const ECDSA = tlv(0x30, object('2a8648ce3d040302'));
+const RSA = tlv(0x30, object('2a864886f70d01010b'), tlv(0x05));
 const attribute = (oid: string, text: string) => tlv(0x31, tlv(0x30, object(oid), tlv(0x0c, Buffer.from(text))));
 const nameOf = ({ commonName = 'Workload', organization }: CertificateRequest) =>
   tlv(0x30, ...(organization ? [attribute('55040a', organization)] : []), attribute('550403', commonName));

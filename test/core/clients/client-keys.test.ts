@@ -1,7 +1,7 @@
 // The bounds of a client's public keys.
 
 import { describe, expect, it } from 'vitest';
-import { isBoundedKey, keySetError } from '../../../src/core/clients/client-keys.js';
+import { keySetError } from '../../../src/core/clients/client-keys.js';
 
 const base64url = (bytes: number) => Buffer.alloc(bytes, 0xff).toString('base64url');
 const rsa = (modulusBytes: number, exponentBytes: number) => ({
@@ -10,18 +10,6 @@ const rsa = (modulusBytes: number, exponentBytes: number) => ({
   e: base64url(exponentBytes),
 });
 const keys = (count: number) => Array.from({ length: count }, (_, n) => ({ kty: 'EC', kid: `key-${n}` }));
-
-describe('a public key of a client', () => {
-  it.each([
-    ['RSA with 8192 bits', rsa(1024, 3), true],
-    ['RSA with an exponent of 32 bits', rsa(256, 4), true],
-    ['RSA with 8200 bits', rsa(1025, 3), false],
-    ['RSA with an exponent of 40 bits', rsa(256, 5), false],
-    ['EC', { kty: 'EC', crv: 'P-256', x: 'x', y: 'y' }, true],
-  ])('is bounded or not: %s', (_, key, expected) => {
-    expect(isBoundedKey(key)).toBe(expected);
-  });
-});
 
 describe('the key set of a client', () => {
   it.each([

@@ -3,7 +3,7 @@
  * `jwks_uri`. It tries every key that could fit.
  */
 import type { Client } from 'oidc-provider';
-import { isBoundedKey } from '../../../core/clients/client-keys.js';
+import { isBoundedKey } from '../../../kit/verification-cost.js';
 import type { ClientKeyStore, ProviderInternals } from '../provider-internals.js';
 
 /** Patches the key stores of a provider's clients. */

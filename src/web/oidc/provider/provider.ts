@@ -19,6 +19,7 @@ import { patchFormResponses } from '../patches/form-responses.js';
 import { patchIncrementalScope } from '../patches/incremental-scope.js';
 import { patchJwtIntrospection } from '../patches/jwt-introspection.js';
 import { patchParameterBounds } from '../patches/parameter-bounds.js';
+import { patchProofBounds } from '../patches/proof-bounds.js';
 import { patchRegistrationSecret } from '../patches/registration-secret.js';
 import { patchReplayDetection } from '../patches/replay-detection.js';
 import { patchRevocationContentType } from '../patches/revocation-content-type.js';
@@ -121,6 +122,7 @@ export function createProviders(deps: Deps) {
     patchReplayDetection(internals, core.oauthStorage);
     patchJwtIntrospection(internals, core);
     patchParameterBounds(internals, config.requestBounds);
+    patchProofBounds(internals);
     patchClientKeys(internals, { maxKeys: config.requestBounds.clientKeys });
     patchSpiffeClientAuth(internals, { issuer: config.issuer, workloadIdentities: core.workloadIdentities });
     patchDecisionLookup(internals, { ...core, rateLimiter });
