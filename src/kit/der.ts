@@ -5,10 +5,23 @@
  */
 import * as asn1 from 'asn1js';
 
+/**
+ * Bounds of what is decoded, because the sender of a certificate chooses its content. asn1js makes
+ * an object of each element, and of each number in an object identifier. A certificate has about a
+ * hundred elements, and its identifiers have less than 20 bytes.
+ */
+const MAX_ELEMENTS = 250;
+const MAX_IDENTIFIER_BYTES = 64;
+const CONSTRUCTED = 0x20;
+const MULTI_BYTE_TAG = 0x1f;
+/** The tags of object identifiers, absolute and relative. */
+const IDENTIFIER_TAGS = [0x06, 0x0d];
+
 type Type<Element extends asn1.BaseBlock> = new () => Element;
 
 /** Decodes exactly one element of this type. Throws for anything else, trailing data included. */
 export function decodeDer<Element extends asn1.BaseBlock>(der: Uint8Array, type: Type<Element>): Element {
+  requireBounded(der);
   const { offset, result } = asn1.fromBER(der, { parseEmbedded: false, copyInput: false });
   if (offset !== der.byteLength) throw new TypeError(result.error || 'data after the element');
   requireDer(result);
@@ -32,6 +45,33 @@ export function childrenOf(element: asn1.BaseBlock | undefined): asn1.BaseBlock[
 /** Reports whether this is a field that ASN.1 marks by its number only, such as `[3]`. */
 export function isTagged({ idBlock }: asn1.BaseBlock, tagNumber: number): boolean {
   return idBlock.tagClass === CONTEXT_SPECIFIC && idBlock.tagNumber === tagNumber;
+}
+
+/** Throws for an element beyond the bounds. Goes through all elements without decoding them. */
+function requireBounded(der: Uint8Array): void {
+  let elements = 0;
+  for (let position = 0; position < der.length; ) {
+    const tag = der[position]!;
+    const { length, start } = readLength(der, position + 1);
+    elements += 1;
+    if (elements > MAX_ELEMENTS) throw new TypeError('too many elements');
+    if ((tag & MULTI_BYTE_TAG) === MULTI_BYTE_TAG) throw new TypeError('tag is too long');
+    const isIdentifier = IDENTIFIER_TAGS.includes(tag & ~CONSTRUCTED);
+    if (isIdentifier && length > MAX_IDENTIFIER_BYTES) throw new TypeError('object identifier is too long');
+    position = tag & CONSTRUCTED && !isIdentifier ? start : start + length;
+  }
+}
+
+/** Returns the length at this position, and where the content begins. DER has no other forms. */
+function readLength(der: Uint8Array, position: number): { length: number; start: number } {
+  const first = der[position] ?? 0;
+  const start = position + 1;
+  if (first < 0x80) return { length: first, start };
+  const bytes = first & 0x7f;
+  if (bytes < 1 || bytes > 3) throw new TypeError('wrong length');
+  let length = 0;
+  for (let n = 0; n < bytes; n += 1) length = length * 256 + (der[start + n] ?? 0);
+  return { length, start: start + bytes };
 }
 
 const CONTEXT_SPECIFIC = 3;

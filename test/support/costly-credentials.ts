@@ -95,6 +95,14 @@ export function forgedChain(key: PublicKey): string {
   return asHeader(leaf, ...others);
 }
 
+/** Makes certificates for a header with as many names or numbers as fit. */
+export const largeCertificates = () =>
+  [
+    { uris: Array<string>(3500).fill('a') },
+    { extendedKeyUsage: Array<string>(2500).fill('2b06') },
+    { extendedKeyUsage: [`2b${'06'.repeat(10_000)}`] },
+  ].map((request) => issue(AUTHORITY, request).certificate.raw.toString('base64'));
+
 const AUTHORITY: Holder = issue(undefined, {
   commonName: 'Authority',
   key: generateKeyPairSync('ec', { namedCurve: 'P-256' }),

@@ -1,7 +1,15 @@
 // Random requests that try to cost a server much: long, numerous, nested and repetitive input,
 // within the limits of Node.js.
 import fc from 'fast-check';
-import { forgedAssertion, forgedChain, forgedProof, type PublicKey, RSA_KEYS, rsaKey } from './costly-credentials.js';
+import {
+  forgedAssertion,
+  forgedChain,
+  forgedProof,
+  largeCertificates,
+  type PublicKey,
+  RSA_KEYS,
+  rsaKey,
+} from './costly-credentials.js';
 import { costlyParameters, toQuery } from './costly-parameters.js';
 import { longText, text } from './costly-texts.js';
 import { FORM } from './request.js';
@@ -33,8 +41,8 @@ export interface Targets {
 }
 
 const JSON_TYPE = 'application/json';
-/** Node.js accepts 16 kB of headers, with the path. */
-const MAX_HEADER = 12_000;
+/** The server accepts 32 kB of headers, with the path. */
+const MAX_HEADER = 28_000;
 const MAX_BODY = 60_000;
 const ASSERTION_TYPE = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer';
 
@@ -54,7 +62,7 @@ export function costlyRequest(targets: Targets): fc.Arbitrary<CostlyRequest> {
   const { routes, issuer, clientId, credentials, keyClient, certificateClient } = targets;
   const route = fc.constantFrom(...routes);
   const { pairs, token, jsonBody } = costlyParameters(clientId);
-  const chains = [rsaKey(2048), rsaKey(8192), rsaKey(3072, 3072)].map(forgedChain);
+  const chains = [...[rsaKey(2048), rsaKey(8192), rsaKey(3072, 3072)].map(forgedChain), ...largeCertificates()];
 
   return fc.oneof(
     { weight: 8, arbitrary: randomRequest() },
@@ -136,8 +144,10 @@ export function costlyRequest(targets: Targets): fc.Arbitrary<CostlyRequest> {
 
   function requestWithManyHeaders(): fc.Arbitrary<CostlyRequest> {
     const cookies = fc
-      .tuple(fc.constantFrom(...COOKIES), longText(60), fc.integer({ min: 1, max: 12_000 }))
-      .map(([name, value, length]) => ({ cookie: printable(`${name}=${value}; `.repeat(3000).slice(0, length)) }));
+      .tuple(fc.constantFrom(...COOKIES), longText(60), fc.integer({ min: 1, max: MAX_HEADER }))
+      .map(([name, value, length]) => ({
+        cookie: printable(`${name}=${value}; `.repeat(MAX_HEADER / 4).slice(0, length)),
+      }));
     const lines = fc
       .tuple(fc.constantFrom('x', 'accept', 'cookie', 'sec-ch', 'x-forwarded-for-'), fc.integer({ min: 1, max: 900 }))
       .map(([prefix, count]) => Object.fromEntries(Array.from({ length: count }, (_, n) => [`${prefix}-${n}`, 'a=b'])));
