@@ -1,12 +1,25 @@
-// Every query for several rows has a limit, or the number of rows is limited in another way.
-import { readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { describe, expect, it } from 'vitest';
+// Every query for several rows has a limit, or the number of rows is limited in another way. Reads
+// the syntax trees of the source.
+import { readFileSync } from 'node:fs';
+import {
+  isCallExpression,
+  isNoSubstitutionTemplateLiteral,
+  isObjectLiteralExpression,
+  isPropertyAccessExpression,
+  isPropertyAssignment,
+  isStringLiteral,
+  isTemplateHead,
+  type Node,
+} from 'typescript/unstable/ast';
+import { API } from 'typescript/unstable/sync';
+import { afterAll, describe, expect, it } from 'vitest';
 
-const SRC = new URL('../src/', import.meta.url).pathname;
+const ROOT = new URL('../', import.meta.url).pathname;
 
-/** Queries without `take`: the file, the model, their number, and what limits their rows. */
-const LIMITED: [file: string, model: string, count: number, limit: string][] = [
+type Reason = [file: string, what: string, count: number, limit: string];
+
+/** Calls of `findMany` without `take`: file, model, number, and what limits the rows. */
+const QUERIES: Reason[] = [
   ['base/invalidation-bus/sqlite.ts', 'cacheVersion', 1, 'one row for each topic'],
   ['core/account-management/user-administration.ts', 'account', 1, 'administrators, whom administrators create'],
   ['core/accounts/one-time-tokens.ts', 'oneTimeToken', 1, 'setup links, one for each start until it is used'],
@@ -27,31 +40,102 @@ const LIMITED: [file: string, model: string, count: number, limit: string][] = [
   ['core/tools/tools.ts', 'tool', 1, 'MAX_TOOLS'],
 ];
 
-/** Returns `file model` for each call of `findMany` without `take`. */
-function unlimitedQueries(): string[] {
-  const files = readdirSync(SRC, { recursive: true, encoding: 'utf8' });
-  return files.filter((file) => file.endsWith('.ts') && !file.startsWith('generated/')).flatMap(unlimitedQueriesIn);
-}
+/**
+ * Relations with several rows that are loaded with their parents. `take` does not limit them: if
+ * there are several parents, Prisma loads all rows and drops the others.
+ */
+const RELATIONS: Reason[] = [
+  ['core/agents/active-agents.ts', 'memberships', 2, 'for one agent: MAX_MEMBERSHIPS of its owner, and one manager'],
+  ['core/oauth-storage/prisma/consent-reader.ts', 'scopes', 1, 'a column of one consent'],
+  ['core/resources/resources.ts', 'clients', 1, '1000 clients of an API'],
+  ['core/resources/resources.ts', 'scopes', 1, '100 scopes of an API'],
+  ['core/sessions/revocation.ts', 'clients', 1, 'apps of the sessions of one batch'],
+];
 
-function unlimitedQueriesIn(file: string): string[] {
-  const text = readFileSync(join(SRC, file), 'utf8');
-  return [...text.matchAll(/(\w+)\.findMany\(/g)].flatMap(({ 0: { length }, 1: model, index }) => {
-    const argument = argumentAt(text, index + length);
-    return /\btake:/.test(argument) ? [] : [`${file} ${model}`];
-  });
-}
+/** SELECT statements on tables of the models, without LIMIT. */
+const STATEMENTS: Reason[] = [
+  ['core/oauth-storage/postgresql/consent-reader.ts', 'SELECT', 1, 'a unique key'],
+  ['core/oauth-storage/postgresql/ephemeral-store.ts', 'SELECT', 1, 'a unique key'],
+  ['core/oauth-storage/postgresql/grant-store.ts', 'SELECT', 1, 'a unique key'],
+  ['core/oauth-storage/postgresql/refresh-token-store.ts', 'SELECT', 1, 'a unique key'],
+];
 
-/** Returns the text up to the parenthesis that ends the arguments. */
-function argumentAt(text: string, start: number): string {
-  let depth = 1;
-  let end = start;
-  for (; depth > 0 && end < text.length; end += 1) depth += { '(': 1, ')': -1 }[text[end]!] ?? 0;
-  return text.slice(start, end);
-}
+/** The relations with several rows of all models. */
+const relationNames = new Set(
+  [...readFileSync(`${ROOT}prisma/schema.prisma`, 'utf8').matchAll(/^ {2}(\w+) +[A-Z]\w*\[\]/gm)].map(
+    ([, name]) => name!,
+  ),
+);
 
 describe('queries for several rows', () => {
+  const api = new API({ cwd: ROOT });
+  afterAll(() => api.close());
+  const [project] = api.updateSnapshot({ openProject: `${ROOT}tsconfig.json` }).getProjects();
+  const files = project!.rootFiles.filter((file) => !file.includes('/generated/'));
+
+  /** Returns `file what` for each node for which `nameOf` returns a name. */
+  function find(nameOf: (node: Node) => string | undefined): string[] {
+    const found: string[] = [];
+    for (const file of files) {
+      const visit = (node: Node): void => {
+        const name = nameOf(node);
+        if (name !== undefined) found.push(`${file.slice(file.lastIndexOf('/src/') + '/src/'.length)} ${name}`);
+        node.forEachChild(visit);
+      };
+      visit(project!.program.getSourceFile(file)!);
+    }
+    return found.sort();
+  }
+
+  const known = (reasons: Reason[]) =>
+    reasons.flatMap(([file, what, count]) => Array<string>(count).fill(`${file} ${what}`)).sort();
+
+  it('are found', () => {
+    expect(files.length).toBeGreaterThan(200);
+    expect(relationNames.size).toBeGreaterThan(15);
+    expect(find((node) => (isFindMany(node) ? 'findMany' : undefined)).length).toBeGreaterThan(40);
+  });
+
   it('have a limit, or another limit is known', () => {
-    const known = LIMITED.flatMap(([file, model, count]) => Array<string>(count).fill(`${file} ${model}`));
-    expect(unlimitedQueries().sort()).toEqual(known.sort());
+    expect(find((node) => (isFindMany(node) && !isLimited(node) ? modelOf(node) : undefined))).toEqual(known(QUERIES));
+  });
+
+  it('load only relations whose rows are limited', () => {
+    expect(find(loadedRelation)).toEqual(known(RELATIONS));
+  });
+
+  it('have a limit if they are written in SQL', () => {
+    expect(find((node) => (isUnlimitedSelect(node) ? 'SELECT' : undefined))).toEqual(known(STATEMENTS));
   });
 });
+
+const isFindMany = (node: Node) => isPropertyAccessExpression(node) && node.name.text === 'findMany';
+
+/** Reports whether `findMany` is called with an object that has `take`. */
+function isLimited({ parent }: Node): boolean {
+  const argument = isCallExpression(parent) ? parent.arguments[0] : undefined;
+  return argument !== undefined && isObjectLiteralExpression(argument) && argument.properties.some(isNamed('take'));
+}
+
+/** Returns `model` for `tx.model.findMany`, and the whole expression for others. */
+function modelOf(node: Node): string {
+  if (!isPropertyAccessExpression(node)) return '';
+  const { expression } = node;
+  return isPropertyAccessExpression(expression) ? expression.name.text : expression.getText();
+}
+
+/** Returns the name of a relation that is a member of `include` or `select`. */
+function loadedRelation(node: Node): string | undefined {
+  if (!isPropertyAssignment(node) || !relationNames.has(node.name.getText())) return undefined;
+  const isLoaded = isNamed('include')(node.parent.parent) || isNamed('select')(node.parent.parent);
+  return isLoaded ? node.name.getText() : undefined;
+}
+
+function isNamed(name: string) {
+  return (node: Node) => isPropertyAssignment(node) && node.name.getText() === name;
+}
+
+function isUnlimitedSelect(node: Node): boolean {
+  const isText = isStringLiteral(node) || isNoSubstitutionTemplateLiteral(node) || isTemplateHead(node);
+  return isText && /^\s*SELECT\b.*\bFROM "/s.test(node.text) && !/\bLIMIT\b/.test(node.parent.getText());
+}

@@ -30,6 +30,8 @@ const MAX_TIME = 253_402_300_799_999;
  * sorted before it. An index should have both columns.
  */
 interface Order<DateColumn extends string, KeyColumn extends string> {
+  /** The name of the list. Other lists reject its cursors. */
+  list: string;
   date?: DateColumn;
   key: KeyColumn;
   direction: 'asc' | 'desc';
@@ -46,6 +48,7 @@ interface Position {
  * `{ where: { ...filter, ...order.after(page) }, orderBy: order.orderBy, take: order.take(page) }`.
  */
 export function createPageOrder<KeyColumn extends string, DateColumn extends string = never>({
+  list,
   date,
   key,
   direction,
@@ -64,8 +67,8 @@ export function createPageOrder<KeyColumn extends string, DateColumn extends str
    * an invalid cursor.
    */
   function after({ cursor }: PageRequest): { AND?: object[] } {
-    if (cursor === undefined) return {};
-    const position = decode(cursor, date !== undefined);
+    if (cursor === undefined) return date ? { AND: [anyDate(date)] } : {};
+    const position = decode(cursor, list, date !== undefined);
     const filter = date
       ? {
           [date]: { [`${isAfter}e`]: position.date },
@@ -86,17 +89,32 @@ export function createPageOrder<KeyColumn extends string, DateColumn extends str
     return { items, next: rows.length > limit ? encode(items.at(-1)!) : undefined };
   }
 
+  /**
+   * Returns a filter that all rows match. Without one on the date, SQLite ignores the index of the
+   * order if the list has rows of several organizations, and sorts all of them.
+   */
+  function anyDate(column: DateColumn): object {
+    return { [column]: direction === 'asc' ? { gte: new Date(0) } : { lte: new Date(MAX_TIME) } };
+  }
+
   function encode(row: Row): string {
-    const values = [row[key], ...(date ? [row[date]!.getTime()] : [])];
+    const values = [list, row[key], ...(date ? [row[date]!.getTime()] : [])];
     return Buffer.from(JSON.stringify(values)).toString('base64url');
   }
 }
 
-/** Returns a page of a list in memory. It is sorted by a unique text, which `keyOf` returns. */
-export function slicePage<Item>(list: readonly Item[], page: PageRequest, keyOf: (item: Item) => string): Page<Item> {
-  const order = createPageOrder({ key: 'key', direction: 'asc' });
-  const after = page.cursor === undefined ? undefined : decode(page.cursor, false).key;
-  const rows = list
+/**
+ * Returns a page of a list in memory, sorted by a unique text that `keyOf` returns. `list` is the
+ * name of the list.
+ */
+export function slicePage<Item>(
+  items: readonly Item[],
+  page: PageRequest,
+  { list, keyOf }: { list: string; keyOf: (item: Item) => string },
+): Page<Item> {
+  const order = createPageOrder({ list, key: 'key', direction: 'asc' });
+  const after = page.cursor === undefined ? undefined : decode(page.cursor, list, false).key;
+  const rows = items
     .map((item) => ({ key: keyOf(item), item }))
     .filter(({ key }) => after === undefined || key > after)
     .sort((a, b) => (a.key < b.key ? -1 : 1));
@@ -109,11 +127,11 @@ export const mapPage = <From, To>({ items, next }: Page<From>, convert: (item: F
   next,
 });
 
-function decode(cursor: string, hasDate: boolean): Position {
-  const [key, time, ...rest] = parse(cursor);
+function decode(cursor: string, list: string, hasDate: boolean): Position {
+  const [name, key, time, ...rest] = parse(cursor);
   const hasKey = typeof key === 'string' && isStorable(key);
   const hasTime = typeof time === 'number' && Number.isSafeInteger(time) && time >= 0 && time <= MAX_TIME;
-  if (!hasKey || (hasDate ? !hasTime : time !== undefined) || rest.length > 0) throw invalidCursor();
+  if (name !== list || !hasKey || (hasDate ? !hasTime : time !== undefined) || rest.length > 0) throw invalidCursor();
   return { key, ...(hasTime && { date: new Date(time) }) };
 }
 

@@ -66,7 +66,7 @@ interface Deps {
   organizations: Organizations;
 }
 
-const BY_EMAIL = createPageOrder({ key: 'email', direction: 'asc' });
+const BY_EMAIL = createPageOrder({ list: 'accounts', key: 'email', direction: 'asc' });
 
 export type Accounts = ReturnType<typeof createAccounts>;
 

@@ -54,7 +54,7 @@ interface Deps {
 /** Limits the requests of one agent to one user, so that repetition cannot wear the user down. */
 const REQUESTS_BY_AGENT_AND_USER = LIMITS['approval-pair'];
 
-const BY_AGE = createPageOrder({ date: 'createdAt', key: 'id', direction: 'asc' });
+const BY_AGE = createPageOrder({ list: 'approvals', date: 'createdAt', key: 'id', direction: 'asc' });
 
 export type Approvals = ReturnType<typeof createApprovals>;
 

@@ -47,6 +47,8 @@ export const AGENT_INCLUDE = {
 } satisfies Prisma.AgentInclude;
 
 export type AgentRow = Prisma.AgentGetPayload<{ include: typeof AGENT_INCLUDE }>;
+/** A row without relations. */
+export type AgentColumns = Prisma.AgentGetPayload<object>;
 
 interface Deps {
   db: Database;
@@ -113,19 +115,25 @@ function isManaged({ claimTokenHash, organization }: AgentRow): boolean {
 }
 
 /** Returns the agent of a row that was loaded with `AGENT_INCLUDE`. */
-export function toAgent(row: AgentRow): Agent {
-  const { id, agentId, name, organizationId, capabilities, keyId, keyHash, owner, createdAt, updatedAt } = row;
+export function toAgent({ owner, organization: _organization, ...row }: AgentRow): Agent {
+  return toAgentOf(row, owner && ownerInOrganization(row.organizationId, owner));
+}
+
+/** Returns the agent of a row. The owner, if any, must be a member of its organization. */
+export function toAgentOf(row: AgentColumns, owner: Account | null | undefined): Agent {
+  const { id, agentId, name, organizationId, capabilities, keyId, keyHash, createdAt, updatedAt } = row;
   return {
     ...{ id, agentId, name, organizationId, keyId, keyHash, createdAt, updatedAt },
     capabilities: capabilities as string[],
     claimed: row.claimTokenHash === null,
-    owner: ownerInOrganization(organizationId, owner),
+    owner: owner?.status === 'active' ? owner : undefined,
     expiresAt: row.expiresAt ?? undefined,
   };
 }
 
-function ownerInOrganization(organizationId: string, owner: AgentRow['owner']): Account | undefined {
-  if (owner?.status !== 'active') return undefined;
-  const { memberships, ...account } = owner;
-  return memberships.some((membership) => membership.organizationId === organizationId) ? account : undefined;
+function ownerInOrganization(
+  organizationId: string,
+  { memberships, ...owner }: NonNullable<AgentRow['owner']>,
+): Account | undefined {
+  return memberships.some((membership) => membership.organizationId === organizationId) ? owner : undefined;
 }

@@ -10,14 +10,14 @@ import type { Clock } from '../../base/clock.js';
 import type { Database, Queryable } from '../../base/db/open.js';
 import type { Transact } from '../../base/db/transaction.js';
 import type { InvalidationBus } from '../../base/invalidation-bus.js';
-import { createPageOrder, mapPage, type Page, type PageRequest } from '../../base/paging.js';
 import type { Accounts } from '../accounts/accounts.js';
 import { type Audit, SYSTEM } from '../audit/audit.js';
 import type { OAuthStorage } from '../oauth-storage/oauth-storage.js';
-import { type Actor, type Organizations, outOfScope } from '../organizations/organizations.js';
+import type { Organizations } from '../organizations/organizations.js';
 import { type RequestMeta, systemMeta } from '../request-meta.js';
 import { AGENT_INCLUDE, type Agent, toAgent } from './active-agents.js';
 import { type AgentActor, agentEvent } from './actor.js';
+import { createAgentList } from './agent-list.js';
 import { type FreshAgent, mintKey } from './key.js';
 import type { Onboarding } from './onboarding.js';
 import type { AgentTokens } from './tokens.js';
@@ -38,7 +38,6 @@ interface Deps {
 const BATCH_SIZE = 500;
 /** Limits the work of one sweep. */
 const MAX_SWEPT_BATCHES = 20;
-const BY_AGE = createPageOrder({ date: 'createdAt', key: 'id', direction: 'asc' });
 
 type ExpiredAgent = Pick<Agent, 'id' | 'agentId' | 'organizationId'>;
 
@@ -47,28 +46,9 @@ export type Agents = ReturnType<typeof createAgents>;
 export function createAgents(deps: Deps) {
   const { db, transact, clock, audit, invalidationBus, accounts, organizations, oauthStorage, tokens, onboarding } =
     deps;
+  const { listFor, countFor, accessibleOrganizationIds } = createAgentList({ db, organizations });
 
   return { onboarding, listFor, countFor, findFor, rotateKey, remove, removeAllFor, sweep };
-
-  /**
-   * Returns a page of the agents of one organization, or of all organizations that the member can
-   * see. The oldest comes first. Throws as `organizations.requireMember` does.
-   */
-  async function listFor(member: Actor, page: PageRequest, organizationId?: string): Promise<Page<Agent>> {
-    const where = { organizationId: { in: await accessibleOrganizationIds(member, organizationId) } };
-    const rows = await db.agent.findMany({
-      where: { ...where, ...BY_AGE.after(page) },
-      include: AGENT_INCLUDE,
-      orderBy: BY_AGE.orderBy,
-      take: BY_AGE.take(page),
-    });
-    return mapPage(BY_AGE.toPage(rows, page), toAgent);
-  }
-
-  /** Returns the number of agents in the organizations that the member can see. */
-  async function countFor(member: Actor): Promise<number> {
-    return db.agent.count({ where: { organizationId: { in: await accessibleOrganizationIds(member) } } });
-  }
 
   /**
    * Returns the agent with this agent id or client id. An agent can find only itself. Throws
@@ -194,15 +174,6 @@ export function createAgents(deps: Deps) {
   async function requireManager(actor: AgentActor, agent: Agent, tx: Queryable = db): Promise<void> {
     if ('member' in actor) await organizations.requireMember(actor.member, agent.organizationId, 'admin', tx);
     else if (actor.agent.id !== agent.id) throw agentNotFound();
-  }
-
-  async function accessibleOrganizationIds(member: Actor, organizationId?: string): Promise<string[]> {
-    if (organizationId) {
-      await organizations.requireMember(member, organizationId, 'viewer');
-      return [organizationId];
-    }
-    if (member.key?.projectId) throw outOfScope();
-    return (await organizations.accessibleTo(member)).map(({ id }) => id);
   }
 }
 

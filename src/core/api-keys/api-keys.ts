@@ -65,7 +65,7 @@ interface Deps {
 /** The maximum number of scopes of one key. */
 export const MAX_SCOPES = 50;
 
-const BY_NEWEST = createPageOrder({ date: 'createdAt', key: 'id', direction: 'desc' });
+const BY_NEWEST = createPageOrder({ list: 'api-keys', date: 'createdAt', key: 'id', direction: 'desc' });
 
 /** Active keys are neither revoked nor expired. */
 type KeyActivity = 'active' | 'inactive';

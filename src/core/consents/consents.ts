@@ -31,7 +31,7 @@ interface Deps {
 /** The access of a client without consent. */
 export const NO_ACCESS: GrantedAccess = { scopes: [], claims: [], resources: {} };
 
-const BY_NEWEST = createPageOrder({ date: 'createdAt', key: 'id', direction: 'desc' });
+const BY_NEWEST = createPageOrder({ list: 'consents', date: 'createdAt', key: 'id', direction: 'desc' });
 
 export type Consents = ReturnType<typeof createConsents>;
 

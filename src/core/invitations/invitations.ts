@@ -47,7 +47,7 @@ const BY_INVITER = LIMITS['invitation-inviter'];
 const BY_PAIR = LIMITS['invitation-pair'];
 const BY_ADDRESS = LIMITS['invitation-address'];
 
-const BY_NEWEST = createPageOrder({ date: 'createdAt', key: 'id', direction: 'desc' });
+const BY_NEWEST = createPageOrder({ list: 'invitations', date: 'createdAt', key: 'id', direction: 'desc' });
 
 export type Invitations = ReturnType<typeof createInvitations>;
 

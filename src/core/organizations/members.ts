@@ -24,7 +24,7 @@ interface Deps {
   organizations: Organizations;
 }
 
-const BY_JOIN_TIME = createPageOrder({ date: 'createdAt', key: 'accountId', direction: 'asc' });
+const BY_JOIN_TIME = createPageOrder({ list: 'members', date: 'createdAt', key: 'accountId', direction: 'asc' });
 
 export function createMembers({ db, transact, audit, invalidationBus, organizations }: Deps) {
   return { list, changeRole, remove };

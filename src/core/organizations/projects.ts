@@ -25,7 +25,7 @@ interface Deps {
 
 const MAX_PROJECTS = 1000;
 
-const BY_AGE = createPageOrder({ date: 'createdAt', key: 'id', direction: 'asc' });
+const BY_AGE = createPageOrder({ list: 'projects', date: 'createdAt', key: 'id', direction: 'asc' });
 
 export type Projects = ReturnType<typeof createProjects>;
 
@@ -63,13 +63,18 @@ export function createProjects(deps: Deps) {
 
   /**
    * Returns a page of the projects of the actor's organizations, oldest first. For a key, of those
-   * that it can use.
+   * that it can use. With `ids`, only these projects.
    */
-  async function listFor({ accountId, key }: Actor, page: PageRequest): Promise<Page<Project>> {
-    const organization = { memberships: { some: { accountId } } };
-    const keyLimits = key && { organizationId: key.organizationId, ...(key.projectId && { id: key.projectId }) };
+  async function listFor(actor: Actor, page: PageRequest, ids?: string[]): Promise<Page<Project>> {
+    const organizationIds = (await organizations.accessibleTo(actor)).map(({ id }) => id);
+    const projectId = actor.key?.projectId;
     const rows = await db.project.findMany({
-      where: { organization, ...keyLimits, ...BY_AGE.after(page) },
+      where: {
+        organizationId: { in: organizationIds },
+        ...(ids && { id: { in: ids } }),
+        ...(projectId && { id: projectId }),
+        ...BY_AGE.after(page),
+      },
       orderBy: BY_AGE.orderBy,
       take: BY_AGE.take(page),
     });

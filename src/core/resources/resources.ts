@@ -42,6 +42,12 @@ interface Deps {
   preset: ScopePreset;
 }
 
+/** An agent capability. */
+export interface Capability extends Scope {
+  /** Sorts the catalog. Does not change when others are added or deleted. */
+  position: string;
+}
+
 export type Resources = Awaited<ReturnType<typeof createResources>>;
 
 export async function createResources({ db, invalidationBus, issuer, brandName, preset }: Deps) {
@@ -110,10 +116,21 @@ export async function createResources({ db, invalidationBus, issuer, brandName, 
     return [...new Set(all.flatMap((resource) => resource.scopes.filter(isForClients).map((scope) => scope.name)))];
   }
 
-  /** Returns all capabilities of agents, without duplicates. */
-  function capabilities(): Scope[] {
-    const candidates = all.flatMap((resource) => resource.scopes.filter(({ capability }) => capability));
-    return candidates.filter(({ name }, index) => candidates.findIndex((other) => other.name === name) === index);
+  /** Returns all capabilities of agents in the order of their positions, without duplicates. */
+  function capabilities(): Capability[] {
+    const byName = new Map<string, Capability>();
+    for (const resource of all) {
+      for (const [index, scope] of resource.scopes.entries()) {
+        const isNew = scope.capability && !byName.has(scope.name);
+        if (isNew) byName.set(scope.name, { ...scope, position: positionOf(resource, scope, index) });
+      }
+    }
+    return [...byName.values()];
+  }
+
+  /** The scopes of the own API have the order of the configuration, others that of their names. */
+  function positionOf({ id }: Resource, { name }: Scope, index: number): string {
+    return id === own.id ? `0 ${String(index).padStart(6, '0')}` : `1 ${id} ${name}`;
   }
 
   /** Returns the description of a scope, preferring the resource with this identifier. */

@@ -36,7 +36,7 @@ interface Deps {
 /** The shortest interval between two updates of `lastSeenAt`. */
 const USAGE_INTERVAL_SECONDS = HOUR_SECONDS;
 
-const BY_LAST_USE = createPageOrder({ date: 'lastSeenAt', key: 'id', direction: 'desc' });
+const BY_LAST_USE = createPageOrder({ list: 'sessions', date: 'lastSeenAt', key: 'id', direction: 'desc' });
 
 export type Sessions = ReturnType<typeof createSessions>;
 

@@ -42,7 +42,7 @@ interface Deps {
 }
 
 const NO_LEVEL = 'none';
-const BY_AGE = createPageOrder({ key: 'id', direction: 'asc' }); // the ids are ordered by time
+const BY_AGE = createPageOrder({ list: 'permissions', key: 'id', direction: 'asc' }); // the ids are ordered by time
 
 export type Permissions = ReturnType<typeof createPermissions>;
 

@@ -36,7 +36,7 @@ const MAX_URL_LENGTH = 2048;
 /** Tools are cached as a whole. */
 const MAX_TOOLS = 1000;
 
-const BY_SLUG = createPageOrder({ key: 'slug', direction: 'asc' });
+const BY_SLUG = createPageOrder({ list: 'tools', key: 'slug', direction: 'asc' });
 
 export type Tools = ReturnType<typeof createTools>;
 

@@ -5,6 +5,7 @@ import { forbidden } from '../../base/app-error.js';
 import type { Config } from '../../base/config.js';
 import { rateLimitKey } from '../../base/ip-address.js';
 import { LIMITS } from '../../base/limits.js';
+import { slicePage } from '../../base/paging.js';
 import type { RateLimiter } from '../../base/rate-limiter.js';
 import type { Agent } from '../../core/agents/active-agents.js';
 import type { AgentActor } from '../../core/agents/actor.js';
@@ -59,7 +60,7 @@ export function addAgents(deps: Deps): void {
   const readErrors = ['not_found', 'insufficient_role', 'project_scope_violation'] as const;
   api.get(
     '/api/v1/capabilities',
-    { summary: 'List capabilities', accepts: [], response: [200, z.array(CapabilitySchema)] },
+    { summary: 'List capabilities', accepts: [], query: PageQuery, response: [200, z.array(CapabilitySchema)] },
     listCapabilities,
   );
   api.post(
@@ -135,8 +136,12 @@ export function addAgents(deps: Deps): void {
     rotateKey,
   );
 
-  function listCapabilities(ctx: Context): void {
-    ctx.body = resources.capabilities().map(({ name, description }) => ({ name, description }));
+  async function listCapabilities(ctx: Context, page: PageQuery): Promise<void> {
+    const shown = slicePage(resources.capabilities(), page, {
+      list: 'capabilities',
+      keyOf: ({ position }) => position,
+    });
+    sendPage(ctx, shown, ({ name, description }) => ({ name, description }));
   }
 
   async function onboard(ctx: Context, input: z.output<typeof NewAgent>, principal: SessionPrincipal | undefined) {

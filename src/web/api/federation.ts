@@ -161,7 +161,7 @@ export function addFederation({ api, userSerializer, sessionIssuer, federation, 
   async function list(ctx: Context, page: PageQuery, { account }: SessionPrincipal): Promise<void> {
     sendPage(
       ctx,
-      slicePage(await links.list(account.id), page, ({ id }) => id),
+      slicePage(await links.list(account.id), page, { list: 'links', keyOf: ({ id }) => id }),
       serializeLink,
     );
   }

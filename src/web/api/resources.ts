@@ -128,7 +128,7 @@ export function addResources({ api, resources, resourceRegistry }: Deps): void {
   async function list(ctx: Context, page: PageQuery): Promise<void> {
     sendPage(
       ctx,
-      slicePage(resources.list(), page, ({ identifier }) => identifier),
+      slicePage(resources.list(), page, { list: 'resources', keyOf: ({ identifier }) => identifier }),
       serialize,
     );
   }

@@ -5,18 +5,19 @@ import type { Context } from '../http/context.js';
 import { boundedString } from './json-body.js';
 
 export const PageQuery = z.object({
-  limit: z.coerce
-    .number()
-    .int()
-    .min(1)
-    .max(MAX_PAGE_SIZE)
-    .default(MAX_PAGE_SIZE)
+  limit: z
+    .preprocess(toInteger, z.int().min(1).max(MAX_PAGE_SIZE).default(MAX_PAGE_SIZE))
     .describe('The maximum number of items in the response.'),
-  cursor: boundedString(1000)
+  cursor: boundedString()
     .optional()
     .describe('The position after which the page starts. From the `Link` header of the previous page.'),
 });
 export type PageQuery = z.output<typeof PageQuery>;
+
+/** Accepts only digits: `Number` would also convert `1e2` and an empty string. */
+function toInteger(value: unknown): unknown {
+  return typeof value === 'string' && /^\d+$/.test(value) ? Number(value) : value;
+}
 
 /**
  * Sends the items as an array. If there is a next page, its URL is in the `Link` header with the

@@ -11,9 +11,11 @@ import { createResource } from '../../support/resources.js';
 import { startServer, type TestServer } from '../../support/server.js';
 import { stores } from '../../support/stores.js';
 
-/** Lists that are not stored: their length is that of the configuration. */
-const NOT_STORED = ['/api/v1/capabilities'];
+/** A list that does not depend on the caller. */
+const PUBLIC = '/api/v1/capabilities';
 const ROWS = 5;
+/** Almost as long as the identifier of an API can be. */
+const LONG_PATH = `/${'x'.repeat(2000)}`;
 
 interface Operation {
   parameters?: { name: string }[];
@@ -36,7 +38,7 @@ describe.each(stores)('the lists on $name', (store) => {
     const { json } = await sendJson(server, 'GET', '/api/openapi.json');
     const all = Object.entries(json.paths as Record<string, { get?: Operation }>);
     const isList = ({ responses }: Operation) => responses[200]?.content?.['application/json']?.schema.type === 'array';
-    const lists = all.filter(([path, { get }]) => get && isList(get) && !NOT_STORED.includes(path));
+    const lists = all.filter(([, { get }]) => get && isList(get));
     for (const [path, { get }] of lists) {
       const names = get!.parameters?.map(({ name }) => name);
       expect(names, path).toEqual(expect.arrayContaining(['limit', 'cursor']));
@@ -65,7 +67,7 @@ describe.each(stores)('the lists on $name', (store) => {
         systemMeta,
       );
       await core.identities.linkByAdmin(owner, { issuer: 'https://issuer.example', subject: `user-${i}` });
-      await createResource(server, `https://api-${i}.example`, {});
+      await createResource(server, `https://api-${i}.example${LONG_PATH}`, {});
       await core.tools.create({ slug: `tool-${i}`, name: `Tool ${i}` }, owner.id, systemMeta);
       const permission = { accountId: other.id, slug: `tool-${i}`, level: 'read' } as const;
       await core.permissions.grant(permission, owner.id, systemMeta);
@@ -124,33 +126,53 @@ describe.each(stores)('the lists on $name', (store) => {
     expect((await read(next!)).items).toEqual(rows['/api/v1/agents']!.slice(2, 4));
   });
 
-  it.each(['0', '-1', '201', '1.5', 'x', ''])('reject the limit %j', async (limit) => {
-    for (const path of paths) {
-      const { status, json } = await get(`${path}?limit=${limit}`);
-      expect([status, json.error, Object.keys(json.fields ?? {})], path).toEqual([400, 'invalid_request', ['limit']]);
-    }
-  });
+  it.each(['0', '-1', '201', '1.5', '1e2', '0x10', '%205', 'x', '', '5&limit=6'])(
+    'reject the limit %j',
+    async (limit) => {
+      for (const path of paths) {
+        const { status, json } = await get(`${path}?limit=${limit}`);
+        expect([status, json.error, Object.keys(json.fields ?? {})], path).toEqual([400, 'invalid_request', ['limit']]);
+      }
+    },
+  );
 
   const encode = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url');
-  const text = 'x'.repeat(20);
+
+  /** Returns the values in the cursor of the second page. */
+  async function secondCursor(path: string): Promise<unknown[]> {
+    const { next } = await read(`${path}?limit=1`);
+    const cursor = new URLSearchParams(next!.split('?')[1]).get('cursor')!;
+    return JSON.parse(Buffer.from(cursor, 'base64url').toString());
+  }
+
   it.each(
-    Object.entries({
-      'that is empty': '',
-      'that is no base64url': '***',
-      'that is no JSON': Buffer.from('{').toString('base64url'),
-      'that is no array': encode({ key: text }),
-      'with a number as key': encode([1, 1]),
-      'with a NUL': encode(['a\0b', 1]),
-      'with a time that is no number': encode([text, '1']),
-      'with a time that cannot be stored': encode([text, 1e18]),
-      'with too many values': encode([text, 1, 1]),
-      'that is too long': 'x'.repeat(1001),
+    Object.entries<(valid: unknown[]) => string>({
+      'that is empty': () => '',
+      'that is no base64url': () => '***',
+      'that is no JSON': () => Buffer.from('{').toString('base64url'),
+      'that is no array': ([list, key]) => encode({ list, key }),
+      'of another list': ([, ...position]) => encode(['other', ...position]),
+      'with a number as key': ([list, , ...time]) => encode([list, 1, ...time]),
+      'with a NUL': ([list, , ...time]) => encode([list, 'a\0b', ...time]),
+      'with a time that is no number': ([list, key]) => encode([list, key, '1']),
+      'with a time that cannot be stored': ([list, key]) => encode([list, key, 1e18]),
+      'with too many values': ([list, key]) => encode([list, key, 1, 1]),
+      'that is too long': () => 'x'.repeat(4097),
     }),
-  )('reject a cursor %s', async (_, cursor) => {
+  )('reject a cursor %s', async (_, forge) => {
     for (const path of paths) {
+      const cursor = forge(await secondCursor(path));
       const { status, json } = await get(`${path}?cursor=${encodeURIComponent(cursor)}`);
       expect([status, json.error, Object.keys(json.fields ?? {})], path).toEqual([400, 'invalid_request', ['cursor']]);
     }
+  });
+
+  it('have cursors of their own', async () => {
+    const names = await Promise.all(paths.map(async (path) => (await secondCursor(path))[0]));
+    // Both list API keys.
+    const other = paths.indexOf('/api/keys');
+    expect(names[other]).toBe(names[paths.indexOf('/api/v1/api-keys')]);
+    expect(new Set(names).size).toBe(names.length - 1);
   });
 
   it('continue after a row that was deleted in the meantime, and show no row twice', async () => {
@@ -168,7 +190,10 @@ describe.each(stores)('the lists on $name', (store) => {
   it('show only rows of the caller, also with a cursor of another account', async () => {
     const { email } = await createAccount(server);
     const { access_token: token } = await logIn(server, email);
-    for (const path of paths.filter((one) => one.startsWith('/api/v1/') && !one.includes(organizationId))) {
+    const own = paths.filter(
+      (path) => path.startsWith('/api/v1/') && path !== PUBLIC && !path.includes(organizationId),
+    );
+    for (const path of own) {
       const { next } = await read(`${path}?limit=1`);
       const response = await get(next!, { token });
       const found = response.status === 200 ? (JSON.parse(response.text) as Record<string, unknown>[]) : [];
