@@ -309,6 +309,7 @@ export const examplePages: Pages = {
       { value: 'co_1', label: 'Mara Lindqvist', selected: false },
       { value: 'prj_1', label: apiKey.limitedTo, selected: true },
     ],
+    hasMoreProjects: true,
     roles: [
       { value: '', label: 'Same as my role', selected: false },
       { value: 'viewer', label: 'viewer', selected: true },

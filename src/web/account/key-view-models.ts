@@ -2,6 +2,7 @@
 import { FIRST_PAGE } from '../../base/paging.js';
 import type { ApiKey, KeyRole } from '../../core/api-keys/api-keys.js';
 import type { Core } from '../../core/core.js';
+import type { Project } from '../../core/organizations/projects.js';
 import { minRole, type OrganizationRole } from '../../core/organizations/roles.js';
 import { describeAge, describeExpiry } from '../pages/format.js';
 
@@ -34,12 +35,33 @@ export interface KeyView {
   expires?: string;
 }
 
-/** Returns the organizations and projects that a key of this user can be limited to. */
-export async function listOrganizationsAndProjects(
+type Deps = Pick<Core, 'organizations' | 'projects'>;
+
+/**
+ * Returns the organizations and projects that a key of this user can be limited to: all
+ * organizations, and as many projects as fit into a form.
+ */
+export async function listOrganizationsAndProjects(accountId: string, deps: Deps) {
+  const { items: userProjects, next } = await deps.projects.listFor({ accountId }, FIRST_PAGE);
+  return { available: await withOrganizations(accountId, userProjects, deps), isComplete: next === undefined };
+}
+
+/** Returns the user's organizations, and the projects to which these keys are limited. */
+export async function findOrganizationsAndProjects(
   accountId: string,
-  { organizations, projects }: Pick<Core, 'organizations' | 'projects'>,
+  keys: Pick<ApiKey, 'projectId'>[],
+  deps: Deps,
 ): Promise<OrganizationOrProject[]> {
-  const { items: userProjects } = await projects.listFor({ accountId }, FIRST_PAGE);
+  const ids = [...new Set(keys.flatMap(({ projectId }) => projectId ?? []))];
+  const { items } = await deps.projects.listFor({ accountId }, { limit: Math.max(1, ids.length) }, ids);
+  return withOrganizations(accountId, items, deps);
+}
+
+async function withOrganizations(
+  accountId: string,
+  userProjects: Project[],
+  { organizations }: Deps,
+): Promise<OrganizationOrProject[]> {
   return (await organizations.listFor(accountId)).flatMap(({ id: organizationId, name, role }) => [
     { organizationId, projectId: null, displayName: name, role },
     ...userProjects

@@ -14,7 +14,7 @@ import { describeAge } from '../pages/format.js';
 import { nextPageUrl, pageOf } from '../pages/paging.js';
 import type { Views } from '../pages/views.js';
 import { type Guards, sessionOf } from './guards.js';
-import { listOrganizationsAndProjects, type OrganizationOrProject, toKeyView } from './key-view-models.js';
+import { findOrganizationsAndProjects, type OrganizationOrProject, toKeyView } from './key-view-models.js';
 import type { AccountPages, InactiveKeyView } from './view-models.js';
 
 interface Deps extends Pick<Core, 'apiKeys' | 'organizations' | 'projects'> {
@@ -45,17 +45,18 @@ export function addApiKeys(router: Router<State>, deps: Deps): void {
 
   async function show(ctx: Context): Promise<void> {
     const { id: accountId } = sessionOf(ctx).account;
-    const available = await listOrganizationsAndProjects(accountId, deps);
     const now = clock.now();
     const active = await apiKeys.list(accountId, pageOf(ctx), 'active');
     const { items: inactive } = await apiKeys.list(accountId, FIRST_PAGE, 'inactive');
     inactive.sort((a, b) => inactiveSince(b).getTime() - inactiveSince(a).getTime());
+    const shownInactive = inactive.slice(0, MAX_INACTIVE_SHOWN);
+    const available = await findOrganizationsAndProjects(accountId, [...active.items, ...shownInactive], deps);
     ctx.body = views.render('account/keys', {
       csrfToken: csrf.tokenFor(ctx),
       notice: NOTICES[queryParam(ctx, 'notice') ?? ''],
       keys: active.items.map((key) => toKeyView(key, available, now)),
       more: nextPageUrl(active, KEYS_PATH),
-      inactiveKeys: inactive.slice(0, MAX_INACTIVE_SHOWN).map((key) => toInactiveKeyView(key, available, now)),
+      inactiveKeys: shownInactive.map((key) => toInactiveKeyView(key, available, now)),
     });
   }
 
@@ -64,7 +65,7 @@ export function addApiKeys(router: Router<State>, deps: Deps): void {
     const key = await apiKeys.findActive(accountId, ctx.params.id);
     ctx.body = views.render('account/revoke-key', {
       csrfToken: csrf.tokenFor(ctx),
-      key: toKeyView(key, await listOrganizationsAndProjects(accountId, deps), clock.now()),
+      key: toKeyView(key, await findOrganizationsAndProjects(accountId, [key], deps), clock.now()),
     });
   }
 

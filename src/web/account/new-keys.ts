@@ -16,7 +16,12 @@ import { setErrorStatus } from '../pages/error-status.js';
 import { describeDuration, describeExpiry } from '../pages/format.js';
 import type { Views } from '../pages/views.js';
 import { type Guards, sessionOf } from './guards.js';
-import { listOrganizationsAndProjects, type OrganizationOrProject, toKeyView } from './key-view-models.js';
+import {
+  findOrganizationsAndProjects,
+  listOrganizationsAndProjects,
+  type OrganizationOrProject,
+  toKeyView,
+} from './key-view-models.js';
 import { KEYS_PATH } from './keys.js';
 import type { AccountPages, NewKeyErrors, SelectOption } from './view-models.js';
 
@@ -27,6 +32,8 @@ interface Deps extends Pick<Core, 'apiKeys' | 'organizations' | 'projects' | 're
   guards: Guards;
   views: Views<AccountPages>;
 }
+
+type Listed = Awaited<ReturnType<typeof listOrganizationsAndProjects>>;
 
 /** The value of the option for a key that never expires. */
 const NEVER = 'never';
@@ -55,19 +62,19 @@ export function addNewKeys(router: Router<State>, deps: Deps): void {
     .post(`${KEYS_PATH}/:id/replace`, requireRecentAuthentication, parseForm, replace);
 
   async function showNewKeyForm(ctx: Context): Promise<void> {
-    const available = await listOrganizationsAndProjects(sessionOf(ctx).account.id, deps);
-    renderNewKeyForm(ctx, available, NewKeyForm.parse({ csrf: '' }));
+    const listed = await listOrganizationsAndProjects(sessionOf(ctx).account.id, deps);
+    renderNewKeyForm(ctx, listed, NewKeyForm.parse({ csrf: '' }));
   }
 
   async function create(ctx: Context): Promise<void> {
     const values = readForm(ctx, NewKeyForm);
     csrf.check(ctx, values.csrf);
     const authenticated = sessionOf(ctx);
-    const available = await listOrganizationsAndProjects(authenticated.account.id, deps);
-    const limit = available.find((candidate) => idOf(candidate) === values.place);
+    const listed = await listOrganizationsAndProjects(authenticated.account.id, deps);
+    const limit = listed.available.find((candidate) => idOf(candidate) === values.place);
     if (values.place && !limit) {
       ctx.status = 404;
-      return renderNewKeyForm(ctx, available, values, { place: 'You are not a member of this organization.' });
+      return renderNewKeyForm(ctx, listed, values, { place: 'You are not a member of this organization.' });
     }
     try {
       const created = await apiKeys.create(
@@ -87,13 +94,13 @@ export function addNewKeys(router: Router<State>, deps: Deps): void {
     } catch (error) {
       if (!(error instanceof AppError)) throw error;
       setErrorStatus(ctx, error);
-      renderNewKeyForm(ctx, available, values, toFormErrors(error));
+      renderNewKeyForm(ctx, listed, values, toFormErrors(error));
     }
   }
 
   function renderNewKeyForm(
     ctx: Context,
-    available: OrganizationOrProject[],
+    { available, isComplete }: Listed,
     values: NewKeyValues,
     errors: NewKeyErrors = {},
   ): void {
@@ -104,6 +111,7 @@ export function addNewKeys(router: Router<State>, deps: Deps): void {
         available.map((one) => [idOf(one), one.displayName]),
         values.place,
       ),
+      hasMoreProjects: !isComplete,
       roles: toOptions([['', 'Same as my role'], ...KEY_ROLES.map((role) => [role, role] as const)], values.role),
       lifetimes: toOptions(
         [
@@ -142,7 +150,7 @@ export function addNewKeys(router: Router<State>, deps: Deps): void {
     const key = await apiKeys.findActive(account.id, ctx.params.id);
     ctx.body = views.render('account/replace-key', {
       csrfToken: csrf.tokenFor(ctx),
-      key: toKeyView(key, await listOrganizationsAndProjects(account.id, deps), clock.now()),
+      key: toKeyView(key, await findOrganizationsAndProjects(account.id, [key], deps), clock.now()),
       gracePeriods: toOptions(
         GRACE_PERIODS_SECONDS.map((seconds) => [
           String(seconds),

@@ -191,6 +191,8 @@ interface NewKeyPage {
   csrfToken: string;
   name: string;
   organizationsAndProjects: SelectOption[];
+  /** Whether the user has more projects than are listed. */
+  hasMoreProjects: boolean;
   roles: SelectOption[];
   lifetimes: SelectOption[];
   scopes: { name: string; description?: string; checked: boolean }[];
