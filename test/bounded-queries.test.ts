@@ -21,7 +21,6 @@ type Reason = [file: string, what: string, count: number, limit: string];
 /** Calls of `findMany` without `take`: file, model, number, and what limits the rows. */
 const QUERIES: Reason[] = [
   ['base/invalidation-bus/sqlite.ts', 'cacheVersion', 1, 'one row for each topic'],
-  ['core/account-management/user-administration.ts', 'account', 1, 'administrators, whom administrators create'],
   ['core/accounts/one-time-tokens.ts', 'oneTimeToken', 1, 'setup links, one for each start until it is used'],
   ['core/agents/active-agents.ts', 'agent', 1, 'keys with the same random prefix'],
   ['core/agents/agents.ts', 'agent', 1, 'MAX_AGENTS of one account'],

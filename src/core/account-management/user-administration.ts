@@ -3,9 +3,9 @@
  * two admins are demoted concurrently.
  */
 
-import { conflict, forbidden, invalidRequest, isUniqueViolation, notFound } from '../../base/app-error.js';
+import { invalidRequest, isUniqueViolation } from '../../base/app-error.js';
 import type { Clock } from '../../base/clock.js';
-import type { Database, Prisma, Queryable } from '../../base/db/open.js';
+import type { Database, Prisma } from '../../base/db/open.js';
 import type { Transact, UnitOfWork } from '../../base/db/transaction.js';
 import type { InvalidationBus } from '../../base/invalidation-bus.js';
 import type { Mailer } from '../../base/mailer.js';
@@ -28,6 +28,7 @@ import { describeSecurityEvent } from '../sessions/devices.js';
 import type { RevocationReason } from '../sessions/revocation.js';
 import type { Sessions } from '../sessions/sessions.js';
 import type { AccountRemoval } from './account-removal.js';
+import { accountNotFound, createAdminLock } from './admin-lock.js';
 
 /** Omitted fields are not changed. */
 export interface AccountChange {
@@ -71,6 +72,8 @@ export function createUserAdministration(deps: Deps) {
     mailer,
   } = deps;
 
+  const { lockAccountAndAdmin, requireRemainingAdmin } = createAdminLock(accounts);
+
   return { create, change, remove };
 
   /** Creates an account and mails a verification link to it. Throws like `accounts.create`. */
@@ -98,7 +101,7 @@ export function createUserAdministration(deps: Deps) {
     const emailChanged = data.email !== undefined && data.email !== before.email;
     await transact(async (uow) => {
       const { tx, afterCommit } = uow;
-      await lockAccountAndAdmins(id, admin.id, tx);
+      await lockAccountAndAdmin(id, admin.id, tx);
       const updated = await tx.account.update({
         where: { id },
         data: {
@@ -137,32 +140,10 @@ export function createUserAdministration(deps: Deps) {
     await requireExisting(id);
     await transact(async (uow) => {
       const { tx } = uow;
-      await lockAccountAndAdmins(id, admin.id, tx);
+      await lockAccountAndAdmin(id, admin.id, tx);
       await accountRemoval.remove(uow, id, { by: admin.id, meta });
       await requireRemainingAdmin(tx);
     });
-  }
-
-  /**
-   * Locks the account and all admins, so that changes run one at a time. Locks in the order of the
-   * ids, to avoid deadlocks. Throws if the caller is no longer an admin, or the account no longer
-   * exists.
-   */
-  async function lockAccountAndAdmins(id: string, adminId: string, tx: Queryable): Promise<void> {
-    const admins = await tx.account.findMany({ where: { role: 'admin' }, select: { id: true } });
-    const ids = new Set([id, adminId, ...admins.map((admin) => admin.id)]);
-    const locked = new Map<string, Account | null>();
-    for (const accountId of [...ids].sort()) locked.set(accountId, await accounts.lock(accountId, tx));
-    const admin = locked.get(adminId);
-    if (!accounts.isActive(admin) || admin.role !== 'admin') {
-      throw forbidden('insufficient_role', 'This requires an administrator of this instance.');
-    }
-    if (!locked.get(id)) throw accountNotFound();
-  }
-
-  async function requireRemainingAdmin(tx: Queryable): Promise<void> {
-    if ((await tx.account.count({ where: { role: 'admin', status: 'active' } })) > 0) return;
-    throw conflict('This is the last administrator. Make another account an administrator first.');
   }
 
   async function recordChange(
@@ -237,5 +218,3 @@ function auditEventsOf(
   }
   return events;
 }
-
-const accountNotFound = () => notFound('There is no such account.');

@@ -223,6 +223,30 @@ describe.each(stores)('the admin API on $name', (store) => {
     }
   });
 
+  it('keeps an administrator when all of them demote themselves or each other at the same time', async () => {
+    const fresh = await startServer({ store });
+    const secondServer = await startServer({ sharedWith: fresh });
+    try {
+      for (let round = 0; round < (store.name === 'SQLite' ? 1 : 6); round += 1) {
+        await fresh.base.db.account.deleteMany();
+        await fresh.base.invalidationBus.publish('accounts');
+        const admins = await Promise.all([1, 2, 3].map(() => createToolsAccount(fresh, 'admin')));
+        const responses = await concurrently(9, (n) => {
+          const [from, to] = [admins[n % 3]!, admins[(n + (n < 6 ? 0 : 1)) % 3]!];
+          const body = n % 2 ? { role: 'viewer' } : { status: 'suspended' };
+          return callTools(n % 2 ? fresh : secondServer, 'PUT', `/users/${to.id}`, { token: from.token, body });
+        });
+        expect(responses.filter(({ status }) => status >= 500).map(({ text }) => text)).toEqual([]);
+        expect(responses.some(({ status }) => status === 200)).toBe(true);
+        const where = { role: 'admin', status: 'active' };
+        expect(await fresh.base.db.account.count({ where })).toBeGreaterThan(0);
+      }
+    } finally {
+      await secondServer.close();
+      await fresh.close();
+    }
+  });
+
   it('rejects changes by an administrator who was demoted during the request', async () => {
     const [demoted, user] = [await createToolsAccount(server, 'admin'), await createToolsAccount(server)];
     const account = (await server.core.accounts.find(demoted.id))!;
