@@ -38,7 +38,12 @@ type MembershipRow = Membership & { organization: Organization };
 
 const MAX_NAME_LENGTH = 100;
 
-const BY_JOIN_TIME = createPageOrder({ list: 'organizations', date: 'createdAt', key: 'organizationId', direction: 'asc' });
+const BY_JOIN_TIME = createPageOrder({
+  list: 'organizations',
+  date: 'createdAt',
+  key: 'organizationId',
+  direction: 'asc',
+});
 
 const newId = () => `co_${randomUUID()}`;
 
