@@ -1,9 +1,9 @@
 /** `signet account …` and `signet setup link`. */
 import type { Command } from 'commander';
 import { randomToken } from '../base/crypto.js';
+import { systemMeta } from '../base/request-meta.js';
 import type { Account } from '../core/accounts/accounts.js';
 import type { Core } from '../core/core.js';
-import { systemMeta } from '../core/request-meta.js';
 import { type Cli, parseLimit, table, withExamples } from './command.js';
 import { addAccountImport } from './import-accounts.js';
 

@@ -1,9 +1,9 @@
 /** `signet client create`. */
 import { readFileSync } from 'node:fs';
 import { type Command, Option } from 'commander';
+import { systemMeta } from '../base/request-meta.js';
 import type { Client } from '../core/clients/clients.js';
 import { type ClientMetadata, WORKLOAD_AUTH_METHODS } from '../core/clients/metadata.js';
-import { systemMeta } from '../core/request-meta.js';
 import { type Cli, collect, table, throwUsageErrors, withExamples } from './command.js';
 
 const AUTH_METHODS = ['client_secret_basic', 'client_secret_post', 'private_key_jwt', 'tls_client_auth', 'none'];

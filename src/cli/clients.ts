@@ -1,7 +1,7 @@
 /** `signet client …`: manages OAuth clients. */
 import type { Command } from 'commander';
+import { systemMeta } from '../base/request-meta.js';
 import type { Client } from '../core/clients/clients.js';
-import { systemMeta } from '../core/request-meta.js';
 import { addClientCreate } from './client-create.js';
 import { type Cli, parseLimit, table, withExamples } from './command.js';
 

@@ -3,9 +3,9 @@ import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import { z } from 'zod';
 import { AppError } from '../base/app-error.js';
+import { systemMeta } from '../base/request-meta.js';
 import type { Accounts } from '../core/accounts/accounts.js';
 import { normalizeEmail } from '../core/accounts/fields.js';
-import { systemMeta } from '../core/request-meta.js';
 import { type Cli, UsageError, withExamples } from './command.js';
 
 const Line = z.strictObject(

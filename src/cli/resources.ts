@@ -1,8 +1,8 @@
 /** `signet resource …`: manages the APIs for which clients can request tokens. */
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { notFound } from '../base/app-error.js';
+import { systemMeta } from '../base/request-meta.js';
 import type { Core } from '../core/core.js';
-import { systemMeta } from '../core/request-meta.js';
 import { serializeResource } from '../core/resources/representation.js';
 import type { Resource } from '../core/resources/resources.js';
 import type { Scope } from '../core/resources/scope.js';

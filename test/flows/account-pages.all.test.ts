@@ -2,7 +2,7 @@
 
 import type { Browser } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { systemMeta } from '../../src/core/request-meta.js';
+import { systemMeta } from '../../src/base/request-meta.js';
 import { verifyEmail } from '../support/accounts.js';
 import { getAgent, onboard } from '../support/agents.js';
 import { addCapTable, createClaimedAgent, requestApproval } from '../support/approval-requests.js';

@@ -4,7 +4,7 @@ import { createServer } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import type { Browser as Chromium } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { systemMeta } from '../../src/core/request-meta.js';
+import { systemMeta } from '../../src/base/request-meta.js';
 import { Browser } from '../support/browser.js';
 import { launchChromium, openContext } from '../support/chromium.js';
 import { browserFor, completeSignIn } from '../support/openid-client.js';

@@ -2,7 +2,7 @@
 // starts, and that no secret is logged or stored.
 
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { systemMeta } from '../../src/core/request-meta.js';
+import { systemMeta } from '../../src/base/request-meta.js';
 import { Browser, type Page } from '../support/browser.js';
 import {
   callbackOf,

@@ -1,7 +1,7 @@
 // Invitations to an organization by mail: for users with an account, with another account, and
 // without one.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { systemMeta } from '../../src/core/request-meta.js';
+import { systemMeta } from '../../src/base/request-meta.js';
 import { Browser, formsOf } from '../support/browser.js';
 import { linkIn, mailTo } from '../support/mailbox.js';
 import { PASSWORD, startServer, type TestServer } from '../support/server.js';

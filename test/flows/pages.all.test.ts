@@ -3,7 +3,7 @@
 import type { Browser } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, it } from 'vitest';
 import { createMailTemplates } from '../../src/base/mail/templates.js';
-import { systemMeta } from '../../src/core/request-meta.js';
+import { systemMeta } from '../../src/base/request-meta.js';
 import { launchChromium } from '../support/chromium.js';
 import { DEVICE_GRANT } from '../support/device.js';
 import { linkIn, mailTo } from '../support/mailbox.js';

@@ -3,7 +3,7 @@
 
 import { rmSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { systemMeta } from '../../src/core/request-meta.js';
+import { systemMeta } from '../../src/base/request-meta.js';
 import { createSignedInAccount } from '../support/api.js';
 import { assertion, makeKey } from '../support/client-keys.js';
 import { movableClock } from '../support/movable-clock.js';

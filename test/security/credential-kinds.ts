@@ -1,7 +1,7 @@
 // All kinds of credentials that can be sent to a route: valid, invalid and misplaced ones, of two
 // accounts.
 import { rmSync } from 'node:fs';
-import { systemMeta } from '../../src/core/request-meta.js';
+import { systemMeta } from '../../src/base/request-meta.js';
 import { Browser } from '../support/browser.js';
 import { makeKey, tokenWithProof } from '../support/client-keys.js';
 import { AUDIENCE, signToken } from '../support/external-issuer.js';

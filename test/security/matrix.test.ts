@@ -2,7 +2,7 @@
 // route-rules.ts has a row that states which credentials it accepts.
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { systemMeta } from '../../src/core/request-meta.js';
+import { systemMeta } from '../../src/base/request-meta.js';
 import { FORM, sendRequest, type TestResponse } from '../support/request.js';
 import { type Credentials, type Headers, type Kind, type Side, startMatrixServer } from './credential-kinds.js';
 import { type Rule, ruleOf, TABLE } from './route-rules.js';

@@ -5,7 +5,7 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { SignJWT } from 'jose';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { systemMeta } from '../../src/core/request-meta.js';
+import { systemMeta } from '../../src/base/request-meta.js';
 import { createSignedInAccount } from '../support/api.js';
 import { type ClientKey, makeKey, tokenWithProof } from '../support/client-keys.js';
 import { requestToken, type TestClient } from '../support/relying-party.js';

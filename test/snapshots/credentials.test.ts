@@ -1,7 +1,7 @@
 // Pins which kinds of credentials each JSON endpoint accepts, as its answers tell.
 import { rmSync } from 'node:fs';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { systemMeta } from '../../src/core/request-meta.js';
+import { systemMeta } from '../../src/base/request-meta.js';
 import { AUDIENCE, signToken } from '../support/external-issuer.js';
 import { requestToken } from '../support/relying-party.js';
 import { startServer, type TestServer } from '../support/server.js';

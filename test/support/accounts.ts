@@ -1,8 +1,9 @@
 // Accounts and memberships that the API creates only in several steps.
+
+import { systemMeta } from '../../src/base/request-meta.js';
 import type { AccountChange } from '../../src/core/account-management/user-administration.js';
 import type { Account, AccountOptions } from '../../src/core/accounts/accounts.js';
 import type { OrganizationRole } from '../../src/core/organizations/roles.js';
-import { systemMeta } from '../../src/core/request-meta.js';
 import { mailTo, tokenIn } from './mailbox.js';
 import { PASSWORD, type TestServer } from './server.js';
 

@@ -2,8 +2,8 @@
 // implementation of RFC 6238.
 import { createHmac } from 'node:crypto';
 import jsQR from 'jsqr';
+import { systemMeta } from '../../src/base/request-meta.js';
 import type { Account } from '../../src/core/accounts/accounts.js';
-import { systemMeta } from '../../src/core/request-meta.js';
 import type { TestServer } from './server.js';
 
 const STEP_MS = 30_000;

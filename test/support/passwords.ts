@@ -1,6 +1,7 @@
 // The password service, as the command line uses it: without a network address.
+
+import { systemMeta } from '../../src/base/request-meta.js';
 import { createPasswords } from '../../src/core/accounts/passwords.js';
-import { systemMeta } from '../../src/core/request-meta.js';
 
 type Options = Partial<Parameters<typeof createPasswords>[0]>;
 

@@ -1,5 +1,5 @@
 // APIs for which clients can request tokens.
-import { systemMeta } from '../../src/core/request-meta.js';
+import { systemMeta } from '../../src/base/request-meta.js';
 import type { Resource } from '../../src/core/resources/resources.js';
 import type { ResourceInput } from '../../src/core/resources/rules.js';
 import type { Scope } from '../../src/core/resources/scope.js';

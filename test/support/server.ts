@@ -12,8 +12,8 @@ import { type Base, openBase } from '../../src/base/base.js';
 import type { Clock } from '../../src/base/clock.js';
 import { readConfig } from '../../src/base/config.js';
 import { createLog } from '../../src/base/log.js';
+import { systemMeta } from '../../src/base/request-meta.js';
 import { createCore } from '../../src/core/core.js';
-import { systemMeta } from '../../src/core/request-meta.js';
 import { SECRET } from './signing-keys.js';
 import { type OpenStore, type Store, stores } from './stores.js';
 

@@ -1,4 +1,4 @@
-import { systemMeta } from '../../src/core/request-meta.js';
+import { systemMeta } from '../../src/base/request-meta.js';
 import type { RevocationReason } from '../../src/core/sessions/revocation.js';
 import type { TestServer } from './server.js';
 

@@ -1,5 +1,5 @@
 // Accounts, tokens and keys of the tools API (`/api`).
-import { systemMeta } from '../../src/core/request-meta.js';
+import { systemMeta } from '../../src/base/request-meta.js';
 import { callTools, type Target, type TestResponse } from './request.js';
 import { PASSWORD, type TestServer } from './server.js';
 

@@ -2,7 +2,7 @@
 // machine.
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { systemMeta } from '../../src/core/request-meta.js';
+import { systemMeta } from '../../src/base/request-meta.js';
 import { Browser } from '../support/browser.js';
 import { mailTo } from '../support/mailbox.js';
 import { sendRequest } from '../support/request.js';

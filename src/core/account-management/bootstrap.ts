@@ -3,10 +3,10 @@
 import { unauthorized } from '../../base/app-error.js';
 import { DAY_SECONDS } from '../../base/clock.js';
 import type { Transact } from '../../base/db/transaction.js';
+import { type RequestMeta, systemMeta } from '../../base/request-meta.js';
 import type { Account, Accounts, NewAccount } from '../accounts/accounts.js';
 import type { OneTimeTokens } from '../accounts/one-time-tokens.js';
 import { type Audit, SYSTEM } from '../audit/audit.js';
-import { type RequestMeta, systemMeta } from '../request-meta.js';
 
 interface Deps {
   transact: Transact;

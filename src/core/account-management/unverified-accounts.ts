@@ -6,9 +6,9 @@ import { addSeconds, type Clock } from '../../base/clock.js';
 import type { Database, Prisma, Queryable } from '../../base/db/open.js';
 import type { Transact } from '../../base/db/transaction.js';
 import type { Mailer } from '../../base/mailer.js';
+import { systemMeta } from '../../base/request-meta.js';
 import type { Accounts } from '../accounts/accounts.js';
 import { SYSTEM } from '../audit/audit.js';
-import { systemMeta } from '../request-meta.js';
 import type { AccountRemoval } from './account-removal.js';
 
 interface Deps {

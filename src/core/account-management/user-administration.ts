@@ -9,6 +9,7 @@ import type { Database, Prisma } from '../../base/db/open.js';
 import type { Transact, UnitOfWork } from '../../base/db/transaction.js';
 import type { InvalidationBus } from '../../base/invalidation-bus.js';
 import type { Mailer } from '../../base/mailer.js';
+import type { RequestMeta } from '../../base/request-meta.js';
 import {
   type Account,
   type AccountRole,
@@ -23,7 +24,6 @@ import type { OneTimeTokens } from '../accounts/one-time-tokens.js';
 import type { Passwords } from '../accounts/passwords.js';
 import type { Audit } from '../audit/audit.js';
 import type { AuditAction } from '../audit/events.js';
-import type { RequestMeta } from '../request-meta.js';
 import { describeSecurityEvent } from '../sessions/devices.js';
 import type { RevocationReason } from '../sessions/revocation.js';
 import type { Sessions } from '../sessions/sessions.js';

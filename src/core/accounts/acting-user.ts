@@ -6,7 +6,7 @@
 import { conflict, unauthorized } from '../../base/app-error.js';
 import type { Clock } from '../../base/clock.js';
 import type { Account, Queryable } from '../../base/db/open.js';
-import { lockAccount } from '../account-lock.js';
+import { lockAccount } from '../account-limits/account-lock.js';
 
 /** A user who acts in a session, or with another credential such as an API key. */
 export interface ActingUser {

@@ -4,7 +4,7 @@
  */
 import { createFairQueue } from '../../base/fair-queue.js';
 import { networkKey } from '../../base/ip-address.js';
-import type { RequestMeta } from '../request-meta.js';
+import type { RequestMeta } from '../../base/request-meta.js';
 
 /** libuv has four threads by default. One of them is left for files and DNS. */
 const MAX_CONCURRENT = 3;

@@ -2,7 +2,7 @@
 import { availableParallelism } from 'node:os';
 import bcrypt from 'bcrypt';
 import { hmacSha256, randomToken } from '../../base/crypto.js';
-import { type RequestMeta, systemMeta } from '../request-meta.js';
+import { type RequestMeta, systemMeta } from '../../base/request-meta.js';
 import { costOf } from './hashes/bcrypt.js';
 import type { Compare } from './hashes/scheme.js';
 import { createHashingQueue, type HashingQueueOptions, hashConcurrency } from './hashing-queue.js';

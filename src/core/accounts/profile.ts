@@ -4,8 +4,8 @@ import { invalidRequest } from '../../base/app-error.js';
 import type { Prisma } from '../../base/db/open.js';
 import type { Transact } from '../../base/db/transaction.js';
 import type { InvalidationBus } from '../../base/invalidation-bus.js';
+import type { RequestMeta } from '../../base/request-meta.js';
 import type { Audit } from '../audit/audit.js';
-import type { RequestMeta } from '../request-meta.js';
 import type { Account } from './accounts.js';
 import { isName, NAME_ERROR, splitName } from './fields.js';
 

@@ -1,8 +1,8 @@
 /** One approval: its types, and conversions of its stored row. */
 import type { Account, Approval as ApprovalRow } from '../../base/db/open.js';
+import type { RequestMeta } from '../../base/request-meta.js';
 import type { Agent } from '../agents/active-agents.js';
 import type { AuditActor, AuditEvent } from '../audit/audit.js';
-import type { RequestMeta } from '../request-meta.js';
 
 /** One action of an agent, as authorization details (RFC 9396). The user sees every member. */
 export interface AgentAction {

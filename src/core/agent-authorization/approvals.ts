@@ -6,13 +6,13 @@ import { uuidv7 } from '../../base/crypto.js';
 import type { Account, Prisma } from '../../base/db/open.js';
 import { LIMITS } from '../../base/limits.js';
 import { createPageOrder, mapPage, type Page, type PageRequest } from '../../base/paging.js';
+import type { RequestMeta } from '../../base/request-meta.js';
 import type { Accounts } from '../accounts/accounts.js';
 import { mailAddressOf } from '../accounts/fields.js';
 import type { Agent } from '../agents/active-agents.js';
 import type { Audit } from '../audit/audit.js';
 import type { OAuthStorage } from '../oauth-storage/oauth-storage.js';
 import type { Payload } from '../oauth-storage/stores.js';
-import type { RequestMeta } from '../request-meta.js';
 import {
   type AgentAction,
   type Approval,

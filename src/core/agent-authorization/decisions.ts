@@ -4,12 +4,12 @@
 import { conflict, notFound } from '../../base/app-error.js';
 import type { Base } from '../../base/base.js';
 import { addSeconds, MINUTE_SECONDS } from '../../base/clock.js';
+import type { RequestMeta } from '../../base/request-meta.js';
 import type { Accounts } from '../accounts/accounts.js';
 import { AGENT_INCLUDE, toAgent } from '../agents/active-agents.js';
 import type { Audit } from '../audit/audit.js';
 import type { OAuthStorage } from '../oauth-storage/oauth-storage.js';
 import type { Payload } from '../oauth-storage/stores.js';
-import type { RequestMeta } from '../request-meta.js';
 import type { AuthenticatedSession } from '../sessions/sessions.js';
 import { approvalEvent, isStillOwner } from './approval.js';
 import type { Approvers } from './approvers.js';

@@ -6,12 +6,12 @@
  * subject token.
  */
 
+import type { RequestMeta } from '../../base/request-meta.js';
 import { type ActiveAgents, isAgentId } from '../agents/active-agents.js';
 import type { Audiences } from '../agents/audiences.js';
 import type { AgentMember } from '../agents/client.js';
 import type { Audit } from '../audit/audit.js';
 import { type Acting, type ActiveToken, actorsIn, type OAuthTokens } from '../credentials/oauth-tokens.js';
-import type { RequestMeta } from '../request-meta.js';
 
 /** The access of an agent that acts for a user. */
 export interface Delegation {

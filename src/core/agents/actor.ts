@@ -1,8 +1,9 @@
 /** The actor of an action on an agent, and the audit event of the action. */
+
+import type { RequestMeta } from '../../base/request-meta.js';
 import type { ActingUser } from '../accounts/acting-user.js';
 import type { AuditEvent } from '../audit/audit.js';
 import type { Actor } from '../organizations/organizations.js';
-import type { RequestMeta } from '../request-meta.js';
 import type { Agent } from './active-agents.js';
 
 /** The agent itself, or a member of its organization, with the session if there is one. */

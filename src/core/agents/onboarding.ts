@@ -8,6 +8,7 @@ import { addSeconds, type Clock, DAY_SECONDS } from '../../base/clock.js';
 import { randomToken, sha256 } from '../../base/crypto.js';
 import type { Prisma } from '../../base/db/open.js';
 import type { Transact, UnitOfWork } from '../../base/db/transaction.js';
+import type { RequestMeta } from '../../base/request-meta.js';
 import type { AccountLimits } from '../account-limits/account-limits.js';
 import type { Accounts } from '../accounts/accounts.js';
 import type { ActingUser } from '../accounts/acting-user.js';
@@ -19,7 +20,6 @@ import {
   normalizeName,
   type Organizations,
 } from '../organizations/organizations.js';
-import type { RequestMeta } from '../request-meta.js';
 import type { Resources } from '../resources/resources.js';
 import { ADMIN_CAPABILITY } from '../resources/scope.js';
 import { AGENT_INCLUDE, AGENT_PREFIX, type Agent, toAgent } from './active-agents.js';

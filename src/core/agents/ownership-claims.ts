@@ -10,12 +10,12 @@ import { sha256 } from '../../base/crypto.js';
 import type { Database } from '../../base/db/open.js';
 import type { Transact } from '../../base/db/transaction.js';
 import type { InvalidationBus } from '../../base/invalidation-bus.js';
+import type { RequestMeta } from '../../base/request-meta.js';
 import type { AccountLimits } from '../account-limits/account-limits.js';
 import type { Accounts } from '../accounts/accounts.js';
 import type { ActingUser } from '../accounts/acting-user.js';
 import type { Audit } from '../audit/audit.js';
 import type { Organizations } from '../organizations/organizations.js';
-import type { RequestMeta } from '../request-meta.js';
 import { AGENT_INCLUDE, type Agent, toAgent } from './active-agents.js';
 
 interface Deps {

@@ -9,6 +9,7 @@ import type { ApiKey, Database, Prisma, Queryable } from '../../base/db/open.js'
 import type { Transact } from '../../base/db/transaction.js';
 import type { InvalidationBus } from '../../base/invalidation-bus.js';
 import { createPageOrder, mapPage, type Page, type PageRequest } from '../../base/paging.js';
+import type { RequestMeta } from '../../base/request-meta.js';
 import type { AccountLimits } from '../account-limits/account-limits.js';
 import type { Account, Accounts } from '../accounts/accounts.js';
 import type { ActingUser } from '../accounts/acting-user.js';
@@ -16,7 +17,6 @@ import type { Audit } from '../audit/audit.js';
 import { type Organizations, validName } from '../organizations/organizations.js';
 import type { Projects } from '../organizations/projects.js';
 import { isAtLeast, minRole, type OrganizationRole } from '../organizations/roles.js';
-import type { RequestMeta } from '../request-meta.js';
 import type { Resources } from '../resources/resources.js';
 import { formatOf, KEY_FORMATS, type KeyFormatName, prefixOf } from './formats.js';
 import { type FreshApiKey, isKeyActive, keyEvent, keyNotFound, mintKey } from './records.js';

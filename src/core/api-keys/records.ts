@@ -3,8 +3,8 @@ import { randomUUID } from 'node:crypto';
 import { notFound } from '../../base/app-error.js';
 import { sha256 } from '../../base/crypto.js';
 import type { ApiKey } from '../../base/db/open.js';
+import type { RequestMeta } from '../../base/request-meta.js';
 import type { AuditEvent } from '../audit/audit.js';
-import type { RequestMeta } from '../request-meta.js';
 import { generateKey, type KeyFormat, prefixOf } from './formats.js';
 
 /** A new key with its secret, which is returned only once. */

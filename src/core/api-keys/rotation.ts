@@ -3,11 +3,11 @@ import { invalidRequest } from '../../base/app-error.js';
 import { addSeconds, type Clock, DAY_SECONDS } from '../../base/clock.js';
 import type { Transact } from '../../base/db/transaction.js';
 import type { InvalidationBus } from '../../base/invalidation-bus.js';
+import type { RequestMeta } from '../../base/request-meta.js';
 import type { AccountLimits } from '../account-limits/account-limits.js';
 import type { Accounts } from '../accounts/accounts.js';
 import type { ActingUser } from '../accounts/acting-user.js';
 import type { Audit } from '../audit/audit.js';
-import type { RequestMeta } from '../request-meta.js';
 import { formatWith } from './formats.js';
 import { type FreshApiKey, keyEvent, keyNotFound, mintKey } from './records.js';
 

@@ -10,27 +10,11 @@ import type { UnitOfWork } from '../../base/db/transaction.js';
 import type { Log } from '../../base/log.js';
 import { clip } from '../../base/text.js';
 import { createWriteBatcher } from '../../base/write-batcher.js';
-import type { RequestMeta } from '../request-meta.js';
+import type { AuditActor, AuditEvent } from './event.js';
 import type { AuditAction } from './events.js';
 import { createRepeatedEvents } from './repeated-events.js';
 
-/** The actor of an event: an account, client or agent, this server, or an unknown caller. */
-export type AuditActor = { kind: 'account' | 'client' | 'agent'; id: string } | { kind: 'system' | 'anonymous' };
-
-export interface AuditEvent {
-  /** The actor. A string is the id of an account. */
-  by: string | AuditActor;
-  meta?: RequestMeta;
-  accountId?: string;
-  clientId?: string;
-  sessionId?: string;
-  organizationId?: string;
-  /** Never a secret: no password, token, code or key. */
-  detail?: Record<string, string | number | boolean | null | string[]>;
-}
-
-export const SYSTEM: AuditActor = { kind: 'system' };
-export const ANONYMOUS: AuditActor = { kind: 'anonymous' };
+export { ANONYMOUS, type AuditActor, type AuditEvent, SYSTEM } from './event.js';
 
 interface Deps {
   db: Database;

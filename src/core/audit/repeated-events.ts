@@ -6,7 +6,7 @@
  */
 import { MINUTE_SECONDS, SECOND_MS } from '../../base/clock.js';
 import { networkKey } from '../../base/ip-address.js';
-import { ANONYMOUS, type AuditEvent } from './audit.js';
+import { ANONYMOUS, type AuditEvent } from './event.js';
 import type { AuditAction } from './events.js';
 
 type Write = (action: AuditAction, event: AuditEvent) => void;

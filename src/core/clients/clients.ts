@@ -7,12 +7,12 @@ import { conflict, invalidRequest, isUniqueViolation, notFound } from '../../bas
 import type { Base } from '../../base/base.js';
 import type { Client, Prisma } from '../../base/db/open.js';
 import type { UnitOfWork } from '../../base/db/transaction.js';
+import type { RequestMeta } from '../../base/request-meta.js';
 import { createTtlCache } from '../../base/ttl-cache.js';
 import { type ActiveAgents, isAgentId } from '../agents/active-agents.js';
 import { toClient } from '../agents/client.js';
 import { type Audit, SYSTEM } from '../audit/audit.js';
 import type { OAuthStorage } from '../oauth-storage/oauth-storage.js';
-import type { RequestMeta } from '../request-meta.js';
 import type { Resources } from '../resources/resources.js';
 import {
   type ClientMetadata,

@@ -7,9 +7,9 @@ import { addSeconds, type Clock, HOUR_SECONDS } from '../../base/clock.js';
 import type { Client, Database, Prisma } from '../../base/db/open.js';
 import type { Transact } from '../../base/db/transaction.js';
 import type { InvalidationBus } from '../../base/invalidation-bus.js';
+import { type RequestMeta, systemMeta } from '../../base/request-meta.js';
 import { type Audit, SYSTEM } from '../audit/audit.js';
 import type { OAuthStorage } from '../oauth-storage/oauth-storage.js';
-import { type RequestMeta, systemMeta } from '../request-meta.js';
 
 /**
  * `unused`: no user ever signed in with it. `limit`: the same, and there are too many such clients.

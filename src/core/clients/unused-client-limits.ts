@@ -7,7 +7,7 @@ import { HOUR_SECONDS } from '../../base/clock.js';
 import type { Database, Prisma } from '../../base/db/open.js';
 import { networkKey } from '../../base/ip-address.js';
 import type { Log } from '../../base/log.js';
-import type { RequestMeta } from '../request-meta.js';
+import type { RequestMeta } from '../../base/request-meta.js';
 import { NEVER_USED, type UnusedClients } from './unused-client-cleanup.js';
 
 /** The error of a registration above a limit. The message names the limit. */

@@ -6,11 +6,11 @@
 import type { Base } from '../../base/base.js';
 import type { Consent, Prisma } from '../../base/db/open.js';
 import { createPageOrder, mapPage, type PageRequest } from '../../base/paging.js';
+import type { RequestMeta } from '../../base/request-meta.js';
 import type { Accounts } from '../accounts/accounts.js';
 import type { ActingUser } from '../accounts/acting-user.js';
 import type { Audit } from '../audit/audit.js';
 import type { OAuthStorage } from '../oauth-storage/oauth-storage.js';
-import type { RequestMeta } from '../request-meta.js';
 
 /** The access that a user granted, by kind. */
 export interface GrantedAccess {

@@ -3,12 +3,12 @@
 import type { Queryable } from '../../base/db/open.js';
 import type { Transact } from '../../base/db/transaction.js';
 import type { InvalidationBus } from '../../base/invalidation-bus.js';
+import type { RequestMeta } from '../../base/request-meta.js';
 import type { Account, Accounts } from '../accounts/accounts.js';
 import type { Agents } from '../agents/agents.js';
 import type { ApiKeys } from '../api-keys/api-keys.js';
 import type { Identities } from '../identities/identities.js';
 import type { Mfa } from '../mfa/mfa.js';
-import type { RequestMeta } from '../request-meta.js';
 import type { Sessions } from '../sessions/sessions.js';
 import { linkRequired } from './account-resolver.js';
 import type { LinkNotifications } from './link-notifications.js';

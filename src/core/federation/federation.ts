@@ -8,9 +8,9 @@ import { AppError, forbidden, invalidRequest, notFound, unauthorized, upstreamIn
 import { rateLimitKey } from '../../base/ip-address.js';
 import { LIMITS } from '../../base/limits.js';
 import type { RateLimiter } from '../../base/rate-limiter.js';
+import type { RequestMeta } from '../../base/request-meta.js';
 import type { Account, Accounts } from '../accounts/accounts.js';
 import type { TokenVault } from '../identities/token-vault.js';
-import type { RequestMeta } from '../request-meta.js';
 import { type BruteForceProtection, isRateLimit } from '../sign-in/brute-force-protection.js';
 import type { Authentication, AuthResult } from '../sign-in/complete-authentication.js';
 import type { AccountResolver } from './account-resolver.js';

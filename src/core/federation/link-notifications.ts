@@ -6,9 +6,9 @@ import type { Log } from '../../base/log.js';
 import type { MailTemplates } from '../../base/mail/templates.js';
 import type { Mailer } from '../../base/mailer.js';
 import type { RateLimiter } from '../../base/rate-limiter.js';
+import type { RequestMeta } from '../../base/request-meta.js';
 import type { Account } from '../accounts/accounts.js';
 import { mailAddressOf } from '../accounts/fields.js';
-import type { RequestMeta } from '../request-meta.js';
 import { describeSecurityEvent } from '../sessions/devices.js';
 
 interface Deps {

@@ -6,11 +6,11 @@
 import { conflict, isUniqueViolation, notFound } from '../../base/app-error.js';
 import type { FederatedIdentity } from '../../base/db/open.js';
 import type { Transact } from '../../base/db/transaction.js';
+import { type RequestMeta, systemMeta } from '../../base/request-meta.js';
 import type { Account, Accounts } from '../accounts/accounts.js';
 import type { ActingUser } from '../accounts/acting-user.js';
 import type { ExternalIdentity, Identities } from '../identities/identities.js';
 import type { TokenVault } from '../identities/token-vault.js';
-import { type RequestMeta, systemMeta } from '../request-meta.js';
 import type { AuthenticatedSession, Sessions } from '../sessions/sessions.js';
 import type { LinkNotifications } from './link-notifications.js';
 import type { ExternalLogin, Provider } from './provider.js';

@@ -10,10 +10,10 @@ import type { FederatedIdentity, StoredTokens as Row } from '../../base/db/open.
 import type { Transact } from '../../base/db/transaction.js';
 import { LIMITS } from '../../base/limits.js';
 import type { RateLimiter } from '../../base/rate-limiter.js';
+import type { RequestMeta } from '../../base/request-meta.js';
 import type { Audit, AuditEvent } from '../audit/audit.js';
 import type { Identities } from '../identities/identities.js';
 import type { Lease, StoredToken, TokenVault } from '../identities/token-vault.js';
-import type { RequestMeta } from '../request-meta.js';
 import type { AuthenticatedSession } from '../sessions/sessions.js';
 import type { CodeFlow } from './authorization-code.js';
 import type { Provider } from './provider.js';

@@ -4,10 +4,10 @@
  */
 import { isUniqueViolation } from '../../base/app-error.js';
 import type { Transact } from '../../base/db/transaction.js';
+import type { RequestMeta } from '../../base/request-meta.js';
 import { type Account, type Accounts, addressTaken } from '../accounts/accounts.js';
 import type { EmailVerification } from '../accounts/email-verification.js';
 import type { Identities, IdentityWithTokens } from '../identities/identities.js';
-import type { RequestMeta } from '../request-meta.js';
 
 export interface ExternalUser extends IdentityWithTokens {
   email: string;

@@ -7,10 +7,10 @@ import { conflict, invalidRequest, isUniqueViolation } from '../../base/app-erro
 import type { Clock } from '../../base/clock.js';
 import type { Account, Database, FederatedIdentity, Queryable } from '../../base/db/open.js';
 import type { Transact } from '../../base/db/transaction.js';
+import { type RequestMeta, systemMeta } from '../../base/request-meta.js';
 import { isStorable } from '../../base/text.js';
 import type { AccountLimits } from '../account-limits/account-limits.js';
 import { type Audit, SYSTEM } from '../audit/audit.js';
-import { type RequestMeta, systemMeta } from '../request-meta.js';
 import type { ReceivedTokens, TokenVault } from './token-vault.js';
 
 /** A user of another issuer. */

@@ -7,13 +7,13 @@ import { conflict, forbidden, notFound } from '../../base/app-error.js';
 import type { Base } from '../../base/base.js';
 import { sha256 } from '../../base/crypto.js';
 import type { Account, Invitation, Organization, Queryable } from '../../base/db/open.js';
+import type { RequestMeta } from '../../base/request-meta.js';
 import type { AccountLimits } from '../account-limits/account-limits.js';
 import type { Accounts } from '../accounts/accounts.js';
 import type { ActingUser } from '../accounts/acting-user.js';
 import type { Audit, AuditEvent } from '../audit/audit.js';
 import type { OrganizationOfMember, Organizations } from '../organizations/organizations.js';
 import { canInvite, type OrganizationRole } from '../organizations/roles.js';
-import type { RequestMeta } from '../request-meta.js';
 
 /** A valid invitation with its organization and inviter. */
 export type OpenInvitation = Invitation & { organization: Organization; invitedBy: Account };

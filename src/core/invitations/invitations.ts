@@ -10,6 +10,7 @@ import { randomToken, sha256 } from '../../base/crypto.js';
 import type { Account, Invitation, Queryable } from '../../base/db/open.js';
 import { LIMITS } from '../../base/limits.js';
 import { createPageOrder, type Page, type PageRequest } from '../../base/paging.js';
+import type { RequestMeta } from '../../base/request-meta.js';
 import type { AccountLimits } from '../account-limits/account-limits.js';
 import type { Accounts } from '../accounts/accounts.js';
 import type { ActingUser } from '../accounts/acting-user.js';
@@ -17,7 +18,6 @@ import { isEmail, normalizeEmail } from '../accounts/fields.js';
 import type { Audit } from '../audit/audit.js';
 import type { Organizations } from '../organizations/organizations.js';
 import { canInvite, isAtLeast, type OrganizationRole } from '../organizations/roles.js';
-import type { RequestMeta } from '../request-meta.js';
 import { alreadyMember, createAcceptance, invitationEvent } from './acceptance.js';
 
 export interface NewInvitation {

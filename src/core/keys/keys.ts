@@ -7,8 +7,8 @@ import type { Secrets } from '../../base/crypto.js';
 import type { Database, Queryable } from '../../base/db/open.js';
 import type { Transact, UnitOfWork } from '../../base/db/transaction.js';
 import type { InvalidationBus } from '../../base/invalidation-bus.js';
+import { type RequestMeta, systemMeta } from '../../base/request-meta.js';
 import { type Audit, SYSTEM } from '../audit/audit.js';
-import { type RequestMeta, systemMeta } from '../request-meta.js';
 import {
   makeSigningKey,
   openSigningKey,

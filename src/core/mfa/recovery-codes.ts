@@ -4,8 +4,8 @@ import type { Clock } from '../../base/clock.js';
 import { sha256 } from '../../base/crypto.js';
 import type { Account, Database, Queryable } from '../../base/db/open.js';
 import type { Transact } from '../../base/db/transaction.js';
+import type { RequestMeta } from '../../base/request-meta.js';
 import type { Audit } from '../audit/audit.js';
-import type { RequestMeta } from '../request-meta.js';
 
 interface Deps {
   db: Database;

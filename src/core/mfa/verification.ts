@@ -6,7 +6,7 @@ import type { Account, Database } from '../../base/db/open.js';
 import { rateLimitKey } from '../../base/ip-address.js';
 import { LIMITS } from '../../base/limits.js';
 import type { Limit, RateLimiter } from '../../base/rate-limiter.js';
-import type { RequestMeta } from '../request-meta.js';
+import type { RequestMeta } from '../../base/request-meta.js';
 import type { KnownLocations } from '../sessions/known-locations.js';
 import type { createRecoveryCodes } from './recovery-codes.js';
 import { isTotp, stepOf } from './totp.js';

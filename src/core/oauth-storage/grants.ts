@@ -7,10 +7,10 @@ import type { Clock } from '../../base/clock.js';
 import type { Queryable } from '../../base/db/open.js';
 import type { Transact } from '../../base/db/transaction.js';
 import type { InvalidationBus } from '../../base/invalidation-bus.js';
+import type { RequestMeta } from '../../base/request-meta.js';
 import { createTtlCache } from '../../base/ttl-cache.js';
 import type { Audit } from '../audit/audit.js';
 import type { AuditAction } from '../audit/events.js';
-import type { RequestMeta } from '../request-meta.js';
 import type { GrantSelection, GrantStore, StoredGrant } from './stores.js';
 
 /** The reason for revoking one token family, as the name of an audit event. */

@@ -4,8 +4,8 @@
  */
 import type { Base } from '../../base/base.js';
 import { sha256 } from '../../base/crypto.js';
+import type { RequestMeta } from '../../base/request-meta.js';
 import type { Audit } from '../audit/audit.js';
-import type { RequestMeta } from '../request-meta.js';
 import { createGrants } from './grants.js';
 import { createPostgresqlConsentReader } from './postgresql/consent-reader.js';
 import { createPostgresqlEphemeralStore } from './postgresql/ephemeral-store.js';

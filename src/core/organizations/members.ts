@@ -5,8 +5,8 @@ import type { Account, Database, Queryable } from '../../base/db/open.js';
 import type { Transact, UnitOfWork } from '../../base/db/transaction.js';
 import type { InvalidationBus } from '../../base/invalidation-bus.js';
 import { createPageOrder, mapPage, type Page, type PageRequest } from '../../base/paging.js';
+import type { RequestMeta } from '../../base/request-meta.js';
 import type { Audit } from '../audit/audit.js';
-import type { RequestMeta } from '../request-meta.js';
 import type { Actor, Organizations } from './organizations.js';
 import { canInvite, isAtLeast, ORGANIZATION_ROLES, type OrganizationRole } from './roles.js';
 

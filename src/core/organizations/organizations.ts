@@ -4,11 +4,11 @@ import { forbidden, invalidRequest, notFound } from '../../base/app-error.js';
 import type { Account, Database, Membership, Organization, Queryable } from '../../base/db/open.js';
 import type { Transact } from '../../base/db/transaction.js';
 import { createPageOrder, mapPage, type Page, type PageRequest } from '../../base/paging.js';
+import type { RequestMeta } from '../../base/request-meta.js';
 import { isReadable, isStorable } from '../../base/text.js';
 import type { AccountLimits } from '../account-limits/account-limits.js';
-import { lockAccount } from '../account-lock.js';
+import { lockAccount } from '../account-limits/account-lock.js';
 import type { Audit } from '../audit/audit.js';
-import type { RequestMeta } from '../request-meta.js';
 import { isAtLeast, minRole, type OrganizationRole } from './roles.js';
 
 /** An account, or an API key that acts for it within limits. */

@@ -5,10 +5,10 @@ import type { Database, Project } from '../../base/db/open.js';
 import type { Transact, UnitOfWork } from '../../base/db/transaction.js';
 import type { InvalidationBus } from '../../base/invalidation-bus.js';
 import { createPageOrder, type Page, type PageRequest } from '../../base/paging.js';
+import type { RequestMeta } from '../../base/request-meta.js';
 import type { AccountLimits } from '../account-limits/account-limits.js';
-import { lockAccount } from '../account-lock.js';
+import { lockAccount } from '../account-limits/account-lock.js';
 import type { Audit } from '../audit/audit.js';
-import type { RequestMeta } from '../request-meta.js';
 import { type Actor, type Organizations, outOfScope, validName } from './organizations.js';
 import type { OrganizationRole } from './roles.js';
 

@@ -3,8 +3,8 @@
 import { conflict, isUniqueViolation, notFound } from '../../base/app-error.js';
 import type { Transact } from '../../base/db/transaction.js';
 import type { InvalidationBus } from '../../base/invalidation-bus.js';
+import type { RequestMeta } from '../../base/request-meta.js';
 import type { Audit, AuditActor } from '../audit/audit.js';
-import type { RequestMeta } from '../request-meta.js';
 import type { Resource, Resources } from './resources.js';
 import { type ResourceInput, validateResource } from './rules.js';
 

@@ -3,8 +3,8 @@
 import { sha256 } from '../../base/crypto.js';
 import { rateLimitKey } from '../../base/ip-address.js';
 import type { SecurityEvent } from '../../base/mail/templates.js';
+import type { RequestMeta } from '../../base/request-meta.js';
 import { formatUtcTime } from '../../base/utc-time.js';
-import type { RequestMeta } from '../request-meta.js';
 
 /** The first match counts: user agents of Edge and Opera also name Chrome and Safari. */
 const BROWSERS: [RegExp, string][] = [

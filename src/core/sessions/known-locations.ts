@@ -5,7 +5,7 @@
 import { addSeconds, type Clock, DAY_SECONDS } from '../../base/clock.js';
 import type { Database, Prisma } from '../../base/db/open.js';
 import { rateLimitKey } from '../../base/ip-address.js';
-import type { RequestMeta } from '../request-meta.js';
+import type { RequestMeta } from '../../base/request-meta.js';
 import { deviceHash } from './devices.js';
 
 const KNOWN_LOCATION_SECONDS = 90 * DAY_SECONDS;

@@ -8,10 +8,10 @@ import type { Clock } from '../../base/clock.js';
 import type { Prisma, Queryable, Session } from '../../base/db/open.js';
 import type { Transact, UnitOfWork } from '../../base/db/transaction.js';
 import type { InvalidationBus } from '../../base/invalidation-bus.js';
+import type { RequestMeta } from '../../base/request-meta.js';
 import type { Audit, AuditEvent } from '../audit/audit.js';
 import type { OAuthStorage } from '../oauth-storage/oauth-storage.js';
 import type { GrantSelection } from '../oauth-storage/stores.js';
-import type { RequestMeta } from '../request-meta.js';
 import type { AuthenticatedSession } from './authenticated-session.js';
 
 /** `signed_out` keeps grants with `offline_access`; every other reason revokes them as well. */

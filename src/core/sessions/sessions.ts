@@ -6,10 +6,10 @@ import type { Account, Database, Queryable, Session } from '../../base/db/open.j
 import type { Transact } from '../../base/db/transaction.js';
 import type { InvalidationBus } from '../../base/invalidation-bus.js';
 import { createPageOrder, type Page, type PageRequest } from '../../base/paging.js';
+import type { RequestMeta } from '../../base/request-meta.js';
 import { createTtlCache } from '../../base/ttl-cache.js';
 import type { Audit } from '../audit/audit.js';
 import type { OAuthStorage } from '../oauth-storage/oauth-storage.js';
-import type { RequestMeta } from '../request-meta.js';
 import type { AuthenticatedSession } from './authenticated-session.js';
 import { mergeAmr } from './authentication-methods.js';
 import { deviceHash } from './devices.js';

@@ -21,11 +21,11 @@ import { AppError, unauthorized } from '../../base/app-error.js';
 import { addSeconds, type Clock, epochSeconds } from '../../base/clock.js';
 import { randomToken } from '../../base/crypto.js';
 import type { Queryable } from '../../base/db/open.js';
+import type { RequestMeta } from '../../base/request-meta.js';
 import type { Account } from '../accounts/accounts.js';
 import { ANONYMOUS, type Audit } from '../audit/audit.js';
 import type { JwtKind, Jwts } from '../keys/jwts.js';
 import type { OAuthStorage } from '../oauth-storage/oauth-storage.js';
-import type { RequestMeta } from '../request-meta.js';
 import type { AuthenticatedSession, Session, Sessions } from './sessions.js';
 
 /** The `client_id` of first-party tokens. Registered clients get generated ids, never this one. */

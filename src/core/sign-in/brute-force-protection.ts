@@ -10,9 +10,9 @@ import { sha256 } from '../../base/crypto.js';
 import { networkKey, networkKeys, rateLimitKey } from '../../base/ip-address.js';
 import { LIMITS } from '../../base/limits.js';
 import type { Limit, RateLimiter } from '../../base/rate-limiter.js';
+import type { RequestMeta } from '../../base/request-meta.js';
 import type { Account } from '../accounts/accounts.js';
 import { ANONYMOUS, type Audit } from '../audit/audit.js';
-import type { RequestMeta } from '../request-meta.js';
 import type { KnownLocations } from '../sessions/known-locations.js';
 
 interface Deps {

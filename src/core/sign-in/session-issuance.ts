@@ -6,11 +6,11 @@
 import { unauthorized } from '../../base/app-error.js';
 import type { Queryable } from '../../base/db/open.js';
 import type { Transact, UnitOfWork } from '../../base/db/transaction.js';
+import type { RequestMeta } from '../../base/request-meta.js';
 import type { Account, Accounts } from '../accounts/accounts.js';
 import type { Audit } from '../audit/audit.js';
 import type { ExternalIdentity, Identities } from '../identities/identities.js';
 import type { Mfa } from '../mfa/mfa.js';
-import type { RequestMeta } from '../request-meta.js';
 import type { AuthenticatedSession, Session, Sessions } from '../sessions/sessions.js';
 import type { SessionWithAccessToken, SessionWithTokens, Tokens } from '../sessions/tokens.js';
 import type { NewDevice } from './new-device-notification.js';

@@ -10,12 +10,12 @@ import type { Database, Permission, Prisma, Tool } from '../../base/db/open.js';
 import type { Transact, UnitOfWork } from '../../base/db/transaction.js';
 import type { InvalidationBus } from '../../base/invalidation-bus.js';
 import { createPageOrder, type PageRequest } from '../../base/paging.js';
+import type { RequestMeta } from '../../base/request-meta.js';
 import { createTtlCache } from '../../base/ttl-cache.js';
 import type { Accounts } from '../accounts/accounts.js';
 import type { KeyRole } from '../api-keys/api-keys.js';
 import type { Audit } from '../audit/audit.js';
 import { accountBehind, type Principal } from '../credentials/principal.js';
-import type { RequestMeta } from '../request-meta.js';
 import { LEVEL_OF_ROLE, type Level, minLevel } from './levels.js';
 import type { Tools } from './tools.js';
 

@@ -9,10 +9,10 @@ import type { Database, Tool } from '../../base/db/open.js';
 import type { Transact, UnitOfWork } from '../../base/db/transaction.js';
 import type { InvalidationBus } from '../../base/invalidation-bus.js';
 import { createPageOrder, type Page, type PageRequest } from '../../base/paging.js';
+import type { RequestMeta } from '../../base/request-meta.js';
 import { isReadable, isStorable } from '../../base/text.js';
 import { createTtlCache } from '../../base/ttl-cache.js';
 import type { Audit } from '../audit/audit.js';
-import type { RequestMeta } from '../request-meta.js';
 
 export type { Tool } from '../../base/db/open.js';
 

@@ -4,7 +4,7 @@
  */
 import { DAY_SECONDS, SECOND_MS } from '../../base/clock.js';
 import { randomToken } from '../../base/crypto.js';
-import type { RequestMeta } from '../../core/request-meta.js';
+import type { RequestMeta } from '../../base/request-meta.js';
 import type { Context } from '../http/context.js';
 import { hostCookie } from './cookies.js';
 

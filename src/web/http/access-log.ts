@@ -1,7 +1,7 @@
 /** Logs each request when its response has ended. */
 import type { ServerResponse } from 'node:http';
 import type { Log } from '../../base/log.js';
-import type { RequestMeta } from '../../core/request-meta.js';
+import type { RequestMeta } from '../../base/request-meta.js';
 
 /**
  * Logs the request as soon as its response is sent or its connection is lost. `path` has no query.

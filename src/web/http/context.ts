@@ -1,8 +1,8 @@
 /** The types of Koa's context, and the state of a request in it. */
 import type { X509Certificate } from 'node:crypto';
 import type { DefaultContext, Middleware, ParameterizedContext } from 'koa';
+import type { RequestMeta } from '../../base/request-meta.js';
 import type { Principal } from '../../core/credentials/principal.js';
-import type { RequestMeta } from '../../core/request-meta.js';
 
 export interface State {
   meta: RequestMeta;

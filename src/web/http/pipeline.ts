@@ -7,7 +7,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Next } from 'koa';
 import type { Config } from '../../base/config.js';
 import type { Log } from '../../base/log.js';
-import type { RequestMeta } from '../../core/request-meta.js';
+import type { RequestMeta } from '../../base/request-meta.js';
 import { createRequestLogger } from './access-log.js';
 import type { ClientCertificateReader } from './client-certificate.js';
 import type { Context } from './context.js';

@@ -6,7 +6,7 @@ import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import proxyAddr from 'proxy-addr';
 import { memoizeByIp } from '../../base/ip-address.js';
-import type { RequestMeta } from '../../core/request-meta.js';
+import type { RequestMeta } from '../../base/request-meta.js';
 import type { ClientCertificateReader } from './client-certificate.js';
 
 const REQUEST_ID = /^[\w.:-]{1,100}$/;

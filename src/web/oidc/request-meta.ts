@@ -3,7 +3,7 @@
  * the headers read here, so they can be trusted.
  */
 import type { KoaContextWithOIDC } from 'oidc-provider';
-import { type RequestMeta, systemMeta } from '../../core/request-meta.js';
+import { type RequestMeta, systemMeta } from '../../base/request-meta.js';
 
 /** Returns the metadata of the request in `ctx`; `systemMeta` outside a request. */
 export function metaFrom(ctx: Pick<KoaContextWithOIDC, 'req' | 'res'> | undefined): RequestMeta {

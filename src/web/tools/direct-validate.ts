@@ -3,7 +3,7 @@
  * of times a minute. Serves plain requests without Koa: one bearer token and a short JSON body.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { RequestMeta } from '../../core/request-meta.js';
+import type { RequestMeta } from '../../base/request-meta.js';
 import type { PresentedCredential } from '../endpoints/extract-credential.js';
 import { readJson } from '../endpoints/json-body.js';
 import { hasSeveralAuthorizationHeaders } from '../http/authorization-header.js';

@@ -1,7 +1,7 @@
 // The limits of what one account can have, also with concurrent requests.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { systemMeta } from '../../../src/base/request-meta.js';
 import type { Account } from '../../../src/core/accounts/accounts.js';
-import { systemMeta } from '../../../src/core/request-meta.js';
 import { startServer, type TestServer } from '../../support/server.js';
 import { stores } from '../../support/stores.js';
 

@@ -1,7 +1,7 @@
 // An administrator's change waits only for changes of the same accounts, not of all administrators.
 // SQLite runs one transaction at a time.
 import { afterAll, describe, expect, it } from 'vitest';
-import { systemMeta } from '../../../src/core/request-meta.js';
+import { systemMeta } from '../../../src/base/request-meta.js';
 import { createAccount } from '../../support/accounts.js';
 import { startServer } from '../../support/server.js';
 import { stores } from '../../support/stores.js';

@@ -1,6 +1,6 @@
 // Creation of the first administrator.
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { systemMeta } from '../../../src/core/request-meta.js';
+import { systemMeta } from '../../../src/base/request-meta.js';
 import { Browser } from '../../support/browser.js';
 import { movableClock } from '../../support/movable-clock.js';
 import { PASSWORD, startServer, type TestServer } from '../../support/server.js';

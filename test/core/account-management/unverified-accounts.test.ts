@@ -1,7 +1,7 @@
 // The expiry of accounts that were never verified. It deletes no other account.
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { addSeconds, DAY_SECONDS } from '../../../src/base/clock.js';
-import { systemMeta } from '../../../src/core/request-meta.js';
+import { systemMeta } from '../../../src/base/request-meta.js';
 import { addMember, changeAccount, createAccount, suspendAccount } from '../../support/accounts.js';
 import { onboard } from '../../support/agents.js';
 import { type ApiSession, logIn } from '../../support/api.js';

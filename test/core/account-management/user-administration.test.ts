@@ -1,7 +1,7 @@
 // Administration of accounts. At least one active administrator always remains.
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { systemMeta } from '../../../src/core/request-meta.js';
+import { systemMeta } from '../../../src/base/request-meta.js';
 import { addMember, changeAccount } from '../../support/accounts.js';
 import { mailTo, tokenIn } from '../../support/mailbox.js';
 import { movableClock } from '../../support/movable-clock.js';

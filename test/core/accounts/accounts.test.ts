@@ -1,6 +1,6 @@
 // Creating, importing and finding accounts.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { systemMeta } from '../../../src/core/request-meta.js';
+import { systemMeta } from '../../../src/base/request-meta.js';
 import { PASSWORD, startServer, type TestServer } from '../../support/server.js';
 import { stores } from '../../support/stores.js';
 

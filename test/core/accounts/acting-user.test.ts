@@ -3,8 +3,8 @@
 import { randomUUID } from 'node:crypto';
 import { TOTP } from 'otpauth';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { systemMeta } from '../../../src/base/request-meta.js';
 import type { ExternalLogin } from '../../../src/core/federation/provider.js';
-import { systemMeta } from '../../../src/core/request-meta.js';
 import type { AuthenticatedSession } from '../../../src/core/sessions/sessions.js';
 import { startServer, type TestServer } from '../../support/server.js';
 import { stores } from '../../support/stores.js';

@@ -1,7 +1,7 @@
 // Verification of e-mail addresses by mailed links.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { systemMeta } from '../../../src/base/request-meta.js';
 import type { Account } from '../../../src/core/accounts/accounts.js';
-import { systemMeta } from '../../../src/core/request-meta.js';
 import { changeAccount } from '../../support/accounts.js';
 import { mailsTo, mailTo, tokenIn } from '../../support/mailbox.js';
 import { movableClock } from '../../support/movable-clock.js';

@@ -2,7 +2,7 @@
 
 import { decodeJwt, decodeProtectedHeader } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { systemMeta } from '../../../src/core/request-meta.js';
+import { systemMeta } from '../../../src/base/request-meta.js';
 import { addMember, changeAccount, suspendAccount } from '../../support/accounts.js';
 import { AGENT, getAgent, onboard, tryToOnboard } from '../../support/agents.js';
 import { createSignedInAccount } from '../../support/api.js';

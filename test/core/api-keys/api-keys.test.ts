@@ -4,7 +4,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { FIRST_PAGE } from '../../../src/base/paging.js';
-import { systemMeta } from '../../../src/core/request-meta.js';
+import { systemMeta } from '../../../src/base/request-meta.js';
 import { addMember, changeAccount, suspendAccount } from '../../support/accounts.js';
 import { createSignedInAccount } from '../../support/api.js';
 import { movableClock } from '../../support/movable-clock.js';

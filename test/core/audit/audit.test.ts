@@ -2,9 +2,9 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { systemClock } from '../../../src/base/clock.js';
 import { createLog } from '../../../src/base/log.js';
+import { systemMeta } from '../../../src/base/request-meta.js';
 import { createAudit } from '../../../src/core/audit/audit.js';
 import { AUDIT_ACTIONS } from '../../../src/core/audit/events.js';
-import { systemMeta } from '../../../src/core/request-meta.js';
 import { PASSWORD, startServer, type TestServer } from '../../support/server.js';
 import { stores } from '../../support/stores.js';
 

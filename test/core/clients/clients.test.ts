@@ -1,7 +1,7 @@
 // Clients of administrators, and the invalidation of clients in other processes.
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { systemMeta } from '../../../src/core/request-meta.js';
+import { systemMeta } from '../../../src/base/request-meta.js';
 import { getMe } from '../../support/api.js';
 import { registerDynamically } from '../../support/registration.js';
 import {

@@ -2,8 +2,8 @@
 
 import { generateKeyPairSync, randomInt } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { systemMeta } from '../../../src/base/request-meta.js';
 import { isDocumentUrl } from '../../../src/core/clients/metadata-document.js';
-import { systemMeta } from '../../../src/core/request-meta.js';
 import { Browser } from '../../support/browser.js';
 import { type DocumentHost, openDocumentHost, type ServedDocument } from '../../support/client-documents.js';
 import { movableClock } from '../../support/movable-clock.js';

@@ -2,7 +2,7 @@
 
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { DAY_SECONDS } from '../../../src/base/clock.js';
-import { systemMeta } from '../../../src/core/request-meta.js';
+import { systemMeta } from '../../../src/base/request-meta.js';
 import { Browser } from '../../support/browser.js';
 import { type DocumentHost, openDocumentHost } from '../../support/client-documents.js';
 import { DEVICE_GRANT } from '../../support/device.js';

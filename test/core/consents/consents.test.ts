@@ -2,7 +2,7 @@
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { FIRST_PAGE } from '../../../src/base/paging.js';
-import { systemMeta } from '../../../src/core/request-meta.js';
+import { systemMeta } from '../../../src/base/request-meta.js';
 import { Browser } from '../../support/browser.js';
 import { authorizeUrl, isActive, pkce, refresh } from '../../support/relying-party.js';
 import { PASSWORD, startServer, type TestServer } from '../../support/server.js';

@@ -1,7 +1,7 @@
 // Each kind of credential, resolved through the sandbox endpoint, and the reasons to reject it.
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { systemMeta } from '../../../src/core/request-meta.js';
+import { systemMeta } from '../../../src/base/request-meta.js';
 import { suspendAccount } from '../../support/accounts.js';
 import { createSignedInAccount } from '../../support/api.js';
 import { makeKey, tokenWithProof } from '../../support/client-keys.js';

@@ -3,7 +3,7 @@ import { createHmac, randomBytes, randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { decodeJwt, type JWTPayload } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { systemMeta } from '../../../src/core/request-meta.js';
+import { systemMeta } from '../../../src/base/request-meta.js';
 import { changeAccount, suspendAccount } from '../../support/accounts.js';
 import { AUDIENCE, epochSeconds, generateSigningPair, openIssuer, signToken } from '../../support/external-issuer.js';
 import { sendJson, type Target } from '../../support/request.js';

@@ -1,7 +1,7 @@
 // Servers with fake providers, for tests of sign-in with codes that apps obtained from a provider.
 import { afterAll, beforeAll } from 'vitest';
+import { systemMeta } from '../../../src/base/request-meta.js';
 import type { ExternalLogin } from '../../../src/core/federation/provider.js';
-import { systemMeta } from '../../../src/core/request-meta.js';
 import { createAccount } from '../../support/accounts.js';
 import type { ApiSession } from '../../support/api.js';
 import {

@@ -1,7 +1,7 @@
 // Linking of external users to existing accounts by their e-mail address.
 import { beforeAll, describe, expect, it } from 'vitest';
+import { systemMeta } from '../../../src/base/request-meta.js';
 import type { Account, AccountOptions } from '../../../src/core/accounts/accounts.js';
-import { systemMeta } from '../../../src/core/request-meta.js';
 import { changeAccount } from '../../support/accounts.js';
 import { onboard } from '../../support/agents.js';
 import { logIn } from '../../support/api.js';

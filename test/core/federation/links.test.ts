@@ -1,6 +1,6 @@
 // Links between accounts and external identities, which users add and remove.
 import { beforeAll, describe, expect, it } from 'vitest';
-import { systemMeta } from '../../../src/core/request-meta.js';
+import { systemMeta } from '../../../src/base/request-meta.js';
 import { changeAccount } from '../../support/accounts.js';
 import { logIn } from '../../support/api.js';
 import { newExternalUser } from '../../support/fake-providers.js';

@@ -1,6 +1,6 @@
 // Servers that store the tokens of fake providers, for tests of these tokens.
 import { afterAll, afterEach, beforeAll } from 'vitest';
-import { systemMeta } from '../../../src/core/request-meta.js';
+import { systemMeta } from '../../../src/base/request-meta.js';
 import type { ApiSession } from '../../support/api.js';
 import {
   type ExternalUser,

@@ -1,7 +1,7 @@
 // Stored tokens of external providers: access and deletion.
 import { beforeAll, describe, expect, it } from 'vitest';
 import { Prisma } from '../../../src/base/db/open.js';
-import { systemMeta } from '../../../src/core/request-meta.js';
+import { systemMeta } from '../../../src/base/request-meta.js';
 import { changeAccount, createAccount, suspendAccount } from '../../support/accounts.js';
 import { createSignedInAccount, logIn } from '../../support/api.js';
 import { enrol } from '../../support/authenticator.js';

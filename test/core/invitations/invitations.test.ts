@@ -2,8 +2,8 @@
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { FIRST_PAGE } from '../../../src/base/paging.js';
+import { systemMeta } from '../../../src/base/request-meta.js';
 import type { OrganizationRole } from '../../../src/core/organizations/roles.js';
-import { systemMeta } from '../../../src/core/request-meta.js';
 import { addMember, changeAccount, suspendAccount, verifyEmail } from '../../support/accounts.js';
 import { logIn } from '../../support/api.js';
 import { mailsTo, mailTo, tokenIn } from '../../support/mailbox.js';

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { addSeconds, DAY_SECONDS, HOUR_SECONDS } from '../../../src/base/clock.js';
-import { systemMeta } from '../../../src/core/request-meta.js';
+import { systemMeta } from '../../../src/base/request-meta.js';
 import { AGENT } from '../../support/agents.js';
 import { movableClock } from '../../support/movable-clock.js';
 import { startServer, type TestServer } from '../../support/server.js';

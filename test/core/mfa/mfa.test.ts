@@ -1,7 +1,7 @@
 // The second factor: single use of codes, rate limits, and its stored form.
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { createSecrets } from '../../../src/base/crypto.js';
-import { systemMeta } from '../../../src/core/request-meta.js';
+import { systemMeta } from '../../../src/base/request-meta.js';
 import { Authenticator, enrol, readQrCode } from '../../support/authenticator.js';
 import { Browser } from '../../support/browser.js';
 import { movableClock } from '../../support/movable-clock.js';

@@ -1,6 +1,6 @@
 /** The contract of every `ConsentReader`. */
 import { describe, expect, it } from 'vitest';
-import { systemMeta } from '../../../src/core/request-meta.js';
+import { systemMeta } from '../../../src/base/request-meta.js';
 import { databaseImplementations, useImplementation } from './implementations.js';
 
 describe.each(databaseImplementations)('ConsentReader of $name', (implementation) => {

@@ -2,8 +2,8 @@
 import { randomUUID } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { addSeconds } from '../../../src/base/clock.js';
+import { systemMeta } from '../../../src/base/request-meta.js';
 import type { GrantSelection, NewGrant } from '../../../src/core/oauth-storage/stores.js';
-import { systemMeta } from '../../../src/core/request-meta.js';
 import { concurrently } from '../../support/token-family.js';
 import { databaseImplementations, useImplementation } from './implementations.js';
 

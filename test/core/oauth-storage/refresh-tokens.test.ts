@@ -1,6 +1,6 @@
 // Rotation, retries and reuse detection: a family never has two usable refresh tokens.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { systemMeta } from '../../../src/core/request-meta.js';
+import { systemMeta } from '../../../src/base/request-meta.js';
 import { makeKey, tokenWithProof } from '../../support/client-keys.js';
 import { movableClock } from '../../support/movable-clock.js';
 import { isActive, obtainCode, REDIRECT_URI, refresh, type TestClient } from '../../support/relying-party.js';

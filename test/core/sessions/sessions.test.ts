@@ -1,6 +1,6 @@
 // Sessions: expiry, revocation with their grants, and listeners.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { systemMeta } from '../../../src/core/request-meta.js';
+import { systemMeta } from '../../../src/base/request-meta.js';
 import { changeAccount, suspendAccount } from '../../support/accounts.js';
 import { movableClock } from '../../support/movable-clock.js';
 import { startServer, type TestServer } from '../../support/server.js';

@@ -2,7 +2,7 @@
 
 import { decodeJwt, decodeProtectedHeader } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { systemMeta } from '../../../src/core/request-meta.js';
+import { systemMeta } from '../../../src/base/request-meta.js';
 import { changeAccount, suspendAccount } from '../../support/accounts.js';
 import { type ApiSession, createSignedInAccount, getMe, logIn, refreshSession } from '../../support/api.js';
 import { movableClock } from '../../support/movable-clock.js';

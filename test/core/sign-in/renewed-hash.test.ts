@@ -1,7 +1,7 @@
 // Imported password hashes, or hashes of another cost, are replaced at the next sign-in.
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { systemMeta } from '../../../src/core/request-meta.js';
+import { systemMeta } from '../../../src/base/request-meta.js';
 import { changeAccount, suspendAccount } from '../../support/accounts.js';
 import { Browser } from '../../support/browser.js';
 import { PASSWORD, startServer, type TestServer } from '../../support/server.js';

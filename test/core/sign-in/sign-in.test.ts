@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { AppError } from '../../../src/base/app-error.js';
 import { FIRST_PAGE } from '../../../src/base/paging.js';
-import { systemMeta } from '../../../src/core/request-meta.js';
+import { systemMeta } from '../../../src/base/request-meta.js';
 import { changeAccount, suspendAccount } from '../../support/accounts.js';
 import { Browser } from '../../support/browser.js';
 import { refresh } from '../../support/relying-party.js';

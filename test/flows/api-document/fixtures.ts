@@ -2,8 +2,8 @@
 
 import { randomUUID } from 'node:crypto';
 import { FIRST_PAGE } from '../../../src/base/paging.js';
+import { systemMeta } from '../../../src/base/request-meta.js';
 import type { Account } from '../../../src/core/accounts/accounts.js';
-import { systemMeta } from '../../../src/core/request-meta.js';
 import { onboard } from '../../support/agents.js';
 import type { ApiContract, ApiRequest } from '../../support/api-contract.js';
 import { addCapTable, CAP_TABLE, requestApproval } from '../../support/approval-requests.js';

@@ -1,7 +1,7 @@
 // The requests of the API document's tests: at least one for each operation that succeeds, and
 // those that fail with an error specific to the operation.
 import { randomUUID } from 'node:crypto';
-import { systemMeta } from '../../../src/core/request-meta.js';
+import { systemMeta } from '../../../src/base/request-meta.js';
 import type { ApiRequest, OperationName } from '../../support/api-contract.js';
 import { type FakeProvider, newExternalUser, obtainProviderCode } from '../../support/fake-providers.js';
 import { PASSWORD, type TestServer } from '../../support/server.js';

@@ -4,7 +4,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createRemoteJWKSet, type JWTPayload, jwtVerify } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { systemMeta } from '../../../src/core/request-meta.js';
+import { systemMeta } from '../../../src/base/request-meta.js';
 import { type DocumentHost, openDocumentHost } from '../../support/client-documents.js';
 import { importClient } from '../../support/client-libraries.js';
 import { bodyOf, type HttpServer, openHttpServer } from '../../support/http-server.js';

@@ -4,7 +4,7 @@
 import { readFileSync } from 'node:fs';
 import { runInThisContext } from 'node:vm';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { systemMeta } from '../../../src/core/request-meta.js';
+import { systemMeta } from '../../../src/base/request-meta.js';
 import { type Handler, openExpress } from '../../support/client-libraries.js';
 import { callTools, sendRequest } from '../../support/request.js';
 import { PASSWORD, startServer, type TestServer } from '../../support/server.js';

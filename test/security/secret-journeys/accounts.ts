@@ -1,5 +1,5 @@
 // Journeys of users: setup, registration, recovery, invitation and the second factor.
-import { systemMeta } from '../../../src/core/request-meta.js';
+import { systemMeta } from '../../../src/base/request-meta.js';
 import { Authenticator } from '../../support/authenticator.js';
 import { Browser } from '../../support/browser.js';
 import { linkIn, mailTo } from '../../support/mailbox.js';

@@ -1,5 +1,5 @@
 import { afterAll, describe, expect, it } from 'vitest';
-import { systemMeta } from '../../../src/core/request-meta.js';
+import { systemMeta } from '../../../src/base/request-meta.js';
 import { addMember } from '../../support/accounts.js';
 import { getAgent, onboard } from '../../support/agents.js';
 import { Browser, formsOf, type Page } from '../../support/browser.js';

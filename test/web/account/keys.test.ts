@@ -1,7 +1,7 @@
 import { afterAll, describe, expect, it } from 'vitest';
 import { FIRST_PAGE } from '../../../src/base/paging.js';
+import { systemMeta } from '../../../src/base/request-meta.js';
 import type { ApiKey } from '../../../src/core/api-keys/api-keys.js';
-import { systemMeta } from '../../../src/core/request-meta.js';
 import { addMember } from '../../support/accounts.js';
 import { Browser, formsOf, type Page } from '../../support/browser.js';
 import { movableClock } from '../../support/movable-clock.js';

@@ -1,7 +1,7 @@
 // The account pages show long lists in parts, with plain links.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { addSeconds } from '../../../src/base/clock.js';
-import { systemMeta } from '../../../src/core/request-meta.js';
+import { systemMeta } from '../../../src/base/request-meta.js';
 import type { Browser } from '../../support/browser.js';
 import { startServer } from '../../support/server.js';
 import { signedInBrowser } from '../../support/signed-in-browser.js';

@@ -4,7 +4,7 @@
 
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { systemMeta } from '../../../src/core/request-meta.js';
+import { systemMeta } from '../../../src/base/request-meta.js';
 import { type OpenApi, type Operation, readContract } from '../../support/api-contract.js';
 import { logInWithCookies } from '../../support/api-cookies.js';
 import { FORM, sendRequest, type TestResponse } from '../../support/request.js';

@@ -1,7 +1,7 @@
 // Every list of the JSON API and of the tools API is returned in pages (RFC 8288).
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { systemMeta } from '../../../src/base/request-meta.js';
 import type { Account } from '../../../src/core/accounts/accounts.js';
-import { systemMeta } from '../../../src/core/request-meta.js';
 import { addMember, createAccount } from '../../support/accounts.js';
 import { onboard } from '../../support/agents.js';
 import { logIn } from '../../support/api.js';

@@ -2,7 +2,7 @@
 
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { systemMeta } from '../../../src/core/request-meta.js';
+import { systemMeta } from '../../../src/base/request-meta.js';
 import { Browser } from '../../support/browser.js';
 import { assertion, dpop, makeKey, tokenWithProof } from '../../support/client-keys.js';
 import { DEVICE_GRANT } from '../../support/device.js';

@@ -2,7 +2,7 @@
 // a query string past Koa.
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { systemMeta } from '../../../src/core/request-meta.js';
+import { systemMeta } from '../../../src/base/request-meta.js';
 import { callTools, sendRequest, type TestResponse } from '../../support/request.js';
 import { startServer, type TestServer } from '../../support/server.js';
 import { createToolsAccount, createToolsKey, validateToken } from '../../support/tools-api.js';

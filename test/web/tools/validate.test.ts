@@ -2,7 +2,7 @@
 // validate-endpoint.test.ts covers the requests themselves.
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { systemMeta } from '../../../src/core/request-meta.js';
+import { systemMeta } from '../../../src/base/request-meta.js';
 import { onboard } from '../../support/agents.js';
 import { createSignedInAccount } from '../../support/api.js';
 import { makeKey, tokenWithProof } from '../../support/client-keys.js';
