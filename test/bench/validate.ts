@@ -9,7 +9,7 @@ import { openBase } from '../../dist/base/base.js';
 import { readConfig } from '../../dist/base/config.js';
 import { createLog } from '../../dist/base/log.js';
 import { createCore } from '../../dist/core/core.js';
-import { systemMeta } from '../../dist/core/request-meta.js';
+import { systemMeta } from '../../dist/base/request-meta.js';
 import { withServer } from './load.js';
 import { type Measured, measure, sendRequest } from './oidc/measure.js';
 import type { Bench } from './run.js';

@@ -9,7 +9,7 @@ import { openBase } from '../../../dist/base/base.js';
 import { readConfig } from '../../../dist/base/config.js';
 import { createLog } from '../../../dist/base/log.js';
 import { createCore } from '../../../dist/core/core.js';
-import { systemMeta } from '../../../dist/core/request-meta.js';
+import { systemMeta } from '../../../dist/base/request-meta.js';
 import { deleteKeys, findPostgresql, findRedis, freePort, runStatement, stopAll } from '../../support/store-servers.js';
 
 export type SideName = 'bareOnRedis' | 'bareOnPostgresql' | 'signetOnBoth' | 'signetOnPostgresql';
