@@ -1,4 +1,4 @@
-/** What the audit log stores of an event. */
+/** An event of the audit log, and its actor. */
 import type { RequestMeta } from '../../base/request-meta.js';
 
 /** The actor of an event: an account, client or agent, this server, or an unknown caller. */

@@ -33,6 +33,7 @@ export async function openCheckedPage(browser: Browser) {
    * Expects that the open page has this heading, fits all screens and caused no console message.
    */
   async function checkPage(name: string, heading: string) {
+    await page.locator('h1').filter({ hasText: heading }).waitFor(); // a page after a form can go on by itself
     expect(await page.locator('h1').allInnerTexts(), name).toEqual([heading]);
     for (const size of SIZES) {
       await page.setViewportSize(size);
