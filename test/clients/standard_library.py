@@ -15,7 +15,7 @@ from html.parser import HTMLParser
 
 REDIRECT_URI = "http://127.0.0.1/callback"
 PKCS1_SHA256 = bytes.fromhex("3031300d060960864801650304020105000420")
-MAX_PAGES = 6
+MAX_PAGES = 10
 
 
 class Rejected(Exception):
@@ -38,15 +38,18 @@ class StopAtTheApp(urllib.request.HTTPRedirectHandler):
 
 
 class Form(HTMLParser):
-    """The first form of a page, with the fields that its first button sends."""
+    """The first form of a page, with the fields that its first button sends. Or where the page goes on by itself."""
 
     def __init__(self, html):
         super().__init__()
         self.action, self.fields, self.pressed, self.is_open = None, {}, False, False
+        self.refresh = None
         self.feed(html)
 
     def handle_starttag(self, tag, attrs):
         attrs = dict(attrs)
+        if tag == "meta" and attrs.get("http-equiv") == "refresh":
+            self.refresh = attrs["content"].partition("url=")[2]
         if tag == "form" and self.action is None:
             self.action, self.is_open = attrs.get("action", ""), True
         if not self.is_open or "name" not in attrs:
@@ -136,6 +139,9 @@ def sign_in(url, email, password):
             with browser.open(url, body) as page:
                 here, html = page.url, page.read().decode()
             form = Form(html)
+            if form.refresh is not None:
+                url, body = urllib.parse.urljoin(here, form.refresh), None
+                continue
             if form.action is None:
                 raise Rejected("a page without a form: " + here)
             if "password" in form.fields:
@@ -195,5 +201,5 @@ def call(url, body=None, headers=None):
 
 try:
     main()
-except Refused as error:
+except Rejected as error:
     sys.exit(str(error))

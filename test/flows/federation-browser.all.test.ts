@@ -63,7 +63,11 @@ async function checkLayout(name: string): Promise<void> {
   }
 }
 
-const press = (name: string) => page.getByRole('button', { name, exact: true }).click();
+/** Presses a button, and waits until the page after the form has gone on. */
+async function press(name: string) {
+  await page.getByRole('button', { name, exact: true }).click();
+  await page.locator('meta[http-equiv=refresh]').waitFor({ state: 'detached' });
+}
 
 it('federated sign-in creates an account, whose identities the user can link and remove', async () => {
   github.user = newExternalUser({ email: 'mara.lindqvist@northwind.example' });
