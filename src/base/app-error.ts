@@ -97,6 +97,18 @@ function describeWait(seconds: number): string {
   return `${amount} ${unit}${amount === 1 ? '' : 's'}`;
 }
 
+/**
+ * Names the bound that an error is about, for the log. The name is that of the setting, if the
+ * bound is one.
+ */
+export const withBound = <Exceeded extends Error>(bound: string, error: Exceeded) => Object.assign(error, { bound });
+
+/** Returns the bound that an error is about; undefined if none. */
+export const boundOf = (error: unknown) => (error as { bound?: string }).bound;
+
+/** The message with which the log names a bound. */
+export const BOUND_EXCEEDED = 'a bound was exceeded';
+
 /** Creates the error for an unavailable store. A retry can help. */
 export const serviceUnavailable = (message: string, cause?: unknown) =>
   new AppError(503, 'temporarily_unavailable', message, { retryAfterSeconds: 5, cause });

@@ -2,15 +2,15 @@
  * Limits how many jobs run at the same time, and serves the waiting ones fairly: the keys take
  * turns, so a key with many jobs does not delay the others.
  */
-import { serviceUnavailable } from './app-error.js';
+import { serviceUnavailable, withBound } from './app-error.js';
 
 interface FairQueueOptions {
   maxConcurrent: number;
   /** The number of waiting jobs of all keys. */
   maxWaiting: number;
   maxWaitingPerKey: number;
-  /** The message of the error for a job that cannot wait. */
-  busyMessage: string;
+  /** The bounds, as the log and the error of a job that cannot wait name them. */
+  bounds: Record<'all' | 'perKey', { name: string; message: string }>;
 }
 
 interface WaitingJob {
@@ -22,7 +22,7 @@ interface WaitingJob {
  * Creates a queue whose `run` throws `AppError` `temporarily_unavailable` if too many jobs of this
  * key wait. If too many jobs wait in all, the newest job of the key with the most loses its place.
  */
-export function createFairQueue({ maxConcurrent, maxWaiting, maxWaitingPerKey, busyMessage }: FairQueueOptions) {
+export function createFairQueue({ maxConcurrent, maxWaiting, maxWaitingPerKey, bounds }: FairQueueOptions) {
   /** The waiting jobs of each key. The first key is the next. */
   const waiting = new Map<string, WaitingJob[]>();
   let waitingCount = 0;
@@ -42,9 +42,8 @@ export function createFairQueue({ maxConcurrent, maxWaiting, maxWaitingPerKey, b
 
   function waitForTurn(key: string): Promise<void> {
     const jobs = waiting.get(key) ?? [];
-    if (jobs.length >= maxWaitingPerKey || (waitingCount >= maxWaiting && !removeFromLongest(jobs.length + 1))) {
-      throw serviceUnavailable(busyMessage);
-    }
+    if (jobs.length >= maxWaitingPerKey) throw busyError('perKey');
+    if (waitingCount >= maxWaiting && !removeFromLongest(jobs.length + 1)) throw busyError('all');
     waitingCount += 1;
     return new Promise((start, reject) => {
       jobs.push({ start, reject });
@@ -57,8 +56,12 @@ export function createFairQueue({ maxConcurrent, maxWaiting, maxWaitingPerKey, b
     const [longest = []] = [...waiting.values()].sort((a, b) => b.length - a.length);
     if (longest.length <= than) return false;
     waitingCount -= 1;
-    longest.pop()?.reject(serviceUnavailable(busyMessage));
+    longest.pop()?.reject(busyError('all'));
     return true;
+  }
+
+  function busyError(exceeded: 'all' | 'perKey'): Error {
+    return withBound(bounds[exceeded].name, serviceUnavailable(bounds[exceeded].message));
   }
 
   function startNext(): void {

@@ -3,7 +3,8 @@
 import { describe, expect, it } from 'vitest';
 import { createFairQueue } from '../../src/base/fair-queue.js';
 
-const LIMITS = { maxConcurrent: 1, maxWaiting: 6, maxWaitingPerKey: 4, busyMessage: 'Busy.' };
+const BOUNDS = { all: { name: 'ALL', message: 'Busy.' }, perKey: { name: 'KEY', message: 'Busy key.' } };
+const LIMITS = { maxConcurrent: 1, maxWaiting: 6, maxWaitingPerKey: 4, bounds: BOUNDS };
 
 /** Runs a job for each key, in this order. Returns the keys in the order of their execution. */
 async function orderOf(keys: string, limits = LIMITS): Promise<string> {
@@ -29,10 +30,13 @@ describe('a fair queue', () => {
     expect(await orderOf(keys)).toBe(order);
   });
 
-  it('rejects with 503 and its message', async () => {
-    const queue = createFairQueue({ ...LIMITS, maxWaitingPerKey: 0 });
+  it.each([
+    [{ maxWaitingPerKey: 0 }, { bound: 'KEY', message: 'Busy key.' }],
+    [{ maxWaiting: 0 }, { bound: 'ALL', message: 'Busy.' }],
+  ])('rejects with 503 and names the bound: %j', async (limits, expected) => {
+    const queue = createFairQueue({ ...LIMITS, ...limits });
     void queue.run('a', () => new Promise(setImmediate));
-    await expect(queue.run('a', async () => {})).rejects.toMatchObject({ status: 503, message: 'Busy.' });
+    await expect(queue.run('a', async () => {})).rejects.toMatchObject({ status: 503, ...expected });
   });
 
   it('continues after a job fails', async () => {

@@ -1,4 +1,4 @@
-/** Settings of how much one account can have. */
+/** Settings of how much one account and one organization can have. */
 
 import { defineTopic } from './base-config.js';
 import { integer } from './setting.js';
@@ -6,7 +6,7 @@ import { integer } from './setting.js';
 const RANGE: [number, number] = [1, 100_000];
 
 export const accountLimits = defineTopic({
-  title: 'Limits of an account',
+  title: 'Limits of an account and an organization',
   settings: {
     sessions: integer(
       'MAX_SESSIONS',
@@ -20,6 +20,9 @@ export const accountLimits = defineTopic({
     identities: integer('MAX_LINKED_IDENTITIES', RANGE, 50, 'External identities that are linked to one account.'),
     memberships: integer('MAX_MEMBERSHIPS', RANGE, 500, 'Organizations of which one account can become a member.'),
     projects: integer('MAX_PROJECTS', RANGE, 1000, 'Projects in the organizations that one account owns.'),
+    organizationAgents: integer('MAX_ORGANIZATION_AGENTS', RANGE, 1000, 'Agents in one organization.'),
+    organizationProjects: integer('MAX_ORGANIZATION_PROJECTS', RANGE, 1000, 'Projects in one organization.'),
+    openInvitations: integer('MAX_OPEN_INVITATIONS', RANGE, 200, 'Open invitations to one organization.'),
     unverified: integer(
       'MAX_UNVERIFIED',
       RANGE,

@@ -15,6 +15,18 @@ export const requestBounds = defineTopic({
     resources: integer('MAX_RESOURCES', [1, 100], 10, 'Resources (RFC 8707) in one request.'),
     scopes: integer('MAX_SCOPES', [10, 1000], 50, 'Scopes in one request.'),
     clientKeys: integer('MAX_CLIENT_KEYS', [1, 100], 10, 'Public keys in the `jwks` of one client.'),
+    documentFetches: integer(
+      'MAX_DOCUMENT_FETCHES',
+      [1, 1000],
+      20,
+      'Client metadata documents that one process fetches at the same time.',
+    ),
+    documentFetchesPerKey: integer(
+      'MAX_DOCUMENT_FETCHES_PER_NETWORK',
+      [1, 1000],
+      4,
+      'The same for one network, and from one host.',
+    ),
     storedBytes: integer(
       'MAX_STORED_REQUEST_BYTES',
       [1024, 57_344],

@@ -30,7 +30,13 @@ export function createHashingQueue({ maxConcurrent, maxWaiting, maxWaitingPerNet
     maxConcurrent,
     maxWaiting,
     maxWaitingPerKey: maxWaitingPerNetwork,
-    busyMessage: 'Too many sign-ins at the same time. Please try again.',
+    bounds: {
+      all: { name: 'MAX_WAITING_PASSWORDS', message: 'Too many sign-ins at the same time. Try again in a moment.' },
+      perKey: {
+        name: 'MAX_WAITING_PASSWORDS_PER_NETWORK',
+        message: 'Too many sign-ins from this network at the same time. Try again in a moment.',
+      },
+    },
   });
 
   return { run };

@@ -45,7 +45,6 @@ interface Deps {
 }
 
 const UNCLAIMED_LIFETIME_SECONDS = 7 * DAY_SECONDS;
-const MAX_AGENTS_PER_ORGANIZATION = 1000;
 /** Safe in URLs, and never equal to the client id of another agent. */
 const AGENT_ID_PATTERN = /^(?!agt_)[A-Za-z0-9][\w.:@-]{0,99}$/;
 
@@ -94,9 +93,7 @@ export function createOnboarding(deps: Deps) {
         await accountLimits.requireRoom('agents', await accounts.lockActing(creator, tx), tx);
         await organizations.lock(organizationId, tx);
         await organizations.requireMember(actor, organizationId, 'admin', tx);
-        if ((await tx.agent.count({ where: { organizationId } })) >= MAX_AGENTS_PER_ORGANIZATION) {
-          throw conflict(`An organization can have at most ${MAX_AGENTS_PER_ORGANIZATION} agents.`);
-        }
+        await accountLimits.requireRoomInOrganization('organizationAgents', organizationId, tx);
         return insertAgent(uow, { ...validInput, organizationId, ownerId: creator.account.id }, meta);
       });
       return { agent, key, token: await tokens.sign(agent) };

@@ -4,8 +4,10 @@
  * tokens can be verified while the host is unavailable.
  */
 
+import { withBound } from '../../base/app-error.js';
 import type { Background } from '../../base/background.js';
 import { addSeconds, type Clock, DAY_SECONDS, HOUR_SECONDS, MINUTE_SECONDS } from '../../base/clock.js';
+import type { RequestBounds } from '../../base/config/request-bounds.js';
 import { networkKey, rateLimitKey } from '../../base/ip-address.js';
 import { LIMITS } from '../../base/limits.js';
 import type { Log } from '../../base/log.js';
@@ -25,6 +27,7 @@ interface Deps {
   rateLimiter: RateLimiter;
   clients: Pick<Clients, 'find'>;
   clientRegistration: Pick<ClientRegistration, 'saveDescribed' | 'expireDescribed' | 'normalize'>;
+  bounds: Pick<RequestBounds, 'documentFetches' | 'documentFetchesPerKey'>;
   enabled: boolean;
   /** For development: accept documents on loopback hosts, over http. */
   allowLoopback: boolean;
@@ -37,23 +40,21 @@ const MAX_FRESH_SECONDS = DAY_SECONDS;
 const MAX_STALE_SECONDS = DAY_SECONDS;
 const ERROR_TTL_MS = 30_000;
 const MAX_CACHED_ERRORS = 1000;
-/** Concurrent fetches: in all, and of one host or for one network. */
-const MAX_FETCHES = 20;
-const MAX_FETCHES_PER_KEY = 4;
 /** Limits new documents per network: each causes an outgoing request and can be stored. */
 const NEW_DOCUMENT_LIMIT = LIMITS['client-document'];
 
 export type MetadataDocuments = ReturnType<typeof createMetadataDocuments>;
 
 export function createMetadataDocuments(deps: Deps) {
-  const { clock, log, background, fetch, rateLimiter, clients, clientRegistration, enabled, allowLoopback } = deps;
+  const { clock, log, background, fetch, rateLimiter, clients, clientRegistration, bounds, enabled, allowLoopback } =
+    deps;
   const cachedErrors = createTtlCache<MetadataDocumentError>({
     clock,
     maxAgeMs: ERROR_TTL_MS,
     maxEntries: MAX_CACHED_ERRORS,
   });
   const pendingFetches = new Map<string, Promise<Client>>();
-  const slots = createSlots({ total: MAX_FETCHES, perKey: MAX_FETCHES_PER_KEY });
+  const slots = createSlots({ total: bounds.documentFetches, perKey: bounds.documentFetchesPerKey });
 
   return { enabled, find };
 
@@ -115,6 +116,9 @@ export function createMetadataDocuments(deps: Deps) {
   }
 }
 
+const busyError = (bound: string, message: string) =>
+  withBound(bound, new MetadataDocumentError(`${message}; try again in a moment`, true));
+
 /** Limits how many jobs run at the same time, in all and for each key. */
 function createSlots({ total, perKey }: { total: number; perKey: number }) {
   const running = new Map<string, number>();
@@ -124,8 +128,10 @@ function createSlots({ total, perKey }: { total: number; perKey: number }) {
 
   /** Runs the job now. Throws a temporary `MetadataDocumentError` if there is no slot. */
   async function run<Result>(keys: string[], job: () => Promise<Result>): Promise<Result> {
-    if (count >= total || keys.some((key) => (running.get(key) ?? 0) >= perKey)) {
-      throw new MetadataDocumentError('too many client documents are being fetched; try again', true);
+    if (count >= total) throw busyError('MAX_DOCUMENT_FETCHES', `the server fetches ${total} documents`);
+    if (keys.some((key) => (running.get(key) ?? 0) >= perKey)) {
+      const message = `the server fetches ${perKey} documents for this network or from this host`;
+      throw busyError('MAX_DOCUMENT_FETCHES_PER_NETWORK', message);
     }
     change(keys, 1);
     try {

@@ -1,5 +1,6 @@
 /** Validates and normalizes client metadata (RFC 7591). Pure functions. */
 
+import { withBound } from '../../base/app-error.js';
 import type { RequestBounds } from '../../base/config/request-bounds.js';
 import { isReadable, isStorable } from '../../base/text.js';
 import { isLoopback } from '../../kit/loopback.js';
@@ -203,9 +204,12 @@ function validateDisplayMembers(metadata: ClientMetadata): void {
 
 function validateSize(metadata: ClientMetadata, { bounds, byAdmin }: MetadataRules): void {
   const keysError = keySetError(metadata.jwks, bounds.clientKeys);
-  if (keysError) throw invalidMetadata(keysError);
+  if (keysError) throw withBound('MAX_CLIENT_KEYS', invalidMetadata(keysError));
   if (!byAdmin && Buffer.byteLength(JSON.stringify(metadata)) > bounds.storedBytes)
-    throw invalidMetadata(`the metadata is longer than ${bounds.storedBytes} bytes`);
+    throw withBound(
+      'MAX_STORED_REQUEST_BYTES',
+      invalidMetadata(`the metadata is longer than ${bounds.storedBytes} bytes`),
+    );
 }
 
 function isJwksUriOfDocumentHost(member: string, metadata: ClientMetadata, { home }: MetadataRules): boolean {

@@ -48,6 +48,7 @@ export function createClientModule(base: Base, deps: Deps) {
       ...base,
       clients,
       clientRegistration,
+      bounds: config.requestBounds,
       enabled: config.clientDocuments,
       allowLoopback: !config.production && isLoopback(new URL(config.issuer).hostname),
     }),

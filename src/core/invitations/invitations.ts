@@ -38,7 +38,6 @@ interface Deps {
 }
 
 const INVITATION_TTL_SECONDS = 7 * DAY_SECONDS;
-const MAX_OPEN_INVITATIONS = 200;
 const BY_INVITER = LIMITS['invitation-inviter'];
 /**
  * `BY_ADDRESS` limits e-mails to one address from all organizations and inviters. `BY_PAIR`
@@ -176,7 +175,6 @@ export function createInvitations(base: Base, { audit, accountLimits, organizati
       throw forbidden('insufficient_role', 'This address was already invited to a role above yours.');
     }
     await tx.invitation.deleteMany({ where: { organizationId, email } });
-    if ((await tx.invitation.count({ where: isOpen })) < MAX_OPEN_INVITATIONS) return;
-    throw conflict(`An organization can have at most ${MAX_OPEN_INVITATIONS} open invitations.`);
+    await accountLimits.requireRoomInOrganization('openInvitations', organizationId, tx);
   }
 }

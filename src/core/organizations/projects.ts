@@ -1,6 +1,6 @@
 /** Projects of an organization. An API key can be limited to one. */
 import { randomUUID } from 'node:crypto';
-import { conflict, notFound } from '../../base/app-error.js';
+import { notFound } from '../../base/app-error.js';
 import type { Database, Project } from '../../base/db/open.js';
 import type { Transact, UnitOfWork } from '../../base/db/transaction.js';
 import type { InvalidationBus } from '../../base/invalidation-bus.js';
@@ -23,8 +23,6 @@ interface Deps {
   organizations: Organizations;
 }
 
-const MAX_PROJECTS = 1000;
-
 const BY_AGE = createPageOrder({ list: 'projects', date: 'createdAt', key: 'id', direction: 'asc' });
 
 export type Projects = ReturnType<typeof createProjects>;
@@ -46,9 +44,7 @@ export function createProjects(deps: Deps) {
       if (!account) throw notFound('There is no such account.');
       await accountLimits.requireRoom('projects', account, uow.tx);
       await organizations.lock(organizationId, uow.tx);
-      if ((await uow.tx.project.count({ where: { organizationId } })) >= MAX_PROJECTS) {
-        throw conflict(`An organization can have at most ${MAX_PROJECTS} projects.`);
-      }
+      await accountLimits.requireRoomInOrganization('organizationProjects', organizationId, uow.tx);
       const project = await uow.tx.project.create({ data: { id: `prj_${randomUUID()}`, organizationId, name } });
       await record(uow, 'project.created', project, actor, meta);
       return project;

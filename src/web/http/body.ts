@@ -5,7 +5,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { HttpMethodEnum, koaBody } from 'koa-body';
 import { z } from 'zod';
-import { AppError, invalidRequest, payloadTooLarge } from '../../base/app-error.js';
+import { AppError, invalidRequest, payloadTooLarge, withBound } from '../../base/app-error.js';
 import { isStorable } from '../../base/text.js';
 import type { Context, Handler } from './context.js';
 
@@ -62,7 +62,7 @@ export async function parseBody(ctx: Context, types: BodyType[]): Promise<unknow
   try {
     await parser(ctx, async () => {});
   } catch (error) {
-    throw toAppError(error, ctx.res);
+    throw toAppError(error, ctx.res, MAX_BODY_BYTES);
   }
   assertUtf8();
   const { body, rawBody } = ctx.request as { body?: unknown; rawBody?: string };
@@ -90,11 +90,11 @@ export async function readText(ctx: Context, maxBytes: number): Promise<string> 
   try {
     for await (const chunk of ctx.req.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
       size += chunk.length;
-      if (size > maxBytes) throw tooLarge(ctx.res);
+      if (size > maxBytes) throw tooLarge(ctx.res, maxBytes);
       chunks.push(chunk);
     }
   } catch (error) {
-    throw error instanceof AppError ? error : toAppError(error, ctx.res); // the client disconnected
+    throw error instanceof AppError ? error : toAppError(error, ctx.res, maxBytes); // the client disconnected
   }
   return Buffer.concat(chunks).toString();
 }
@@ -109,7 +109,7 @@ export function limitBody({ headers }: IncomingMessage, res: ServerResponse, max
   if (encoding && encoding !== 'identity') {
     throw new AppError(415, 'unsupported_media_type', 'Send the body without compression.');
   }
-  if (Number(headers['content-length'] ?? 0) > maxBytes) throw tooLarge(res);
+  if (Number(headers['content-length'] ?? 0) > maxBytes) throw tooLarge(res, maxBytes);
 }
 
 /**
@@ -119,7 +119,7 @@ export function limitBody({ headers }: IncomingMessage, res: ServerResponse, max
 export const rejectInvalidUrl: Handler = async function rejectInvalidUrl(ctx, next) {
   if (/%00|\0/i.test(ctx.url)) throw forbiddenCharacter();
   if (ctx.querystring.split('&').length > MAX_FIELDS)
-    throw invalidRequest(`A query can have at most ${MAX_FIELDS} parameters.`);
+    throw withBound('query', invalidRequest(`A query can have at most ${MAX_FIELDS} parameters.`));
   await next();
 };
 
@@ -177,12 +177,17 @@ function uniqueFields(fields: Record<string, unknown>): Record<string, string> {
 }
 
 /** Replaces koa-body's errors. They contain the body, which must not be logged. */
-function toAppError(error: unknown, res: ServerResponse): AppError {
-  if ((error as { status?: number }).status === 413) return tooLarge(res);
-  if (error instanceof RangeError) return invalidRequest(`A form can have at most ${MAX_FIELDS} fields.`);
+function toAppError(error: unknown, res: ServerResponse, maxBytes: number): AppError {
+  if ((error as { status?: number }).status === 413) return tooLarge(res, maxBytes);
+  if (error instanceof RangeError) {
+    return withBound('form', invalidRequest(`A form can have at most ${MAX_FIELDS} fields.`));
+  }
   if (error instanceof SyntaxError) return invalidRequest('The body is not valid JSON.');
   return invalidRequest('The body cannot be read.');
 }
+
+/** Returns the message for a body that is larger than `maxBytes`. */
+export const bodyTooLarge = (maxBytes: number) => `The body is larger than ${maxBytes} bytes.`;
 
 function unsupportedType(types: BodyType[]): AppError {
   const expected = types.includes('urlencoded') ? 'JSON or a form' : 'JSON';
@@ -192,7 +197,7 @@ function unsupportedType(types: BodyType[]): AppError {
 const forbiddenCharacter = () => invalidRequest('The request contains a character that is not allowed.');
 
 /** Closes the connection, so that the server does not wait for the rest of the body. */
-function tooLarge(res: ServerResponse): AppError {
+function tooLarge(res: ServerResponse, maxBytes: number): AppError {
   res.setHeader('Connection', 'close');
-  return payloadTooLarge('The body is too large.');
+  return withBound('body', payloadTooLarge(bodyTooLarge(maxBytes)));
 }

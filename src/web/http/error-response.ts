@@ -1,5 +1,12 @@
 /** Formats errors for programs: headers and body, for Koa and for the direct routes. */
-import { AppError, isInvalidText, isStoreUnavailable, serviceUnavailable } from '../../base/app-error.js';
+import {
+  AppError,
+  BOUND_EXCEEDED,
+  boundOf,
+  isInvalidText,
+  isStoreUnavailable,
+  serviceUnavailable,
+} from '../../base/app-error.js';
 import type { Log } from '../../base/log.js';
 import { DPOP_ALGORITHMS } from '../../kit/dpop.js';
 import { isApiPath } from './api-paths.js';
@@ -29,7 +36,9 @@ export function createErrorResponses({ issuer, log }: { issuer: string; log: Log
   /** Converts anything thrown into an `AppError`. Logs bugs; their details are never sent. */
   function toAppError(error: unknown, requestId: string): AppError {
     if (error instanceof AppError) {
-      if (error.status >= 500) log.error({ error, requestId }, 'a dependency is unavailable');
+      const bound = boundOf(error);
+      if (bound) log.info({ bound, requestId }, BOUND_EXCEEDED);
+      else if (error.status >= 500) log.error({ error, requestId }, 'a dependency is unavailable');
       if (error.limit) log.info({ limit: error.limit.name, requestId }, 'a rate limit was exceeded');
       return error;
     }

@@ -2,7 +2,7 @@
 
 import Router from '@koa/router';
 import type { Next } from 'koa';
-import { AppError, invalidRequest } from '../../base/app-error.js';
+import { AppError, invalidRequest, withBound } from '../../base/app-error.js';
 import type { Config } from '../../base/config.js';
 import { rateLimitKey } from '../../base/ip-address.js';
 import { LIMITS } from '../../base/limits.js';
@@ -111,7 +111,8 @@ export function createOidcRouter({
   /** Limits requests that need no authentication and store something. */
   async function limitPerProcess(ctx: Context, next: Next): Promise<void> {
     if (ctx.url.length > MAX_URL_LENGTH) {
-      throw invalidRequest('The request is too long for a URL. Use a pushed authorization request (RFC 9126).');
+      const message = `A URL can have at most ${MAX_URL_LENGTH} characters. Use a pushed authorization request (RFC 9126).`;
+      throw withBound('URL', invalidRequest(message));
     }
     await processRateLimiter.consume(INTERACTION_LIMIT, rateLimitKeyOf(ctx));
     await next();

@@ -1,6 +1,7 @@
 /** Dynamic client registration (RFC 7591, RFC 7592). */
 import { randomUUID } from 'node:crypto';
 import { errors, type KoaContextWithOIDC } from 'oidc-provider';
+import { boundOf } from '../../../base/app-error.js';
 import type { Config } from '../../../base/config.js';
 import { MetadataError } from '../../../core/clients/metadata.js';
 import type { ClientRegistration } from '../../../core/clients/registration.js';
@@ -48,9 +49,11 @@ export function registration({ config, clientRegistration }: Deps) {
       Object.assign(metadata, clientRegistration.normalize(metadata, { anonymous: config.registration === 'open' }));
     } catch (error) {
       if (!(error instanceof MetadataError)) throw error;
-      throw error.code === 'invalid_redirect_uri'
-        ? Object.assign(new errors.InvalidRedirectUri(), { error_description: error.message })
-        : new errors.InvalidClientMetadata(error.message);
+      const rejection =
+        error.code === 'invalid_redirect_uri'
+          ? Object.assign(new errors.InvalidRedirectUri(), { error_description: error.message })
+          : new errors.InvalidClientMetadata(error.message);
+      throw Object.assign(rejection, { bound: boundOf(error) });
     }
   }
 }

@@ -3,6 +3,7 @@
  * the client decides how much a verification costs.
  */
 import Provider, { errors } from 'oidc-provider';
+import { withBound } from '../../../base/app-error.js';
 import { proofBoundsError } from '../../../kit/verification-cost.js';
 import type { ProviderInternals } from '../provider-internals.js';
 
@@ -10,6 +11,6 @@ import type { ProviderInternals } from '../provider-internals.js';
 export function patchProofBounds({ paramsHooks }: ProviderInternals): void {
   paramsHooks.push(function rejectCostlyProof() {
     const error = proofBoundsError(Provider.ctx?.get('DPoP') ?? '');
-    if (error) throw new errors.InvalidDpopProof(error);
+    if (error) throw withBound('DPoP proof', new errors.InvalidDpopProof(error));
   });
 }

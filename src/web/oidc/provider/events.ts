@@ -4,14 +4,16 @@
  */
 import type Provider from 'oidc-provider';
 import type { KoaContextWithOIDC } from 'oidc-provider';
-import { isInvalidText, isStoreUnavailable } from '../../../base/app-error.js';
+import { BOUND_EXCEEDED, boundOf, isInvalidText, isStoreUnavailable } from '../../../base/app-error.js';
 import type { Log } from '../../../base/log.js';
 import { CIBA_GRANT, TOKEN_EXCHANGE_GRANT } from '../../../core/agents/client.js';
 import { ANONYMOUS, type Audit } from '../../../core/audit/audit.js';
 import { DEVICE_GRANT } from '../../../core/clients/metadata.js';
 import type { ClientUsage } from '../../../core/clients/usage.js';
 import { redactPath } from '../../http/access-log.js';
+import { bodyTooLarge } from '../../http/body.js';
 import { createResponseErrorLogger } from '../../http/response-errors.js';
+import { MAX_BODY_BYTES } from '../paths.js';
 import type { ProviderError } from '../provider-internals.js';
 import { metaFrom } from '../request-meta.js';
 import { isUnverified } from '../storage/client-origin.js';
@@ -96,6 +98,8 @@ export function addEventListeners(provider: Provider, { audit, clientUsage, log 
       },
       'an OAuth request failed',
     );
+    const bound = boundOf(error) ?? (isTooLarge(error) ? 'body' : undefined);
+    if (bound) log.info({ bound, path: redactPath(ctx.path), requestId: metaFrom(ctx).requestId }, BOUND_EXCEEDED);
     respondTooLarge(ctx, error);
     respondUnauthorizedClient(ctx, error);
   };
@@ -144,12 +148,15 @@ function respondUnavailable(ctx: KoaContextWithOIDC): void {
   ctx.body = { error: 'temporarily_unavailable', error_description: 'Try again in a moment.' };
 }
 
+/** Reports whether oidc-provider rejected a body because of its size. */
+const isTooLarge = ({ cause }: ProviderError) => (cause as Error | undefined)?.message === 'request entity too large';
+
 /** Responds 413 to a body that is too large; oidc-provider responds 400. */
-function respondTooLarge(ctx: KoaContextWithOIDC, { cause }: ProviderError): void {
-  if ((cause as Error | undefined)?.message !== 'request entity too large') return;
+function respondTooLarge(ctx: KoaContextWithOIDC, error: ProviderError): void {
+  if (!isTooLarge(error)) return;
   ctx.status = 413;
   ctx.set('Connection', 'close');
-  ctx.body = { error: 'payload_too_large', error_description: 'The body is too large.' };
+  ctx.body = { error: 'payload_too_large', error_description: bodyTooLarge(MAX_BODY_BYTES) };
 }
 
 /**

@@ -1,6 +1,6 @@
 /** Resolves a client id: from the store, or from the client's metadata document. */
 import Provider, { errors } from 'oidc-provider';
-import { AppError } from '../../../base/app-error.js';
+import { AppError, boundOf } from '../../../base/app-error.js';
 import type { Client, Clients } from '../../../core/clients/clients.js';
 import { MetadataDocumentError } from '../../../core/clients/metadata-document.js';
 import type { MetadataDocuments } from '../../../core/clients/metadata-documents.js';
@@ -27,8 +27,10 @@ export function createClientResolver({ clients, metadataDocuments }: Deps): Clie
     try {
       return await metadataDocuments.find(id, metaFrom(ctx));
     } catch (error) {
-      if (error instanceof MetadataDocumentError)
-        throw new errors.InvalidClient(`the client's metadata document: ${error.message}`);
+      if (error instanceof MetadataDocumentError) {
+        const invalid = new errors.InvalidClient(`the client's metadata document: ${error.message}`);
+        throw Object.assign(invalid, { bound: boundOf(error) });
+      }
       if (error instanceof AppError && error.status === 429) {
         const description = 'too many new clients from this network; try again later';
         throw exceededLimit(ctx, { retryAfterSeconds: error.retryAfterSeconds, description, cause: error });

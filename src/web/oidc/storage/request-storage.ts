@@ -3,7 +3,7 @@
  * requests, device codes, and sessions of oidc-provider for forms.
  */
 import Provider, { type Adapter, errors, type KoaContextWithOIDC } from 'oidc-provider';
-import { AppError } from '../../../base/app-error.js';
+import { AppError, withBound } from '../../../base/app-error.js';
 import { HOUR_SECONDS } from '../../../base/clock.js';
 import type { RequestBounds } from '../../../base/config/request-bounds.js';
 import { networkKey } from '../../../base/ip-address.js';
@@ -35,7 +35,8 @@ export function createRequestStorage({ bounds, rateLimiter }: Deps) {
   function bounded(upsert: Upsert): Upsert {
     return async function upsertBounded(id, payload, expiresIn) {
       if (bytesOf(payload) > bounds.storedBytes) {
-        throw new errors.InvalidRequest(`the request is larger than ${bounds.storedBytes} bytes`);
+        const error = new errors.InvalidRequest(`the request is larger than ${bounds.storedBytes} bytes`);
+        throw withBound('MAX_STORED_REQUEST_BYTES', error);
       }
       const { ctx } = Provider;
       if (ctx && isAnonymous(ctx)) await consume(ctx, kilobytesOf(payload));
@@ -62,7 +63,8 @@ export function createRequestStorage({ bounds, rateLimiter }: Deps) {
     } catch (error) {
       if (!(error instanceof AppError) || error.status !== 429) throw error;
       const description = `this network has started more than ${bounds.storedKilobytesPerHour} kB of requests in an hour`;
-      throw exceededLimit(ctx, { retryAfterSeconds: error.retryAfterSeconds, description, cause: error });
+      const tooMany = exceededLimit(ctx, { retryAfterSeconds: error.retryAfterSeconds, description, cause: error });
+      throw withBound('MAX_STORED_KILOBYTES_PER_HOUR', tooMany);
     }
   }
 }
