@@ -4,8 +4,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { openBase } from '../../../dist/base/base.js';
 import { readConfig } from '../../../dist/base/config.js';
 import { createLog } from '../../../dist/base/log.js';
-import { createCore } from '../../../dist/core/core.js';
 import { systemMeta } from '../../../dist/base/request-meta.js';
+import { createCore } from '../../../dist/core/core.js';
 import { type Measured, measure, sendRequest } from '../oidc/measure.js';
 
 const PASSWORD = 'correct horse battery';

@@ -8,8 +8,8 @@ import { fileURLToPath } from 'node:url';
 import { openBase } from '../../../dist/base/base.js';
 import { readConfig } from '../../../dist/base/config.js';
 import { createLog } from '../../../dist/base/log.js';
-import { createCore } from '../../../dist/core/core.js';
 import { systemMeta } from '../../../dist/base/request-meta.js';
+import { createCore } from '../../../dist/core/core.js';
 import { deleteKeys, findPostgresql, findRedis, freePort, runStatement, stopAll } from '../../support/store-servers.js';
 
 export type SideName = 'bareOnRedis' | 'bareOnPostgresql' | 'signetOnBoth' | 'signetOnPostgresql';
