@@ -8,8 +8,8 @@
 import type { Log } from '../log.js';
 import type { Database, Queryable } from './open.js';
 
-/** Enough to revoke thousands of sessions on a busy server. */
-const TIMEOUTS = { timeout: 20_000 };
+/** Enough to revoke thousands of sessions on an overloaded server: a revocation must not fail. */
+const TIMEOUTS = { timeout: 60_000 };
 
 export interface UnitOfWork {
   /** The transaction. Every statement of the unit must use it instead of the database. */
